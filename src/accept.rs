@@ -1,0 +1,131 @@
+//! Accepting: one loop a listener, with a bound on what is open.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::client_address::Peer;
+use crate::connection;
+use crate::guard::{Exchange, Limits};
+use crate::listen::{Listener, Stream};
+use crate::metrics::Metrics;
+use crate::shutdown::{Phase, reached};
+use crate::telemetry::log_storm;
+
+/// How long to let be when accept(2) fails for want of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection needs; shared by the listeners of one kind.
+#[derive(Clone)]
+pub struct Acceptor<A> {
+    /// For every connection's guard.
+    pub limits: Limits,
+    /// Ends the loop, and idle connections, at [`Phase::Closing`].
+    pub phase: watch::Receiver<Phase>,
+    /// One permit a connection.
+    pub connections: Arc<Semaphore>,
+    /// Counts connections; none for the admin listeners.
+    pub metrics: Option<Arc<Metrics>>,
+    /// Answers one request.
+    pub answer: A,
+}
+
+impl<A, F, E> Acceptor<A>
+where
+    A: Fn(Peer, Arc<Exchange>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    /// Accepts until the phase is [`Phase::Closing`], and then what the kernel has queued by that time: closing a
+    /// listener resets what waits in it.
+    pub async fn run(self, listener: Listener) {
+        let mut phase = self.phase.clone();
+        loop {
+            let permit = self.permit().await;
+            tokio::select! {
+                biased;
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.serve(stream, peer, permit),
+                    Err(error) => {
+                        log_storm("a connection could not be accepted", &error);
+                        if !concerns_one_connection(&error) {
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                    }
+                },
+                () = reached(&mut phase, Phase::Closing) => break,
+            }
+        }
+        // Lets the runtime learn of what has arrived meanwhile.
+        tokio::task::yield_now().await;
+        loop {
+            let permit = self.permit().await;
+            let mut accept = pin!(listener.accept());
+            match poll_fn(|context| Poll::Ready(accept.as_mut().poll(context))).await {
+                Poll::Ready(Ok((stream, peer))) => self.serve(stream, peer, permit),
+                Poll::Ready(Err(error)) if concerns_one_connection(&error) => {}
+                Poll::Ready(Err(_)) | Poll::Pending => return,
+            }
+        }
+    }
+
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = self.connections.clone().try_acquire_owned() {
+            return permit;
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.accept_waits_total.inc();
+        }
+        self.connections
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("nobody closes the semaphore")
+    }
+
+    fn serve(&self, stream: Box<dyn Stream>, peer: Peer, permit: OwnedSemaphorePermit) {
+        let Self {
+            limits,
+            phase,
+            metrics,
+            answer,
+            ..
+        } = self.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Some(metrics) = &metrics {
+                metrics.connections.inc();
+            }
+            let closed_by = connection::drive(stream, limits, phase, move |exchange, request| {
+                answer(peer, exchange, request)
+            })
+            .await;
+            if let Some(metrics) = &metrics {
+                metrics.connections.dec();
+                if let Some(reason) = closed_by {
+                    metrics.count_closed(reason);
+                }
+            }
+        });
+    }
+}
+
+/// Errors of the connection that was waiting, not of the listener (accept(2), "Error handling").
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::NotConnected
+    )
+}

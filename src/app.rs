@@ -1,0 +1,22 @@
+//! The application as the recorder calls it: the routes and the layers around them.
+
+use std::any::Any;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::telemetry::log_storm;
+
+/// Adds the layers. The last one added is the outermost; all of them are inside the recorder.
+pub fn app(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(answer_panic))
+}
+
+/// A handler's panic is an answer, with a row. What it said goes to the log alone.
+fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = crate::panic_message(&*panic);
+    log_storm("a handler panicked", &message);
+    (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
+}

@@ -1,0 +1,172 @@
+//! Where to listen, in the three forms the configuration knows.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+/// What fits into a unix socket's address beside the closing NUL.
+const UNIX_PATH_BYTES_MAX: usize = 107;
+/// systemd's own bound on `FileDescriptorName=`.
+const FD_NAME_BYTES_MAX: usize = 255;
+
+/// One listener. `Display` gives back the text that `FromStr` reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// `ADDR:PORT`.
+    Tcp(SocketAddr),
+    /// `unix:PATH`, at most 107 bytes of path.
+    Unix(PathBuf),
+    /// `fd:NAME`: a socket inherited from systemd under that name.
+    Fd(String),
+}
+
+impl Listen {
+    /// Whether both cannot be bound by one process. Port 0 is a new port each time.
+    pub(super) fn collides(&self, other: &Self) -> bool {
+        self == other && !matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Fd(name) => write!(f, "fd:{name}"),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    /// # Errors
+    /// One line: what was found and what would be right.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix(text, path);
+        }
+        if let Some(name) = text.strip_prefix("fd:") {
+            return fd(text, name);
+        }
+        text.parse().map(Self::Tcp).map_err(|_| {
+            format!(
+                "{text:?} is not a listener: write ADDR:PORT with a numeric address, such as \"127.0.0.1:8080\" or \
+                 \"[::1]:8080\", unix:PATH, or fd:NAME"
+            )
+        })
+    }
+}
+
+fn unix(text: &str, path: &str) -> Result<Listen, String> {
+    if path.is_empty() || path.contains('\0') {
+        return Err(format!(
+            "{text:?} names no socket: write unix:PATH, such as \"unix:/run/daybook/1.sock\""
+        ));
+    }
+    if path.len() > UNIX_PATH_BYTES_MAX {
+        return Err(format!(
+            "{text:?} is too long: the path of a unix socket has at most {UNIX_PATH_BYTES_MAX} bytes, this one has {}",
+            path.len()
+        ));
+    }
+    Ok(Listen::Unix(path.into()))
+}
+
+fn fd(text: &str, name: &str) -> Result<Listen, String> {
+    let good = name
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b':');
+    if !good || name.is_empty() || name.len() > FD_NAME_BYTES_MAX {
+        return Err(format!(
+            "{text:?} names no inherited socket: write fd:NAME with the FileDescriptorName= of a systemd socket unit, 1 \
+             to {FD_NAME_BYTES_MAX} printable ASCII characters without a colon"
+        ));
+    }
+    Ok(Listen::Fd(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    #[test]
+    fn every_form_is_understood() {
+        assert_eq!(
+            "[::1]:8080".parse(),
+            Ok(Listen::Tcp("[::1]:8080".parse().unwrap()))
+        );
+        assert_eq!(
+            "0.0.0.0:0".parse(),
+            Ok(Listen::Tcp("0.0.0.0:0".parse().unwrap()))
+        );
+        assert_eq!(
+            "unix:run/a b.sock".parse(),
+            Ok(Listen::Unix("run/a b.sock".into()))
+        );
+        assert_eq!("fd:daybook-1".parse(), Ok(Listen::Fd("daybook-1".into())));
+    }
+
+    #[test]
+    fn what_cannot_be_listened_on_is_refused() {
+        let long_path = format!("unix:{}", "x".repeat(108));
+        let long_name = format!("fd:{}", "x".repeat(256));
+        for text in [
+            "",
+            "8080",
+            ":8080",
+            "localhost:8080",
+            "127.0.0.1",
+            "127.0.0.1:65536",
+            "::1:8080",
+            "unix:",
+            "unix:a\0b",
+            &long_path,
+            "fd:",
+            "fd:a:b",
+            "fd:é",
+            "fd:a\n",
+            &long_name,
+        ] {
+            let message = text.parse::<Listen>().unwrap_err();
+            assert!(
+                message.contains(&format!("{text:?}")) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_port_0_may_repeat() {
+        let listen = |text: &str| text.parse::<Listen>().unwrap();
+        assert!(listen("127.0.0.1:1").collides(&listen("127.0.0.1:1")));
+        assert!(listen("unix:a").collides(&listen("unix:a")));
+        assert!(!listen("127.0.0.1:0").collides(&listen("127.0.0.1:0")));
+        assert!(!listen("unix:a").collides(&listen("fd:a")));
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_reads_back(address in any::<IpAddr>(), port in any::<u16>()) {
+            let listen = Listen::Tcp(SocketAddr::new(address, port));
+            prop_assert_eq!(listen.to_string().parse(), Ok(listen));
+        }
+
+        #[test]
+        fn a_path_reads_back(path in "[^\0]{1,26}") {
+            let listen = Listen::Unix(path.into());
+            prop_assert_eq!(listen.to_string().parse(), Ok(listen));
+        }
+
+        #[test]
+        fn a_name_reads_back(name in "[ -9;-~]{1,255}") {
+            let listen = Listen::Fd(name);
+            prop_assert_eq!(listen.to_string().parse(), Ok(listen));
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(text in "(unix:|fd:|\\[)?\\PC*") {
+            let _ = text.parse::<Listen>();
+        }
+    }
+}

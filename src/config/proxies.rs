@@ -1,0 +1,175 @@
+//! Whose word on a client's address is taken.
+
+use ipnet::{IpNet, Ipv4Net};
+use std::net::IpAddr;
+
+/// The peers whose X-Forwarded-For is believed. The default trusts nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
+
+impl TrustedProxies {
+    /// Reads networks (`10.0.0.0/8`), single addresses, and the word `unix`.
+    ///
+    /// # Errors
+    /// One line on the first entry that is none of them.
+    pub fn parse<T: AsRef<str>>(entries: &[T]) -> Result<Self, String> {
+        let mut trusted = Self::default();
+        for entry in entries.iter().map(AsRef::as_ref) {
+            match entry {
+                "unix" => trusted.unix = true,
+                _ => trusted.networks.push(network(entry)?),
+            }
+        }
+        Ok(trusted)
+    }
+
+    /// Whether a peer with this address is trusted. An IPv4 address within IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
+    pub fn trusts_ip(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    /// Whether whoever connects over a unix socket is trusted.
+    pub fn trusts_unix(&self) -> bool {
+        self.unix
+    }
+
+    /// Whether nobody is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
+    /// The entries as text that `parse` reads back.
+    pub(super) fn entries(&self) -> Vec<String> {
+        let networks = self.networks.iter().map(ToString::to_string);
+        networks
+            .chain(self.unix.then(|| "unix".to_owned()))
+            .collect()
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse::<IpNet>().map_err(|_| {
+            format!("{text:?} is not a network: write CIDR form, such as \"10.0.0.0/8\", one address, or \"unix\"")
+        })?,
+    };
+    if network.trunc() != network {
+        return Err(format!(
+            "{text:?} has bits set beyond its prefix: write \"{}\" for the network, or \"{}\" for the one address",
+            network.trunc(),
+            network.addr()
+        ));
+    }
+    Ok(canonical(network))
+}
+
+/// Addresses are compared as IPv4 where they can be, so a network of IPv4 addresses within IPv6 has to be IPv4 too.
+fn canonical(network: IpNet) -> IpNet {
+    match (network.addr().to_canonical(), network) {
+        (IpAddr::V4(address), IpNet::V6(mapped)) => mapped
+            .prefix_len()
+            .checked_sub(96)
+            .and_then(|length| Ipv4Net::new(address, length).ok())
+            .map_or(network, IpNet::V4),
+        _ => network,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn trusts(entry: &str, address: &str) -> bool {
+        TrustedProxies::parse(&[entry])
+            .unwrap()
+            .trusts_ip(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_network_covers_its_addresses_and_no_others() {
+        assert!(trusts("10.0.0.0/8", "10.255.0.1"));
+        assert!(!trusts("10.0.0.0/8", "11.0.0.1"));
+        assert!(trusts("192.0.2.7", "192.0.2.7"));
+        assert!(!trusts("192.0.2.7", "192.0.2.8"));
+        assert!(trusts("fd00::/8", "fd12::1"));
+        assert!(trusts("::1", "::1"));
+        assert!(!trusts("::/0", "10.0.0.1"));
+    }
+
+    #[test]
+    fn an_ipv4_address_within_ipv6_counts_as_ipv4() {
+        assert!(trusts("10.0.0.0/8", "::ffff:10.0.0.1"));
+        assert!(trusts("::ffff:10.0.0.0/104", "10.0.0.1"));
+        assert!(trusts("::ffff:10.0.0.1", "10.0.0.1"));
+    }
+
+    #[test]
+    fn unix_is_a_word_of_its_own() {
+        let unix = TrustedProxies::parse(&["unix"]).unwrap();
+        assert!(unix.trusts_unix() && !unix.is_empty());
+        assert!(!unix.trusts_ip("127.0.0.1".parse().unwrap()));
+        assert!(TrustedProxies::default().is_empty() && !TrustedProxies::default().trusts_unix());
+    }
+
+    #[test]
+    fn host_bits_are_refused_and_the_right_network_named() {
+        let message = TrustedProxies::parse(&["10.0.0.1/8"]).unwrap_err();
+        assert!(
+            message.contains("\"10.0.0.1/8\"") && message.contains("\"10.0.0.0/8\""),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10/8",
+            "localhost",
+            "UNIX",
+            "10.0.0.0/8,::1",
+            "*",
+        ] {
+            assert!(
+                TrustedProxies::parse(&[text])
+                    .unwrap_err()
+                    .contains(&format!("{text:?}"))
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(address in any::<IpAddr>(), length in 0..=128u8, unix in any::<bool>()) {
+            let length = if address.is_ipv4() { length.min(32) } else { length };
+            let mut entries = vec![IpNet::new(address, length).unwrap().trunc().to_string()];
+            entries.extend(unix.then(|| "unix".to_owned()));
+            let trusted = TrustedProxies::parse(&entries).unwrap();
+            prop_assert_eq!(TrustedProxies::parse(&trusted.entries()), Ok(trusted));
+        }
+
+        #[test]
+        fn a_network_trusts_its_own_address(address in any::<IpAddr>(), length in 0..=128u8) {
+            let length = if address.is_ipv4() { length.min(32) } else { length };
+            let network = IpNet::new(address, length).unwrap().trunc();
+            let trusted = TrustedProxies::parse(&[network.to_string()]).unwrap();
+            // `::/0` does not cover IPv4 addresses within IPv6, on purpose.
+            let mapped = address.to_canonical() != address && length < 96;
+            prop_assert!(mapped || trusted.trusts_ip(address));
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(text in any::<String>()) {
+            let _ = TrustedProxies::parse(&[text]);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What every mistake is told.
+
+use super::{super::*, load_with};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path};
+
+#[test]
+fn a_mistake_is_told_with_its_key_its_place_and_what_would_be_right() {
+    const CASES: &[(&str, &str, &str)] = &[
+        ("listen", "'localhost:80'", "ADDR:PORT"),
+        ("listen", "8080", "ADDR:PORT"),
+        ("listen", "[]", "at least one"),
+        ("listen", "['fd:a', 'fd:a']", "twice"),
+        ("listen", "'[a, b]'", r#"["a", "b"]"#),
+        ("listen", "'127.0.0.1:9100'", "`admin.listen`"),
+        ("admin.listen", "'127.0.0.1:8080'", "`listen`"),
+        ("admin.listen", "'unix:'", "unix:PATH"),
+        ("admin.listen", "''", "at least one"),
+        ("replica", "''", "printable text"),
+        ("replica", "\"a\\tb\"", "printable text"),
+        ("trusted_proxies", "'10.0.0.1/8'", "10.0.0.0/8"),
+        ("trusted_proxies", "['::1', 'proxy']", "\"10.0.0.0/8\""),
+        ("record", "'yes'", "true nor false"),
+        ("health_path", "'healthz'", "beginning with /"),
+        ("health_path", "'/a?b'", "beginning with /"),
+        ("database.path", "''", "write a path"),
+        ("database.path", "':memory:'", "write a path"),
+        ("database.create", "1", "true nor false"),
+        ("database.synchronous", "'off'", "\"full\", \"normal\""),
+        ("database.busy_timeout", "'25d'", "24d"),
+        ("database.readers_max", "65", "1 to 64"),
+        ("commit.queue_records_max", "0", "from 1"),
+        ("commit.batch_records_max", "-1", "whole number"),
+        (
+            "commit.deadline",
+            "5",
+            r#"a number with a unit, such as "5s", "200ms" or "15m""#,
+        ),
+        ("commit.deadline", "'0s'", "longer"),
+        ("http.line_bytes_max", "65535", "64 to 65534"),
+        (
+            "http.line_bytes_max",
+            "40000",
+            "`http.head_bytes_max` is 32768",
+        ),
+        ("http.head_bytes_max", "8191", "`http.line_bytes_max`, 8192"),
+        ("http.fields_max", "1.5", "whole number"),
+        ("http.body_bytes_max", "'1MiB'", "bytes as a whole number"),
+        (
+            "http.body_bytes_in_flight_max",
+            "1000",
+            "`http.body_bytes_max`",
+        ),
+        ("http.header_timeout", "'ten'", "\"200ms\""),
+        ("http.body_timeout", "0", "\"0s\""),
+        ("http.idle_timeout", "'366d'", "365d"),
+        ("http.write_timeout", "'0ms'", "longer"),
+        ("http.connections_max", "0", "from 1"),
+        ("shutdown.drain_delay", "'-1s'", "a number with a unit"),
+        ("shutdown.grace", "true", "a number with a unit"),
+        ("log.format", "'xml'", "\"auto\", \"text\", \"json\""),
+        ("log.level", "'INFO'", "\"info\""),
+    ];
+    for (key, value, right) in CASES {
+        let message = load_with(&format!("# one\n# two\n{key} = {value}"), &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains(&format!("/daybook.toml:3: {key}: ")),
+            "{message}"
+        );
+        assert!(
+            message.contains(right) && !message.contains('\n'),
+            "{message}"
+        );
+
+        let name = format!("DAYBOOK_{}", key.replace('.', "__").to_uppercase());
+        let value = value
+            .trim_matches('\'')
+            .replace("\"a\\tb\"", "a\tb")
+            .replace('\'', "\"");
+        let message = load_with("", &[(&name, &value)]).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("{name}: ")), "{message}");
+        assert!(
+            message.contains(right) && !message.contains('\n'),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_in_itself_is_told_with_its_line() {
+    for (file, line, right) in [
+        ("\nlisten = ", ":2: ", "this is not TOML"),
+        ("record = true\nrecord = true", ":2: ", "this is not TOML"),
+        (
+            "[commit]\ndeadlin = '5s'",
+            ":2: commit.deadlin: ",
+            "did you mean `commit.deadline`?",
+        ),
+        (
+            "\n\ndeadline = '5s'",
+            ":3: deadline: ",
+            "did you mean `commit.deadline`?",
+        ),
+        (
+            "[commits]\ndeadline = '5s'",
+            ":1: commits: ",
+            "did you mean `commit`?",
+        ),
+        (
+            "colour = 'red'",
+            ":1: colour: ",
+            "`daybook config --default`",
+        ),
+        ("record.x = 1", ":1: record", "there is no such key"),
+        ("[record]", ":1: record: ", "one value"),
+        ("[[listen]]", ":1: listen: ", "one value"),
+        ("http = 5", ":1: http: ", "write [http]"),
+        ("log.level = ['a']", ":1: log.level: ", "one value"),
+        ("\nreplica = 2026-11-23", ":2: ", "in quotes"),
+        (
+            "trusted_proxies = [2026-11-23]",
+            ":1: trusted_proxies: ",
+            "one value",
+        ),
+    ] {
+        let message = load_with(file, &[]).unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("/daybook.toml{line}")),
+            "{message}"
+        );
+        assert!(
+            message.contains(right) && !message.contains('\n'),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_nobody_knows_is_told_by_its_name() {
+    for (name, right) in [
+        ("DAYBOOK_FOO", "`daybook config --default`"),
+        (
+            "DAYBOOK_COMMIT_DEADLINE",
+            "did you mean DAYBOOK_COMMIT__DEADLINE?",
+        ),
+        ("DAYBOOK_DEADLINE", "did you mean DAYBOOK_COMMIT__DEADLINE?"),
+        ("DAYBOOK_Replica", "did you mean DAYBOOK_REPLICA?"),
+        ("DAYBOOK_HTTP", "no such key"),
+        ("DAYBOOK_", "no such key"),
+    ] {
+        let message = load_with("", &[(name, "1")]).unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("{name}: ")) && message.contains(right),
+            "{message}"
+        );
+    }
+    assert!(
+        load_with(
+            "",
+            &[("DAYBOOKS", "1"), ("daybook_foo", "1"), ("PATH", "/bin")]
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn the_variable_is_blamed_for_what_it_overrides() {
+    let error = load_with("log.level = 'info'", &[("DAYBOOK_LOG__LEVEL", "loud")]).unwrap_err();
+    assert_eq!(
+        error.origin,
+        Origin::Variable("DAYBOOK_LOG__LEVEL".to_owned())
+    );
+}
+
+#[test]
+fn an_environment_that_is_not_utf_8_is_no_panic() {
+    let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let load = |name, value| load_from(None, [(name, value)], Path::new("/nonexistent"));
+    assert!(load(bytes(b"OTHER\xff"), bytes(b"\xff")).is_ok());
+    let message = load(bytes(b"DAYBOOK_REPLICA"), bytes(b"a\xff"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.starts_with("DAYBOOK_REPLICA: ") && message.contains("UTF-8"),
+        "{message}"
+    );
+    assert!(
+        load(bytes(b"DAYBOOK_\xff"), bytes(b"1"))
+            .unwrap_err()
+            .to_string()
+            .starts_with("DAYBOOK_")
+    );
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_told_with_who_named_it() {
+    let missing = Path::new("missing.toml");
+    let variable = ("DAYBOOK_CONFIG".into(), missing.into());
+    for (flag, variable, origin) in [
+        (Some(missing), None, "--config: "),
+        (None, Some(variable), "DAYBOOK_CONFIG: "),
+    ] {
+        let message = load_from(flag, variable, Path::new("/nonexistent"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with(origin), "{message}");
+        assert!(
+            message.contains("/nonexistent/missing.toml") && message.contains("No such file"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! The framing of a chunked body: the line before each chunk, the CRLF behind it, and the trailers.
+
+use super::fields::{self, Fields, is_text, is_token};
+use super::{Fault, Limits};
+
+/// Enough for any u64, and no more.
+const DIGITS_MAX: usize = 16;
+
+/// A scan of chunk framing that can stop at any byte and go on from there. The chunks' own bytes pass it by.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    state: State,
+    size: u64,
+    digits: usize,
+    line_bytes: usize,
+    trailers: Fields,
+    trailer_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Size,
+    /// Behind a `;`, where an extension's name begins.
+    Name,
+    Extension,
+    SizeCr,
+    /// Behind a chunk's bytes.
+    DataEnd,
+    DataCr,
+    Trailers,
+}
+
+/// Why a scan has stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// All bytes are looked at.
+    More,
+    /// A chunk of so many bytes (not 0) begins. The next scan is to begin behind them.
+    Chunk(u64),
+    /// The body and its trailers are complete.
+    End,
+}
+
+impl Scan {
+    /// Looks at `input`. Returns how many of its bytes are dealt with, and what was found.
+    pub(super) fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Found), Fault> {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
+            if matches!(self.state, State::Trailers) {
+                let found = self.trailers(&input[at..], limits)?;
+                return Ok((at + found.0, found.1));
+            }
+            at += 1;
+            self.state = match self.state {
+                State::Size => self.size(byte)?,
+                State::Name => match byte {
+                    b' ' | b'\t' => State::Name,
+                    _ if is_token(byte) => State::Extension,
+                    _ => return Err(Fault::bad("a chunk extension is malformed")),
+                },
+                State::Extension => match byte {
+                    b'\r' => State::SizeCr,
+                    _ if is_text(byte) => State::Extension,
+                    _ => return Err(Fault::bad("a control character in a chunk extension")),
+                },
+                State::SizeCr if byte != b'\n' => {
+                    return Err(Fault::bad("a bare CR in a chunk's size line"));
+                }
+                State::SizeCr if self.size == 0 => State::Trailers,
+                State::SizeCr => {
+                    self.state = State::DataEnd;
+                    return Ok((at, Found::Chunk(self.size)));
+                }
+                State::DataEnd if byte == b'\r' => State::DataCr,
+                State::DataCr if byte == b'\n' => {
+                    (self.size, self.digits, self.line_bytes) = (0, 0, 0);
+                    State::Size
+                }
+                _ => return Err(Fault::bad("a chunk does not end where its size says")),
+            };
+            if matches!(self.state, State::Size | State::Name | State::Extension) {
+                self.line_bytes += usize::from(self.digits > 0);
+                if self.line_bytes > limits.line_bytes_max {
+                    return Err(Fault::bad("a chunk's size line is too long"));
+                }
+            }
+        }
+        Ok((at, Found::More))
+    }
+
+    fn size(&mut self, byte: u8) -> Result<State, Fault> {
+        match (char::from(byte).to_digit(16), byte) {
+            (Some(_), _) if self.digits == DIGITS_MAX => {
+                Err(Fault::bad("a chunk's size is too large"))
+            }
+            (Some(digit), _) => {
+                self.digits += 1;
+                self.size = self.size << 4 | u64::from(digit);
+                Ok(State::Size)
+            }
+            (None, b'\r') if self.digits > 0 => Ok(State::SizeCr),
+            (None, b';') if self.digits > 0 => Ok(State::Name),
+            _ => Err(Fault::bad("a chunk's size is malformed")),
+        }
+    }
+
+    fn trailers(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Found), Fault> {
+        let room = limits.head_bytes_max - self.trailer_bytes;
+        let seen = &input[..input.len().min(room)];
+        let mut at = 0;
+        loop {
+            match self.trailers.scan(seen, &mut at, limits.fields_max)? {
+                fields::Found::Field => {}
+                fields::Found::End => return Ok((at, Found::End)),
+                fields::Found::More => break,
+            }
+        }
+        self.trailer_bytes += at;
+        // As many bytes as trailers may have, and no end: they can only become longer.
+        if self.trailer_bytes == limits.head_bytes_max {
+            return Err(Fault::FIELDS_TOO_LONG);
+        }
+        Ok((at, Found::More))
+    }
+}

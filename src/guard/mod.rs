@@ -1,0 +1,244 @@
+//! The guard: a thin layer around the socket that checks the head and the chunk framing of every HTTP/1.1 request
+//! before hyper sees a byte of it.
+//!
+//! Some of what a strict server must refuse cannot be seen behind hyper: it joins equal Content-Lengths, drops a
+//! Content-Length beside a Transfer-Encoding, ends a head at a bare LF, strips fragments. So the guard reads first. It
+//! hands on one message at a time, never a byte of the next before hyper has asked for it, and it never answers by
+//! itself: in place of a refused head hyper gets a harmless request that asks to close, and the service finds the
+//! verdict in the [`Exchange`]. So one path records and answers everything, in pipeline order.
+//!
+//! From the bottom up: `target` and `fields` check the parts of a head, `head` and `chunked` find where a head and a
+//! body end, `framing` puts them in sequence (all pure: bytes in, steps out), and `stream` does the reading, the
+//! time-outs and the lingering close.
+//!
+//! hyper must be run with `half_close(true)` (or it reads on while a request is served), without a timer, with
+//! `max_headers` at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
+
+mod chunked;
+mod fields;
+mod framing;
+mod head;
+mod stream;
+mod target;
+
+#[cfg(test)]
+mod hyper_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod table_tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use hyper::{Method, StatusCode};
+
+pub use stream::Guard;
+
+use crate::config::Http;
+
+/// What a client may send, and how long it may take. Sizes in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The request line, and the line before each chunk, without their CRLF.
+    pub line_bytes_max: usize,
+    /// The whole head, and all trailers together, with their last CRLF.
+    pub head_bytes_max: usize,
+    /// Field lines in a head, and in the trailers.
+    pub fields_max: usize,
+    /// The largest Content-Length. A chunked body is measured by whoever reads it.
+    pub body_bytes_max: usize,
+    /// From accept, or from a later head's first byte, to the head's end.
+    pub header_timeout: Duration,
+    /// Between requests.
+    pub idle_timeout: Duration,
+    /// For a client that takes nothing of its answer.
+    pub write_timeout: Duration,
+}
+
+impl From<&Http> for Limits {
+    fn from(http: &Http) -> Self {
+        Self {
+            line_bytes_max: http.line_bytes_max,
+            head_bytes_max: http.head_bytes_max,
+            fields_max: http.fields_max,
+            body_bytes_max: http.body_bytes_max,
+            header_timeout: http.header_timeout,
+            idle_timeout: http.idle_timeout,
+            write_timeout: http.write_timeout,
+        }
+    }
+}
+
+/// A request that must be answered with an error, after which the connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: StatusCode,
+    /// One line for the client; it never holds bytes of the request.
+    pub reason: &'static str,
+    /// What to record; `None` where method and target are not well formed, or the head was never complete.
+    /// Always `None` in a refused body: the service knows its request.
+    pub request: Option<RefusedRequest>,
+}
+
+/// The part of a refused request that is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRequest {
+    pub method: Method,
+    /// As sent, still percent-encoded, without the query.
+    pub path: String,
+}
+
+/// Facts about the head that hyper has just parsed.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// When the head was complete.
+    pub arrived: SystemTime,
+    /// The same instant, to measure from.
+    pub started: Instant,
+    /// Set: the request the service sees is a stand-in, and this is to be answered.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why the guard closed a connection without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    HeaderTimeout,
+    IdleTimeout,
+    WriteTimeout,
+}
+
+impl CloseReason {
+    /// Every reason, for the metric to start at zero.
+    pub const ALL: [Self; 3] = [Self::HeaderTimeout, Self::IdleTimeout, Self::WriteTimeout];
+
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::HeaderTimeout => "header_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::WriteTimeout => "write_timeout",
+        }
+    }
+}
+
+/// What the guard of one connection and the service that answers on it tell each other.
+#[derive(Debug)]
+pub struct Exchange {
+    slot: Mutex<Slot>,
+    close_when_idle: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    head: Head,
+    body_refusal: Option<Refusal>,
+    closed_by: Option<CloseReason>,
+}
+
+impl Exchange {
+    pub fn new() -> Self {
+        Self {
+            slot: Mutex::new(Slot {
+                head: Head {
+                    arrived: SystemTime::now(),
+                    started: Instant::now(),
+                    refusal: None,
+                },
+                body_refusal: None,
+                closed_by: None,
+            }),
+            close_when_idle: AtomicBool::new(false),
+        }
+    }
+
+    /// The facts about the current request's head. To be called once, at the start of each request.
+    pub fn take_head(&self) -> Head {
+        let head = &mut self.slot().head;
+        Head {
+            arrived: head.arrived,
+            started: head.started,
+            refusal: head.refusal.take(),
+        }
+    }
+
+    /// After the current body has failed: the verdict, if the client's framing was the cause. `None`: the client is
+    /// gone.
+    pub fn body_refusal(&self) -> Option<Refusal> {
+        self.slot().body_refusal.clone()
+    }
+
+    /// From now on the connection ends where it is between two requests and nothing of another has arrived. Whoever
+    /// sets this must poll hyper's connection once more.
+    pub fn close_when_idle(&self) {
+        self.close_when_idle.store(true, Ordering::Release);
+    }
+
+    /// After the connection has ended: whether the guard closed it for a time-out.
+    pub fn closed_by(&self) -> Option<CloseReason> {
+        self.slot().closed_by
+    }
+
+    fn begin(&self, arrived: SystemTime, started: Instant, refusal: Option<Refusal>) {
+        let mut slot = self.slot();
+        slot.head = Head {
+            arrived,
+            started,
+            refusal,
+        };
+        slot.body_refusal = None;
+    }
+
+    fn refuse_body(&self, refusal: Refusal) {
+        self.slot().body_refusal = Some(refusal);
+    }
+
+    fn closing(&self, reason: CloseReason) {
+        self.slot().closed_by = Some(reason);
+    }
+
+    fn closes_when_idle(&self) -> bool {
+        self.close_when_idle.load(Ordering::Acquire)
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // Nothing can panic while it is held.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is wrong, before it is known whether the request is to be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fault {
+    status: StatusCode,
+    reason: &'static str,
+}
+
+impl Fault {
+    const fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+
+    /// 400.
+    const fn bad(reason: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    const TOO_MANY_FIELDS: Self = Self::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "too many header fields",
+    );
+    const FIELDS_TOO_LONG: Self = Self::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the head or the trailers are too long",
+    );
+}

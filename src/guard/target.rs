@@ -1,0 +1,86 @@
+//! The request target's forms, and the host with its port.
+//!
+//! Whatever passes here must be a `Uri` to hyper; `property_tests` hold the two together.
+
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+/// What may stand in a target before its `?`. Narrower than hyper's: no `"`.
+pub(super) const fn is_path(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~')
+}
+
+/// What may stand in a target behind its `?`.
+pub(super) const fn is_query(byte: u8) -> bool {
+    is_path(byte) || matches!(byte, b'?' | b'`')
+}
+
+/// Which part of `target` is the path to record. `target` holds nothing but bytes for which [`is_path`] is true and,
+/// from `query` on (the place of the `?`, or the target's end), [`is_query`].
+///
+/// `None`: the method does not go with this form of a target, or it is none at all. An empty range stands for the `/`
+/// that an absolute form has left out.
+pub(super) fn path(method: &[u8], target: &[u8], query: usize) -> Option<Range<usize>> {
+    match target {
+        [b'/', ..] => return Some(0..query),
+        b"*" => return (method == b"OPTIONS").then_some(0..1),
+        _ => {}
+    }
+    if let Some(scheme) = scheme_bytes(target) {
+        let rest = &target[scheme..query];
+        let slash = rest.iter().position(|&byte| byte == b'/');
+        let authority = &rest[..slash.unwrap_or(rest.len())];
+        // hyper knows no percent-encoding in a host.
+        let good = is_authority(authority) && !authority.contains(&b'%');
+        return good.then_some(scheme + authority.len()..query);
+    }
+    let authority = method == b"CONNECT" && is_authority(target) && port_start(target).is_some();
+    authority.then_some(0..target.len())
+}
+
+fn scheme_bytes(target: &[u8]) -> Option<usize> {
+    [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
+        let start = target.get(..scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(scheme.len())
+    })
+}
+
+/// A host, with or without a port: a name, an IPv4 address, or an IPv6 address in brackets. No user, no empty port,
+/// and no comma: a name may have one, but whoever sends it has joined two Hosts.
+pub(super) fn is_authority(authority: &[u8]) -> bool {
+    let (host, port) = match port_start(authority) {
+        Some(start) => (&authority[..start - 1], Some(&authority[start..])),
+        None => (authority, None),
+    };
+    is_host(host) && port.is_none_or(is_port)
+}
+
+/// The place behind the colon that is not within brackets.
+fn port_start(authority: &[u8]) -> Option<usize> {
+    let after = authority
+        .iter()
+        .rposition(|&byte| byte == b':' || byte == b']')?;
+    (authority[after] == b':').then_some(after + 1)
+}
+
+fn is_port(port: &[u8]) -> bool {
+    (1..=5).contains(&port.len())
+        && port.iter().all(u8::is_ascii_digit)
+        && str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok())
+}
+
+fn is_host(host: &[u8]) -> bool {
+    if let [b'[', address @ .., b']'] = host {
+        return str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let mut rest = host;
+    while let [byte, after @ ..] = rest {
+        rest = match (byte, after) {
+            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
+            (b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~', _) => after,
+            (b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=', _) => after,
+            _ => return false,
+        };
+    }
+    !host.is_empty()
+}

@@ -1,0 +1,36 @@
+//! daybook: every request is on disk before it is answered.
+//!
+//! To read it in an hour, in this order: [`handler`] (the file you change), [`recorder`] (what surrounds it),
+//! [`store`] (the queue, the writer, the lock), [`guard`] and [`connection`] (HTTP by the book), [`serve`] (start,
+//! run, drain), [`admin`] (what the operator sees). ARCHITECTURE.md has the bird's eye view.
+
+#![warn(missing_docs)]
+
+mod accept;
+pub mod admin;
+pub mod app;
+pub mod body;
+pub mod client_address;
+pub mod config;
+pub mod connection;
+pub mod guard;
+pub mod handler;
+pub mod healthcheck;
+pub mod listen;
+pub mod metrics;
+pub mod readiness;
+pub mod recorder;
+pub mod serve;
+pub mod shutdown;
+pub mod store;
+pub mod systemd;
+pub mod telemetry;
+
+/// What a panic said.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,236 @@
+//! Listening sockets: bound to an address or a path, or inherited from systemd.
+
+use std::collections::HashMap;
+use std::fs::Permissions;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::client_address::Peer;
+use crate::config::Listen;
+
+/// Connections the kernel keeps until they are accepted; it lowers this to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Why a listener is not there.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // Each message is its documentation.
+pub enum ListenError {
+    #[error("{key} = \"{listen}\": {source}{hint}")]
+    Bind {
+        key: &'static str,
+        listen: Listen,
+        source: io::Error,
+        hint: &'static str,
+    },
+    #[error("{key} = \"fd:{name}\": no socket of that name was handed over: set FileDescriptorName={name} in the socket unit (there are: {})", if .found.is_empty() { "none" } else { .found })]
+    NotInherited {
+        key: &'static str,
+        name: String,
+        found: String,
+    },
+    #[error("the sockets handed over by systemd cannot be read: {0}")]
+    Inherit(io::Error),
+}
+
+impl ListenError {
+    /// Whether another try with the same configuration could go better.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::NotInherited { .. })
+    }
+}
+
+/// Whether several processes may share a TCP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// SO_REUSEPORT: the kernel spreads connections over the replicas.
+    Shared,
+    /// A port that is taken is an error. (Two admin listeners that share one bind without a word, and a scrape
+    /// hits either.)
+    Exclusive,
+}
+
+/// A bound listener.
+pub enum Listener {
+    /// TCP, with its address.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+/// A connection's socket, of either kind.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Sockets handed over by systemd, by name.
+#[derive(Default)]
+pub struct Inherited(HashMap<String, Vec<OwnedFd>>);
+
+impl Inherited {
+    /// Takes what this process was handed (sd_listen_fds(3)). To be called once, before any thread starts.
+    ///
+    /// # Errors
+    /// When the environment that describes them is malformed.
+    pub fn take() -> Result<Self, ListenError> {
+        let mut named: HashMap<String, Vec<OwnedFd>> = HashMap::new();
+        for (fd, name) in sd_notify::listen_fds_with_names().map_err(ListenError::Inherit)? {
+            // SAFETY: the environment says, with our own PID beside it, that this descriptor is open and ours, and
+            // each number is listed once; nothing else has taken it, for this runs first.
+            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+            named.entry(name).or_default().push(fd);
+        }
+        Ok(Self(named))
+    }
+}
+
+/// Binds one configured listener, or takes the inherited sockets of its name. `key` is where it was configured.
+///
+/// # Errors
+/// [`ListenError`].
+pub fn bind(
+    key: &'static str,
+    listen: &Listen,
+    sharing: Sharing,
+    inherited: &mut Inherited,
+) -> Result<Vec<Listener>, ListenError> {
+    let error = |source: io::Error| ListenError::Bind {
+        key,
+        listen: listen.clone(),
+        hint: match source.kind() {
+            io::ErrorKind::AddrInUse => ": another process has it",
+            io::ErrorKind::PermissionDenied => ": this user may not use it",
+            _ => "",
+        },
+        source,
+    };
+    match listen {
+        Listen::Tcp(address) => Ok(vec![bind_tcp(*address, sharing).map_err(error)?]),
+        Listen::Unix(path) => Ok(vec![bind_unix(path).map_err(error)?]),
+        Listen::Fd(name) => match inherited.0.remove(name) {
+            Some(fds) => fds.into_iter().map(|fd| adopt(fd).map_err(error)).collect(),
+            None => {
+                let mut found: Vec<_> = inherited.0.keys().cloned().collect();
+                found.sort();
+                Err(ListenError::NotInherited {
+                    key,
+                    name: name.clone(),
+                    found: found.join(", "),
+                })
+            }
+        },
+    }
+}
+
+fn bind_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Listener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Else a restart would have to wait for the last connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::Shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    listening_tcp(socket)
+}
+
+fn listening_tcp(socket: Socket) -> io::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
+}
+
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    match path.symlink_metadata() {
+        Ok(file) if !file.file_type().is_socket() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file in the way that is not a socket",
+            ));
+        }
+        Ok(_) => replace_stale(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    // Whoever may enter the directory may connect: a proxy runs under another user.
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    listening_unix(socket)
+}
+
+/// A socket file outlives its process. If nobody answers there, it is in the way of nobody.
+fn replace_stale(path: &Path) -> io::Result<()> {
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn listening_unix(socket: Socket) -> io::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Unix(UnixListener::from_std(socket.into())?))
+}
+
+fn adopt(fd: OwnedFd) -> io::Result<Listener> {
+    let socket = Socket::from(fd);
+    if socket.r#type()? != Type::STREAM {
+        return Err(io::Error::other("this is not a stream socket"));
+    }
+    match socket.domain()? {
+        Domain::UNIX => listening_unix(socket),
+        _ => listening_tcp(socket),
+    }
+}
+
+impl Listener {
+    /// Accepts one connection.
+    ///
+    /// # Errors
+    /// accept(2)'s own.
+    pub async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // Answers are written whole: waiting for more to send gains nothing.
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), Peer::Ip(address.ip())))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+/// As in the configuration, with the real port and, for an inherited socket, its real address.
+impl std::fmt::Display for Listener {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(formatter, "{address}"),
+                Err(error) => write!(formatter, "({error})"),
+            },
+            Self::Unix(listener) => match listener.local_addr() {
+                Ok(address) => match address.as_pathname() {
+                    Some(path) => write!(formatter, "unix:{}", path.display()),
+                    None => write!(formatter, "unix:(no path)"),
+                },
+                Err(error) => write!(formatter, "({error})"),
+            },
+        }
+    }
+}

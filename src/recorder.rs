@@ -1,0 +1,281 @@
+//! The recorder: whatever is answered on a public listener is written down first.
+//!
+//! Everything that can produce an answer is called from here: the guard's refusals, the body's limits, the
+//! handler and its panics. There is no other way out than past the store.
+
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::body::{self, BodyBudget, BodyError};
+use crate::client_address::{Peer, client_address};
+use crate::config::Config;
+use crate::guard::{Exchange, Refusal};
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::shutdown::{Phase, reached};
+use crate::store::{AppendError, Record, Rejected, RequestStore, Store};
+
+const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
+
+/// Why a connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The client is gone before its body ended: there is nobody to answer, and no row.
+    #[error("the client has gone")]
+    ClientGone,
+    /// Whether the row was written is not known.
+    #[error("whether the request was recorded is not known")]
+    Unknown,
+}
+
+/// One for all public connections.
+pub struct Recorder {
+    config: Arc<Config>,
+    app: Router,
+    store: Store,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    phase: watch::Receiver<Phase>,
+    bodies: BodyBudget,
+}
+
+impl Recorder {
+    /// `app` is called for every request that is not refused before.
+    pub fn new(
+        config: Arc<Config>,
+        app: Router,
+        store: Store,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let bodies = BodyBudget::new(config.http.body_bytes_in_flight_max);
+        Self {
+            config,
+            app,
+            store,
+            metrics,
+            readiness,
+            phase,
+            bodies,
+        }
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: the connection is to be closed without a word.
+    pub async fn answer(
+        &self,
+        peer: Peer,
+        exchange: &Exchange,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let _in_flight = InFlight::enter(&self.metrics);
+        let head = exchange.take_head();
+        let timestamp = head
+            .arrived
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        let mut response = match head.refusal {
+            Some(refusal) => self.answer_refusal(peer, timestamp, refusal).await?,
+            None if self.is_health_check(&request) => self.answer_health_check(),
+            None => {
+                self.answer_request(peer, timestamp, exchange, request)
+                    .await?
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.readiness.is_draining() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.metrics.count_request(response.status());
+        self.metrics
+            .request_duration_seconds
+            .observe(head.started.elapsed().as_secs_f64());
+        Ok(response)
+    }
+
+    async fn answer_request(
+        &self,
+        peer: Peer,
+        timestamp: f64,
+        exchange: &Exchange,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let (mut parts, incoming) = request.into_parts();
+        let mut record = Record {
+            timestamp,
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            content_length: 0,
+            remote_addr: client_address(peer, &parts.headers, &self.config.trusted_proxies),
+        };
+        let mut expired = self.phase.clone();
+        let (read_bytes, body) = tokio::select! {
+            biased;
+            read = body::read(incoming, &self.config.http, &self.bodies) => read,
+            () = reached(&mut expired, Phase::Expired) => return Ok(self.unavailable(Rejected::Draining)),
+        };
+        record.content_length = read_bytes;
+        let body = match body {
+            Ok(body) => body,
+            Err(BodyError::Refused(status, reason)) => {
+                return self.record_refusal(record, status, reason).await;
+            }
+            Err(BodyError::Broken) => match exchange.body_refusal() {
+                Some(refusal) => {
+                    return self
+                        .record_refusal(record, refusal.status, refusal.reason)
+                        .await;
+                }
+                None => return Err(NoAnswer::ClientGone),
+            },
+            Err(BodyError::Memory) => return Ok(self.unavailable(Rejected::Memory)),
+        };
+        let store = RequestStore::new(self.store.clone(), self.config.record.then_some(record));
+        parts.extensions.insert(store.clone());
+        let handled = {
+            let mut app = self.app.clone();
+            tokio::select! {
+                biased;
+                response = app.call(Request::from_parts(parts, Body::from(body))) => {
+                    let Ok(response) = response;
+                    Some(response)
+                }
+                () = reached(&mut expired, Phase::Expired) => None,
+            }
+        };
+        match handled {
+            Some(response) => self.release(store, response).await,
+            // The grace period has ended before the handler. A write of its may have carried the record: a 503 says
+            // that there is no row.
+            None => match store.append().await {
+                Ok(Some(_)) | Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
+                Ok(None) => Ok(self.unavailable(Rejected::Draining)),
+                Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
+            },
+        }
+    }
+
+    /// Waits for the record, then lets the answer go.
+    async fn release(
+        &self,
+        store: RequestStore,
+        mut response: Response<Body>,
+    ) -> Result<Response<Body>, NoAnswer> {
+        match store.append().await {
+            Ok(Some(id)) => {
+                response
+                    .headers_mut()
+                    .insert(RECORD_ID, HeaderValue::from(id));
+                Ok(response)
+            }
+            Ok(None) => Ok(response),
+            Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
+            Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
+        }
+    }
+
+    async fn answer_refusal(
+        &self,
+        peer: Peer,
+        timestamp: f64,
+        refusal: Refusal,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let Some(request) = refusal.request else {
+            return Ok(refused(refusal.status, refusal.reason));
+        };
+        let record = Record {
+            timestamp,
+            method: request.method,
+            path: request.path,
+            content_length: 0,
+            remote_addr: client_address(peer, &Default::default(), &self.config.trusted_proxies),
+        };
+        self.record_refusal(record, refusal.status, refusal.reason)
+            .await
+    }
+
+    async fn record_refusal(
+        &self,
+        record: Record,
+        status: StatusCode,
+        reason: &'static str,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let store = RequestStore::new(self.store.clone(), self.config.record.then_some(record));
+        self.release(store, refused(status, reason)).await
+    }
+
+    fn is_health_check(&self, request: &Request<Incoming>) -> bool {
+        self.config.health_path.as_deref() == Some(request.uri().path())
+            && matches!(*request.method(), Method::GET | Method::HEAD)
+    }
+
+    fn answer_health_check(&self) -> Response<Body> {
+        match self.readiness.check() {
+            Ok(()) => plain(StatusCode::OK, "ready"),
+            Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()),
+        }
+    }
+
+    /// 503: the row was not written.
+    fn unavailable(&self, reason: Rejected) -> Response<Body> {
+        self.metrics.count_rejected(reason);
+        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string());
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if matches!(reason, Rejected::Memory | Rejected::Draining) {
+            // The body may not have been read: the rest of the connection cannot be told from it.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// An early answer, after which the connection is closed.
+fn refused(status: StatusCode, reason: &str) -> Response<Body> {
+    let mut response = plain(status, reason);
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn plain(status: StatusCode, line: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{line}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+/// Counts a request while it lives.
+struct InFlight<'a>(&'a Metrics);
+
+impl<'a> InFlight<'a> {
+    fn enter(metrics: &'a Metrics) -> Self {
+        metrics.requests_in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.requests_in_flight.dec();
+    }
+}

@@ -1,0 +1,125 @@
+//! Checkpoints, off the request path.
+//!
+//! PASSIVE only: anything stronger, beside Litestream, stalls every writer until its busy time-out. A first
+//! checkpoint runs beside the writers and moves nearly everything; where the log has grown all the same, a second
+//! one holds the write lock for the little that is left, so that the next writer can begin the log anew.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+
+use super::OpenError;
+use super::lock::WriteLock;
+use super::schema;
+use crate::config::Database;
+use crate::metrics::Metrics;
+use crate::telemetry::log_storm;
+
+/// How often the log's length is looked at.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Frames (pages of 4 KiB) in the log that are worth a checkpoint: SQLite's own default.
+const FRAMES_MIN: u32 = 1000;
+/// Frames at which writers are held up for the rest: 16 MiB.
+const FRAMES_LOCKED: u32 = 4000;
+/// Frames at which the writer itself checkpoints, should this thread not keep up.
+const FRAMES_BACKSTOP: i32 = 10_000;
+
+thread_local! {
+    /// Frames in the log after this thread's newest commit; SQLite's hook can carry no state of ours.
+    static FRAMES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// The log's length as the writer last saw it. It counts every process's frames.
+#[derive(Clone, Default)]
+pub(super) struct WalFrames(Arc<AtomicU32>);
+
+impl WalFrames {
+    /// To be called by the writer's thread after a commit.
+    pub fn publish(&self) {
+        self.0.store(FRAMES.get(), Relaxed);
+    }
+}
+
+/// The thread's handle; the thread ends when it is dropped.
+pub(super) struct Checkpointer {
+    frames: WalFrames,
+    _running: mpsc::Sender<()>,
+}
+
+impl Checkpointer {
+    /// Counts the frames that this connection's commits leave in the log.
+    pub fn watch(&self, connection: &Connection) {
+        connection.wal_hook(Some(count_frames));
+    }
+
+    pub fn frames(&self) -> WalFrames {
+        self.frames.clone()
+    }
+}
+
+fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
+    FRAMES.set(frames.unsigned_abs());
+    if frames >= FRAMES_BACKSTOP {
+        // An error here would make a commit look failed that is done: the thread will meet and log it.
+        let _ = wal.checkpoint();
+    }
+    Ok(())
+}
+
+/// Starts the thread on a connection of its own.
+pub(super) fn start(
+    database: &Database,
+    lock: &Arc<WriteLock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Checkpointer, OpenError> {
+    let connection = schema::connect(database)?;
+    let frames = WalFrames::default();
+    let (running, stopped) = mpsc::channel();
+    let (lock, metrics, seen) = (lock.clone(), metrics.clone(), frames.clone());
+    std::thread::Builder::new()
+        .name("checkpointer".to_owned())
+        .spawn(move || {
+            while stopped.recv_timeout(INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+                if seen.0.swap(0, Relaxed) < FRAMES_MIN {
+                    continue;
+                }
+                let started = Instant::now();
+                match checkpoint(&connection, &lock) {
+                    Ok(()) => metrics
+                        .checkpoint_duration_seconds
+                        .observe(started.elapsed().as_secs_f64()),
+                    Err(error) => log_storm("a checkpoint failed", &error),
+                }
+            }
+        })
+        .map_err(OpenError::Thread)?;
+    Ok(Checkpointer {
+        frames,
+        _running: running,
+    })
+}
+
+fn checkpoint(connection: &Connection, lock: &WriteLock) -> rusqlite::Result<()> {
+    let (busy, frames) = passive(connection)?;
+    // Busy: another process is at it.
+    if !busy && frames >= FRAMES_LOCKED {
+        match lock.acquire() {
+            Ok(_held) => passive(connection).map(drop)?,
+            Err(error) => tracing::error!(%error, "the write lock, for a checkpoint"),
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether another checkpoint was running, and the frames in the log.
+fn passive(connection: &Connection) -> rusqlite::Result<(bool, u32)> {
+    connection
+        .prepare_cached("pragma wal_checkpoint(passive)")?
+        .query_row([], |row| {
+            let frames: i64 = row.get(1)?;
+            Ok((row.get(0)?, u32::try_from(frames).unwrap_or(0)))
+        })
+}

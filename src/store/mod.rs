@@ -1,0 +1,322 @@
+//! The database: one writer thread behind a cloneable handle, and a pool of readers.
+//!
+//! A request calls [`Store::append`] and waits; its record waits in the bounded `queue`; the `writer` commits it
+//! with everything else that waits; the dispatcher, a task on the event loop, wakes the whole batch.
+
+mod checkpoint;
+mod filesystem;
+mod insert;
+mod lock;
+mod queue;
+mod reader;
+mod request;
+mod schema;
+mod state;
+mod writer;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::Method;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use reader::{ReadError, Reader, StoredRecord};
+pub use request::{RequestStore, WriteError};
+pub use schema::{OpenError, init, sqlite_version};
+pub use state::{Activity, WriterState};
+pub use writer::Fatal;
+
+use crate::config::{Commit, Database};
+use crate::metrics::Metrics;
+use crate::telemetry::log_storm;
+use queue::Queue;
+
+/// What is written down of one request: a row of `requests`, but for its id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// When the request's head had arrived; Unix seconds with fraction.
+    pub timestamp: f64,
+    /// The method.
+    pub method: Method,
+    /// The target's path as sent, without the query.
+    pub path: String,
+    /// Bytes of body that were read.
+    pub content_length: u64,
+    /// The client; none over a unix socket with no proxy to tell.
+    pub remote_addr: Option<IpAddr>,
+}
+
+/// The application's own writes, run by the writer inside the record's savepoint; `false` undoes both.
+pub(crate) type Work = Box<dyn FnOnce(&rusqlite::Savepoint<'_>) -> bool + Send>;
+
+/// What became of one entry of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// On disk; the id of the record, where the entry had one.
+    Committed(Option<i64>),
+    /// The application's work asked for it to be undone. Nothing was written.
+    Undone,
+    /// Nothing was written.
+    Rejected(Rejected),
+}
+
+/// Why a record was not written. Its `Display` is the line that the client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// `commit.queue_records_max` records wait.
+    #[error("too many requests are waiting to be recorded")]
+    QueueFull,
+    /// Not begun within `commit.deadline`.
+    #[error("the request could not be recorded in time")]
+    Deadline,
+    /// `http.body_bytes_in_flight_max` is used up.
+    #[error("too many request bodies are held in memory")]
+    Memory,
+    /// SQLite refused.
+    #[error("the request could not be recorded")]
+    Storage,
+    /// The grace period of a shutdown is over.
+    #[error("the server is shutting down")]
+    Draining,
+}
+
+impl Rejected {
+    /// Every reason, for the metric to start at zero.
+    pub const ALL: [Self; 5] = [
+        Self::QueueFull,
+        Self::Deadline,
+        Self::Memory,
+        Self::Storage,
+        Self::Draining,
+    ];
+
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Deadline => "deadline",
+            Self::Memory => "memory",
+            Self::Storage => "storage",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Why there is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The row was not written.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// Whether the row was written is not known: the writer is gone, and the process is about to end. No answer
+    /// may be given.
+    #[error("the outcome is not known")]
+    Unknown,
+}
+
+/// The handle that everybody has.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    queue: Arc<Queue>,
+    /// Wakes the dispatcher once a turn of the event loop.
+    appended: Notify,
+    state: Arc<WriterState>,
+    path: PathBuf,
+    _checkpointer: checkpoint::Checkpointer,
+}
+
+/// Sizes of the database's files and of the room they have.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// The database's file.
+    pub database_bytes: u64,
+    /// The write-ahead log.
+    pub wal_bytes: u64,
+    /// What an ordinary user may still write to the file system.
+    pub disk_free_bytes: u64,
+}
+
+/// What [`Store::open`] starts besides the handle.
+pub struct Opened {
+    /// The handle.
+    pub store: Store,
+    /// Resolves when the writer has ended: with `Ok` after [`Store::stop`], else with why the process must end.
+    pub writer_ended: oneshot::Receiver<Result<(), Fatal>>,
+}
+
+impl Store {
+    /// Opens the database, creating or migrating it first, and starts the writer and the checkpointer. Must be
+    /// called within the runtime that the requests are on.
+    ///
+    /// # Errors
+    /// See [`OpenError`], which knows whether a restart could help.
+    pub fn open(
+        database: &Database,
+        commit: &Commit,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Opened, OpenError> {
+        let (connection, lock) = schema::open(database)?;
+        let lock = Arc::new(lock);
+        // Every insert, and the statements around them, stays prepared.
+        connection.set_prepared_statement_cache_capacity(32);
+        let queue = Arc::new(Queue::new(commit.queue_records_max, commit.deadline));
+        let state = Arc::new(WriterState::new());
+        let (answers, batches) = mpsc::unbounded_channel();
+        let checkpointer = checkpoint::start(database, &lock, metrics)?;
+        checkpointer.watch(&connection);
+        let writer = writer::Writer {
+            connection,
+            lock,
+            queue: queue.clone(),
+            state: state.clone(),
+            answers,
+            metrics: metrics.clone(),
+            batch_records_max: commit.batch_records_max,
+            inserter: insert::Inserter::new(),
+            wal_frames: checkpointer.frames(),
+        };
+        let (ended, writer_ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                // The receiver is gone only when the process is about to be.
+                let _ = ended.send(writer.run());
+            })
+            .map_err(OpenError::Thread)?;
+        let store = Self(Arc::new(Inner {
+            queue,
+            appended: Notify::new(),
+            state,
+            path: database.path.clone(),
+            _checkpointer: checkpointer,
+        }));
+        tokio::spawn(dispatch(store.clone(), batches));
+        Ok(Opened {
+            store,
+            writer_ended,
+        })
+    }
+
+    /// Writes a record; returns its id once it is on disk.
+    ///
+    /// # Errors
+    /// [`AppendError`]: it was not written, or nobody can know.
+    pub async fn append(&self, record: Record) -> Result<i64, AppendError> {
+        match self.submit(Some(record), None)?.await {
+            Ok(Outcome::Committed(Some(id))) => Ok(id),
+            Ok(Outcome::Rejected(reason)) => Err(reason.into()),
+            Ok(Outcome::Committed(None) | Outcome::Undone) | Err(_) => Err(AppendError::Unknown),
+        }
+    }
+
+    pub(crate) fn submit(
+        &self,
+        record: Option<Record>,
+        work: Option<Work>,
+    ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
+        let outcome = self.0.queue.push(record, work)?;
+        self.0.appended.notify_one();
+        Ok(outcome)
+    }
+
+    /// What the writer is doing.
+    pub fn writer(&self) -> &WriterState {
+        &self.0.state
+    }
+
+    /// Records that wait.
+    pub fn queue_records(&self) -> usize {
+        self.0.queue.len()
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Whether nothing waits, and nothing is inside a transaction.
+    pub fn is_idle(&self) -> bool {
+        self.queue_records() == 0 && self.writer().current().0 != Activity::Committing
+    }
+
+    /// What the database takes, and what is left. What cannot be looked at counts as 0.
+    pub fn sizes(&self) -> Sizes {
+        let bytes = |path: &Path| path.metadata().map_or(0, |file| file.len());
+        let mut wal = self.path().as_os_str().to_owned();
+        wal.push("-wal");
+        Sizes {
+            database_bytes: bytes(self.path()),
+            wal_bytes: bytes(Path::new(&wal)),
+            disk_free_bytes: rustix::fs::statvfs(self.path())
+                .map_or(0, |found| found.f_bavail * found.f_frsize),
+        }
+    }
+
+    /// Refuses all that waits and all that is yet to come: the end of the grace period. What is inside a
+    /// transaction is not touched.
+    pub fn refuse(&self) {
+        reject(self.0.queue.refuse(), Rejected::Draining);
+    }
+
+    /// Tells the writer to end when the queue is empty.
+    pub fn stop(&self) {
+        self.0.queue.stop();
+    }
+}
+
+/// The task between the writer and the requests: it wakes a whole batch at once, on the event loop's own
+/// thread, and takes out of the queue what is past its deadline, with one timer for all.
+async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<writer::Answers>) {
+    let inner = &store.0;
+    let next_expiry = || inner.queue.next_expiry(Instant::now()).into();
+    let expiry = tokio::time::sleep_until(next_expiry());
+    tokio::pin!(expiry);
+    loop {
+        tokio::select! {
+            biased;
+            batch = batches.recv() => match batch {
+                Some(batch) => for (reply, outcome) in batch {
+                    // Fails when the client has gone; the row is there all the same.
+                    let _ = reply.send(outcome);
+                },
+                // The writer has ended.
+                None => return,
+            },
+            () = inner.appended.notified() => inner.queue.release(),
+            () = &mut expiry => {
+                let expired = inner.queue.expire(Instant::now());
+                if !expired.is_empty() {
+                    log_storm("records expired in the queue", &waiting_for(&store));
+                    reject(expired, Rejected::Deadline);
+                }
+                expiry.as_mut().reset(next_expiry());
+            }
+        }
+    }
+}
+
+/// What the writer is waiting for, in words.
+fn waiting_for(store: &Store) -> String {
+    let (activity, since) = store.writer().current();
+    let since = since.as_secs_f32();
+    match (activity, lock::holder(store.path())) {
+        (Activity::Idle, _) => "the writer is behind".to_owned(),
+        (Activity::Committing, _) => format!("a commit has taken {since:.1} s so far"),
+        (Activity::WaitingForLock, Some(pid)) if pid != std::process::id() => {
+            format!("process {pid} has held the write lock for {since:.1} s")
+        }
+        (Activity::WaitingForLock, _) => {
+            format!("another process has held the database for {since:.1} s")
+        }
+    }
+}
+
+fn reject(entries: Vec<queue::Entry>, reason: Rejected) {
+    for entry in entries {
+        let _ = entry.reply.send(Outcome::Rejected(reason));
+    }
+}

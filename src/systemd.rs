@@ -1,0 +1,44 @@
+//! What systemd is told, where it started us; elsewhere all of this does nothing.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::store::{Activity, Store};
+
+/// The replica listens and the database is open.
+pub fn ready() {
+    notify(NotifyState::Ready);
+}
+
+/// A shutdown has begun.
+pub fn stopping() {
+    notify(NotifyState::Stopping);
+}
+
+/// Tells the watchdog, twice in each of its intervals, that we live. The event loop proves itself by running this;
+/// the writer is stuck when one commit outlasts the interval. Waiting for the write lock is not being stuck: that
+/// is another process's doing, and a restart would not help.
+pub async fn feed_watchdog(store: Store) {
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(interval / 2);
+    loop {
+        ticks.tick().await;
+        if !is_stuck(&store, interval) {
+            notify(NotifyState::Watchdog);
+        }
+    }
+}
+
+fn is_stuck(store: &Store, interval: Duration) -> bool {
+    let (activity, since) = store.writer().current();
+    activity == Activity::Committing && since > interval
+}
+
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told of our state");
+    }
+}

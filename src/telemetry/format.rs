@@ -1,0 +1,112 @@
+//! How an event becomes a line.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Both formats; the fields are the same.
+pub(super) struct LineFormat {
+    is_json: bool,
+    replica: String,
+}
+
+impl LineFormat {
+    pub fn new(is_json: bool, replica: &str) -> Self {
+        Self {
+            is_json,
+            replica: replica.to_owned(),
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for LineFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut line: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields { message, others } = fields;
+        let time = format!("{:.6}", jiff::Timestamp::now());
+        let level = event.metadata().level();
+        if self.is_json {
+            let mut object = Map::new();
+            object.insert("timestamp".into(), time.into());
+            object.insert("level".into(), level.as_str().into());
+            object.insert("replica".into(), self.replica.as_str().into());
+            object.insert("message".into(), message.into());
+            object.extend(others);
+            writeln!(line, "{}", Value::Object(object))
+        } else {
+            write!(line, "{time} {level:>5} {}: {message}", self.replica)?;
+            for (name, value) in others {
+                match value {
+                    Value::String(text) if !text.contains([' ', '"']) => {
+                        write!(line, " {name}={text}")?;
+                    }
+                    value => write!(line, " {name}={value}")?,
+                }
+            }
+            writeln!(line)
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: impl Into<Value>) {
+        self.others.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        if field.name() == "message" {
+            self.message = text;
+        } else {
+            // A list of strings, as Debug prints it, is a JSON array: let it stay one.
+            let list = text.starts_with('[').then(|| serde_json::from_str(&text));
+            match list {
+                Some(Ok(list)) => self.add(field, Value::Array(list)),
+                _ => self.add(field, text),
+            }
+        }
+    }
+}

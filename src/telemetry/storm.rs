@@ -1,0 +1,63 @@
+//! An error that comes a thousand times a second is logged once, and then summed up.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the repetitions of an error are only counted.
+const WINDOW: Duration = Duration::from_secs(10);
+
+struct Storm {
+    since: Instant,
+    repeated: u64,
+    newest_cause: String,
+}
+
+/// Global as the log itself is; keyed by the kind of error.
+static STORMS: LazyLock<Mutex<HashMap<&'static str, Storm>>> = LazyLock::new(Mutex::default);
+
+/// Logs an error of the kind `what` and its cause, unless the same kind was logged less than ten seconds ago: then
+/// it is counted, for [`summarise_storms`].
+pub fn log_storm(what: &'static str, cause: &dyn Display) {
+    let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(storm) = storms.get_mut(what) {
+        storm.repeated += 1;
+        storm.newest_cause = cause.to_string();
+        return;
+    }
+    storms.insert(
+        what,
+        Storm {
+            since: Instant::now(),
+            repeated: 0,
+            newest_cause: String::new(),
+        },
+    );
+    drop(storms);
+    tracing::error!(%cause, "{what}");
+}
+
+/// Logs the sum of each storm that is ten seconds old, and forgets those that are over. To be called every
+/// second or so.
+pub fn summarise_storms() {
+    let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
+    storms.retain(|what, storm| {
+        let age = storm.since.elapsed();
+        if age < WINDOW {
+            return true;
+        }
+        if storm.repeated == 0 {
+            return false;
+        }
+        tracing::error!(
+            cause = storm.newest_cause,
+            repeated = storm.repeated,
+            seconds = age.as_secs(),
+            "{what}, repeatedly"
+        );
+        storm.since = Instant::now();
+        storm.repeated = 0;
+        true
+    });
+}
