@@ -79,6 +79,10 @@ impl Inherited {
     /// When the environment that describes them is malformed.
     pub fn take() -> Result<Self, ListenError> {
         let mut named: HashMap<String, Vec<OwnedFd>> = HashMap::new();
+        // Sockets for another process are none; their names, which may be there all the same, are not ours to read.
+        if sd_notify::listen_fds().map_err(ListenError::Inherit)?.len() == 0 {
+            return Ok(Self(named));
+        }
         for (fd, name) in sd_notify::listen_fds_with_names().map_err(ListenError::Inherit)? {
             // SAFETY: the environment says, with our own PID beside it, that this descriptor is open and ours, and
             // each number is listed once; nothing else has taken it, for this runs first.

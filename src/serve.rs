@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::accept::Acceptor;
@@ -95,7 +96,7 @@ pub async fn serve(
         mut writer_ended,
     } = Store::open(&config.database, &config.commit, &metrics)?;
     let reader = Reader::open(&config.database)?;
-    let public = bind_all("listen", &config.listen, Sharing::Shared, &mut inherited)?;
+    let listeners = bind_all("listen", &config.listen, Sharing::Shared, &mut inherited)?;
     let operators = bind_all(
         "admin.listen",
         &config.admin_listen,
@@ -103,18 +104,18 @@ pub async fn serve(
         &mut inherited,
     )?;
     let addresses = Addresses {
-        listen: public.iter().map(Listener::to_string).collect(),
+        listen: listeners.iter().map(Listener::to_string).collect(),
         admin_listen: operators.iter().map(Listener::to_string).collect(),
     };
 
     let shutdown = Shutdown::new();
     let readiness = Readiness::new(store.clone(), shutdown.watch(), config.commit.deadline);
-    let connections = accept_public(
-        &config, routes, &store, &metrics, &readiness, &shutdown, public,
+    let mut public = accept_public(
+        &config, routes, &store, &metrics, &readiness, &shutdown, listeners,
     );
     let admin = Arc::new(Admin {
         store: store.clone(),
-        reader,
+        reader: reader.clone(),
         metrics: metrics.clone(),
         readiness,
     });
@@ -134,11 +135,12 @@ pub async fn serve(
     tracing::info!(signal = ?stop, "stopping");
     systemd::stopping();
     let drained = tokio::select! {
-        drained = drain(&config, &store, &shutdown, &connections) => drained,
+        drained = drain(&config, &store, &shutdown, &mut public) => drained,
         ended = &mut writer_ended => return Err(why_writer_ended(ended)),
         Some(stop) = stops.recv() => return Ok(Ended::Forced(stop)),
     };
     if drained == Ended::Drained {
+        reader.close();
         finish_writing(&config, &store, &mut writer_ended).await
     } else {
         Ok(drained)
@@ -158,7 +160,15 @@ fn bind_all(
     Ok(listeners)
 }
 
-/// Starts the public listeners; every permit of what it returns is back when no connection is left.
+/// What runs on the public listeners.
+struct Public {
+    /// The accepting loops.
+    listeners: JoinSet<()>,
+    /// Every permit is back when no connection is left.
+    connections: Arc<Semaphore>,
+}
+
+/// Starts the public listeners.
 fn accept_public(
     config: &Arc<Config>,
     routes: Router,
@@ -167,7 +177,7 @@ fn accept_public(
     readiness: &Readiness,
     shutdown: &Shutdown,
     listeners: Vec<Listener>,
-) -> Arc<Semaphore> {
+) -> Public {
     let recorder = Arc::new(Recorder::new(
         config.clone(),
         app(routes),
@@ -187,10 +197,13 @@ fn accept_public(
             async move { recorder.answer(peer, &exchange, request).await }
         },
     };
-    for listener in listeners {
-        tokio::spawn(acceptor.clone().run(listener));
+    Public {
+        listeners: listeners
+            .into_iter()
+            .map(|listener| acceptor.clone().run(listener))
+            .collect(),
+        connections,
     }
-    connections
 }
 
 /// Starts the admin listeners, which run as long as the result lives.
@@ -213,22 +226,18 @@ fn accept_admin(config: &Config, admin: Arc<Admin>, listeners: Vec<Listener>) ->
 }
 
 /// From the first signal to the last connection.
-async fn drain(
-    config: &Config,
-    store: &Store,
-    shutdown: &Shutdown,
-    connections: &Semaphore,
-) -> Ended {
+async fn drain(config: &Config, store: &Store, shutdown: &Shutdown, public: &mut Public) -> Ended {
     let all = config.http.connections_max as u32;
     shutdown.enter(Phase::Draining);
     tokio::time::sleep(config.shutdown.drain_delay).await;
     shutdown.enter(Phase::Closing);
     let deadline = Instant::now() + config.shutdown.grace;
-    // The listeners' loops hold a permit each until they have accepted what was queued.
-    if timeout_at(deadline, connections.acquire_many(all))
-        .await
-        .is_ok()
-    {
+    let all_closed = async {
+        // First the listeners, which need permits for what is queued: whoever waits for all permits goes before them.
+        while public.listeners.join_next().await.is_some() {}
+        let _ = public.connections.acquire_many(all).await;
+    };
+    if timeout_at(deadline, all_closed).await.is_ok() {
         return Ended::Drained;
     }
     tracing::error!(
@@ -239,7 +248,8 @@ async fn drain(
     // First the queue, so that nothing gets into it any more.
     store.refuse();
     shutdown.enter(Phase::Expired);
-    let _ = timeout_at(Instant::now() + FLUSH, connections.acquire_many(all)).await;
+    let flushed = public.connections.acquire_many(all);
+    let _ = timeout_at(Instant::now() + FLUSH, flushed).await;
     Ended::GraceExpired
 }
 

@@ -1,6 +1,7 @@
 //! The framing of a chunked body: the line before each chunk, the CRLF behind it, and the trailers.
 
-use super::fields::{self, Fields, is_text, is_token};
+use super::class::{self, TEXT, TOKEN};
+use super::fields::{self, Fields};
 use super::{Fault, Limits};
 
 /// Enough for any u64, and no more.
@@ -56,12 +57,12 @@ impl Scan {
                 State::Size => self.size(byte)?,
                 State::Name => match byte {
                     b' ' | b'\t' => State::Name,
-                    _ if is_token(byte) => State::Extension,
+                    _ if class::is(byte, TOKEN) => State::Extension,
                     _ => return Err(Fault::bad("a chunk extension is malformed")),
                 },
                 State::Extension => match byte {
                     b'\r' => State::SizeCr,
-                    _ if is_text(byte) => State::Extension,
+                    _ if class::is(byte, TEXT) => State::Extension,
                     _ => return Err(Fault::bad("a control character in a chunk extension")),
                 },
                 State::SizeCr if byte != b'\n' => {

@@ -1,28 +1,7 @@
 //! Field lines, byte by byte: the same rules for a head and for trailers.
 
 use super::Fault;
-
-/// What a name, a method or a transfer coding is made of (RFC 9110, tchar).
-pub(super) const fn is_token(byte: u8) -> bool {
-    TOKEN[byte as usize]
-}
-
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
-            | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
-        byte += 1;
-    }
-    table
-};
-
-/// What may stand in a field's value: no control but the tab. Bytes above ASCII are opaque.
-pub(super) const fn is_text(byte: u8) -> bool {
-    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
-}
+use super::class::{self, TOKEN};
 
 /// A scan of field lines that can stop at any byte and go on from there.
 #[derive(Debug, Default)]
@@ -69,17 +48,13 @@ impl Fields {
             match self.state {
                 State::LineStart => self.line_start(byte, *at, fields_max)?,
                 State::Name => {
-                    let rest = &bytes[*at..];
-                    let token = rest.iter().position(|&byte| !is_token(byte));
-                    *at += token.unwrap_or(rest.len());
+                    *at += class::count(&bytes[*at..], TOKEN);
                     let Some(&byte) = bytes.get(*at) else { break };
                     self.name_end = *at;
                     self.state = name_end(byte)?;
                 }
                 State::Value => {
-                    let rest = &bytes[*at..];
-                    let text = rest.iter().position(|&byte| !is_text(byte));
-                    *at += text.unwrap_or(rest.len());
+                    *at += class::count_text(&bytes[*at..]);
                     let Some(&byte) = bytes.get(*at) else { break };
                     self.state = value_end(byte)?;
                 }
@@ -108,7 +83,7 @@ impl Fields {
             b' ' | b'\t' => return Err(Fault::bad("a field line begins with white space")),
             _ if self.count >= fields_max => return Err(Fault::TOO_MANY_FIELDS),
             b':' => return Err(Fault::bad("a field without a name")),
-            _ if is_token(byte) => State::Name,
+            _ if class::is(byte, TOKEN) => State::Name,
             _ => return Err(Fault::bad("a field's name is malformed")),
         };
         if matches!(self.state, State::Name) {

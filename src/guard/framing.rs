@@ -4,7 +4,8 @@ use bytes::{Buf, BytesMut};
 use hyper::StatusCode;
 
 use super::chunked;
-use super::head::{self, Body};
+use super::facts::Body;
+use super::head;
 use super::{Fault, Limits, Refusal};
 
 /// What hyper gets in place of a refused head: it is well formed, has no body and asks to close.

@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use hyper::{Method, StatusCode};
 
-use super::fields::{self, Fields, is_token};
-use super::target::{self, is_path, is_query};
-use super::{Fault, Limits, RefusedRequest};
+use super::class::{self, PATH, QUERY, TOKEN};
+use super::facts::{Body, Facts};
+use super::fields::{self, Fields};
+use super::{Fault, Limits, RefusedRequest, target};
 
 /// hyper's `Uri` can hold no more.
 const TARGET_BYTES_MAX: usize = 65_534;
@@ -50,28 +51,6 @@ enum State {
     Version,
     LineCr,
     Fields,
-}
-
-/// What the fields say, as far as it decides where the message ends and whether it is refused.
-#[derive(Debug, Default)]
-struct Facts {
-    minor: u8,
-    hosts: usize,
-    host_is_bad: bool,
-    lengths: usize,
-    /// `None`: not a number.
-    length: Option<u64>,
-    codings: usize,
-    chunked: bool,
-    expects_other: bool,
-}
-
-/// What follows a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
-    /// Bytes; 0 without a body.
-    Length(u64),
-    Chunked,
 }
 
 /// A head that has passed.
@@ -170,18 +149,37 @@ impl Scan {
     }
 
     fn request_line(&mut self, input: &mut [u8], limits: &Limits) -> Result<(), Fault> {
-        while let Some(&byte) = input.get(self.at) {
+        while self.at < input.len() {
+            // What almost everyone sends is not taken byte by byte.
+            if matches!(self.state, State::Version)
+                && self.at == self.target_end + 1
+                && self.at + 8 <= limits.line_bytes_max
+                && input[self.at..].starts_with(b"HTTP/1.1\r\n")
+            {
+                self.at += 10;
+                return self.line_end(input);
+            }
+            let plain = match self.state {
+                State::Method => TOKEN,
+                State::Path => PATH,
+                State::Query => QUERY,
+                _ => 0,
+            };
+            if plain != 0 {
+                // Never past what a line may have: the byte behind that is one too many, whatever it is.
+                let end = input.len().min(limits.line_bytes_max);
+                self.at += class::count(&input[self.at..end.max(self.at)], plain);
+            }
+            let Some(&byte) = input.get(self.at) else {
+                break;
+            };
             let next = match self.state {
-                State::Method => match byte {
-                    _ if is_token(byte) => State::Method,
-                    b' ' if self.at > 0 => {
-                        self.method_end = self.at;
-                        State::Path
-                    }
-                    _ => return Err(Fault::bad("the method is malformed")),
-                },
-                State::Path if is_path(byte) => State::Path,
-                State::Query if is_query(byte) => State::Query,
+                _ if class::is(byte, plain) => return Err(LINE_TOO_LONG),
+                State::Method if byte == b' ' && self.at > 0 => {
+                    self.method_end = self.at;
+                    State::Path
+                }
+                State::Method => return Err(Fault::bad("the method is malformed")),
                 State::Path if byte == b'?' => {
                     self.query = self.at;
                     State::Query
@@ -196,10 +194,7 @@ impl Scan {
             };
             self.at += 1;
             self.state = next;
-            let in_target = matches!(self.state, State::Path | State::Query);
-            if (self.at > limits.line_bytes_max && !matches!(self.state, State::LineCr))
-                || (in_target && self.at - self.method_end - 1 > TARGET_BYTES_MAX)
-            {
+            if self.at > limits.line_bytes_max && !matches!(self.state, State::LineCr) {
                 return Err(LINE_TOO_LONG);
             }
         }
@@ -208,6 +203,7 @@ impl Scan {
 
     fn target_end(&mut self, byte: u8) -> Result<State, Fault> {
         match byte {
+            b' ' if self.at - self.method_end - 1 > TARGET_BYTES_MAX => Err(LINE_TOO_LONG),
             b' ' if self.at > self.method_end + 1 => {
                 if matches!(self.state, State::Path) {
                     self.query = self.at;
@@ -264,81 +260,4 @@ impl Scan {
         self.state = State::Fields;
         Ok(())
     }
-}
-
-impl Facts {
-    fn note(&mut self, name: &[u8], value: &[u8]) {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        match name.len() {
-            4 if is(b"host") => {
-                self.hosts += 1;
-                self.host_is_bad |= !target::is_authority(value);
-            }
-            6 if is(b"expect") => {
-                self.expects_other |= !value.eq_ignore_ascii_case(b"100-continue");
-            }
-            14 if is(b"content-length") => {
-                self.lengths += 1;
-                self.length = number(value);
-            }
-            17 if is(b"transfer-encoding") => {
-                self.codings += 1;
-                self.chunked = value.eq_ignore_ascii_case(b"chunked");
-            }
-            _ => {}
-        }
-    }
-
-    fn judge(&self, limits: &Limits) -> Result<Body, Fault> {
-        let new = self.minor > 0;
-        match self {
-            _ if self.hosts > 1 => return Err(Fault::bad("more than one Host")),
-            _ if self.hosts == 0 && new => return Err(Fault::bad("no Host")),
-            _ if self.host_is_bad => return Err(Fault::bad("the Host is malformed")),
-            _ if self.codings > 0 && self.lengths > 0 => {
-                return Err(Fault::bad("both Content-Length and Transfer-Encoding"));
-            }
-            _ if self.lengths > 1 => return Err(Fault::bad("more than one Content-Length")),
-            _ if self.lengths == 1 && self.length.is_none() => {
-                return Err(Fault::bad("the Content-Length is not a number"));
-            }
-            _ if self.codings > 0 && !new => {
-                return Err(Fault::bad("HTTP/1.0 knows no Transfer-Encoding"));
-            }
-            _ if self.codings > 1 || (self.codings == 1 && !self.chunked) => {
-                return Err(Fault::new(
-                    StatusCode::NOT_IMPLEMENTED,
-                    "the only transfer coding implemented is chunked, once",
-                ));
-            }
-            _ if self.expects_other && new => {
-                return Err(Fault::new(
-                    StatusCode::EXPECTATION_FAILED,
-                    "the only expectation met is 100-continue",
-                ));
-            }
-            _ if self.codings == 1 => return Ok(Body::Chunked),
-            _ => {}
-        }
-        let length = self.length.unwrap_or(0);
-        // No limit is so high that sums overflow.
-        if length > (limits.body_bytes_max as u64).min(u64::MAX / 2) {
-            return Err(Fault::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is too large",
-            ));
-        }
-        Ok(Body::Length(length))
-    }
-}
-
-/// 1*DIGIT; more than fits is the largest number, which is too large for everyone.
-fn number(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(value.iter().fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    }))
 }

@@ -7,22 +7,29 @@
 //! itself: in place of a refused head hyper gets a harmless request that asks to close, and the service finds the
 //! verdict in the [`Exchange`]. So one path records and answers everything, in pipeline order.
 //!
-//! From the bottom up: `target` and `fields` check the parts of a head, `head` and `chunked` find where a head and a
-//! body end, `framing` puts them in sequence (all pure: bytes in, steps out), and `stream` does the reading, the
-//! time-outs and the lingering close.
+//! From the bottom up: `class`, `target`, `fields` and `facts` check the parts of a head, `head` and `chunked` find where a head
+//! and a body end, `framing` puts them in sequence (all pure: bytes in, steps out), `stream` does the reading and the
+//! time-outs, `write` the writing and the lingering close.
 //!
 //! hyper must be run with `half_close(true)` (or it reads on while a request is served), without a timer, with
 //! `max_headers` at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
 
 mod chunked;
+mod class;
+mod facts;
 mod fields;
 mod framing;
 mod head;
 mod stream;
 mod target;
+mod write;
 
 #[cfg(test)]
+mod field_table_tests;
+#[cfg(test)]
 mod hyper_tests;
+#[cfg(test)]
+mod line_table_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

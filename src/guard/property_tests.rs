@@ -102,7 +102,7 @@ fn messages(count: usize) -> impl Strategy<Value = Vec<u8>> {
 #[derive(Debug)]
 enum Seen {
     Refused(u16),
-    Body(Bytes),
+    Body,
     BodyRefused(u16),
     BodyCut,
 }
@@ -120,7 +120,7 @@ async fn serve(bytes: &[u8], limits: Limits) -> (Vec<Seen>, Vec<u8>) {
         let body = request.into_body().collect().await;
         let (one, status) = match (refusal, body, exchange.body_refusal()) {
             (Some(refusal), ..) => (Seen::Refused(refusal.status.as_u16()), refusal.status),
-            (None, Ok(body), None) => (Seen::Body(body.to_bytes()), StatusCode::OK),
+            (None, Ok(_), None) => (Seen::Body, StatusCode::OK),
             (None, Err(_), Some(refusal)) => {
                 (Seen::BodyRefused(refusal.status.as_u16()), refusal.status)
             }
@@ -195,7 +195,7 @@ proptest! {
                     let verdict = outcome.refused.as_ref().map_or(400, |refused| refused.0);
                     prop_assert_eq!(*status, verdict);
                 }
-                Seen::Body(_) => prop_assert!(number < outcome.passed),
+                Seen::Body => prop_assert!(number < outcome.passed),
                 Seen::BodyRefused(status) => {
                     prop_assert_eq!(Some(*status), outcome.body_refused);
                 }
@@ -203,7 +203,7 @@ proptest! {
             }
         }
         // hyper has refused nothing by itself.
-        let refused = seen.iter().filter(|one| !matches!(one, Seen::Body(_) | Seen::BodyCut)).count();
+        let refused = seen.iter().filter(|one| !matches!(one, Seen::Body | Seen::BodyCut)).count();
         let answers = String::from_utf8_lossy(&answers);
         let errors = answers.matches("HTTP/1.1 4").count() + answers.matches("HTTP/1.1 5").count()
             + answers.matches("HTTP/1.0 4").count() + answers.matches("HTTP/1.0 5").count();

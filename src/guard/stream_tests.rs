@@ -1,1 +1,250 @@
+//! The guard alone, on a pipe, with time that stands still until it is waited for.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
+
+use super::table_tests::{LIMITS, run};
+use super::{CloseReason, Exchange, Guard};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<Exchange>) {
+    let (client, socket) = duplex(pipe_bytes);
+    let exchange = Arc::new(Exchange::new());
+    (
+        client,
+        Guard::new(socket, LIMITS, exchange.clone()),
+        exchange,
+    )
+}
+
+/// The status of the refusal that hyper would find.
+fn refused(exchange: &Exchange) -> Option<u16> {
+    let refusal = exchange.take_head().refusal?;
+    assert_eq!(refusal.request, None);
+    Some(refusal.status.as_u16())
+}
+
+async fn read(guard: &mut Guard<DuplexStream>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4096);
+    guard.read_buf(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_the_next_message_comes_before_it_is_asked_for() {
+    let (mut client, mut guard, _) = guarded(4096);
+    let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let chunked =
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let bad = b"GET / HTTP/1.1\r\n\r\n";
+    let all = [GET, post, chunked, GET, bad, GET];
+    client.write_all(&all.concat()).await.unwrap();
+    for message in &all[..4] {
+        assert_eq!(read(&mut guard).await, *message);
+    }
+    assert!(
+        read(&mut guard)
+            .await
+            .starts_with(b"GET / HTTP/1.1\r\nhost: refused")
+    );
+    assert!(read(&mut guard).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_size_of_the_readers_buffer_makes_no_difference() {
+    let bytes = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nhello\r\n\
+        a\r\n0123456789\r\n0\r\nA: b\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    for size in [1, 2, 5, 64] {
+        let (mut client, mut guard, _) = guarded(16);
+        let writing = tokio::spawn(async move {
+            client.write_all(bytes).await.unwrap();
+        });
+        let (mut all, mut buf) = (Vec::new(), vec![0; size]);
+        loop {
+            match guard.read(&mut buf).await.unwrap() {
+                0 => break,
+                count => all.extend_from_slice(&buf[..count]),
+            }
+        }
+        writing.await.unwrap();
+        assert_eq!(all, run(LIMITS, [&bytes[..]]).bytes, "buffer of {size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_nothing_is_closed_in_silence() {
+    for sent in [&b""[..], b"\r\n"] {
+        let (mut client, mut guard, exchange) = guarded(4096);
+        client.write_all(sent).await.unwrap();
+        let start = Instant::now();
+        assert!(read(&mut guard).await.is_empty());
+        assert_eq!(start.elapsed().as_secs(), 10);
+        assert_eq!(exchange.closed_by(), Some(CloseReason::HeaderTimeout));
+        assert_eq!(refused(&exchange), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_head_is_refused_with_408() {
+    let (mut client, mut guard, exchange) = guarded(4096);
+    let start = Instant::now();
+    let drip = tokio::spawn(async move {
+        for byte in GET {
+            client.write_all(&[*byte]).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        client
+    });
+    assert!(!read(&mut guard).await.is_empty());
+    assert_eq!(start.elapsed().as_secs(), 10, "from accept");
+    assert_eq!(refused(&exchange), Some(408));
+    assert_eq!(exchange.closed_by(), None);
+    drip.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_heads_time_begins_with_its_first_byte_and_idleness_has_its_own() {
+    let (mut client, mut guard, exchange) = guarded(4096);
+    client.write_all(GET).await.unwrap();
+    read(&mut guard).await;
+    let start = Instant::now();
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        client.write_all(&GET[..3]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        client.write_all(&GET[3..]).await.unwrap();
+        client
+    });
+    assert_eq!(read(&mut guard).await, GET);
+    assert_eq!(start.elapsed().as_secs(), 79);
+    assert!(read(&mut guard).await.is_empty());
+    assert_eq!(start.elapsed().as_secs(), 79 + 75);
+    assert_eq!(exchange.closed_by(), Some(CloseReason::IdleTimeout));
+    drop(later.await);
+
+    let (mut client, mut guard, exchange) = guarded(4096);
+    client.write_all(&[GET, &GET[..3]].concat()).await.unwrap();
+    read(&mut guard).await;
+    let start = Instant::now();
+    assert!(!read(&mut guard).await.is_empty());
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(refused(&exchange), Some(408));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_no_time_limit_here() {
+    let (mut client, mut guard, _) = guarded(4096);
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    client.write_all(head).await.unwrap();
+    assert_eq!(read(&mut guard).await, head);
+    let much_later = Duration::from_secs(10_000);
+    assert!(
+        tokio::time::timeout(much_later, read(&mut guard))
+            .await
+            .is_err()
+    );
+    client.write_all(b"hello").await.unwrap();
+    assert_eq!(read(&mut guard).await, b"hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_closed_but_a_slow_one_is_not() {
+    let (mut client, mut guard, exchange) = guarded(64);
+    let start = Instant::now();
+    let slow = tokio::spawn(async move {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            client.read_exact(&mut [0; 10]).await.unwrap();
+        }
+        client
+    });
+    let error = guard.write_all(&[b'x'; 4096]).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(start.elapsed().as_secs(), 5 * 29 + 30);
+    assert_eq!(exchange.closed_by(), Some(CloseReason::WriteTimeout));
+    drop(slow.await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_is_immediate_where_nothing_is_unread() {
+    for close_when_idle in [false, true] {
+        let (mut client, mut guard, exchange) = guarded(4096);
+        client.write_all(GET).await.unwrap();
+        read(&mut guard).await;
+        if close_when_idle {
+            exchange.close_when_idle();
+            assert!(read(&mut guard).await.is_empty());
+        }
+        let start = Instant::now();
+        guard.shutdown().await.unwrap();
+        assert!(start.elapsed().is_zero());
+        assert_eq!(exchange.closed_by(), None);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_lingers_for_two_seconds_where_something_is_unread() {
+    let posts: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /",
+    ];
+    for post in posts {
+        let (mut client, mut guard, _) = guarded(4096);
+        client.write_all(post).await.unwrap();
+        read(&mut guard).await;
+        let start = Instant::now();
+        guard.shutdown().await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 2, "{}", post.escape_ascii());
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lingering_ends_with_the_client_or_at_16_mib() {
+    let (mut client, mut guard, _) = guarded(1 << 16);
+    client.write_all(b"BAD\r\n").await.unwrap();
+    read(&mut guard).await;
+    let start = Instant::now();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while client.write_all(&[0; 1 << 14]).await.is_ok() {
+            sent += 1 << 14;
+        }
+        sent
+    });
+    guard.shutdown().await.unwrap();
+    drop(guard);
+    assert!(start.elapsed().is_zero());
+    let sent = sending.await.unwrap();
+    assert!((1 << 24..(1 << 24) + (1 << 17)).contains(&sent), "{sent}");
+
+    let (mut client, mut guard, _) = guarded(4096);
+    client.write_all(b"BAD\r\n").await.unwrap();
+    read(&mut guard).await;
+    drop(client);
+    let start = Instant::now();
+    guard.shutdown().await.unwrap();
+    assert!(start.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_told_to_close_still_serves_what_has_begun() {
+    let (mut client, mut guard, exchange) = guarded(4096);
+    client.write_all(&GET[..3]).await.unwrap();
+    exchange.close_when_idle();
+    let (got, ()) = tokio::join!(read(&mut guard), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        client.write_all(&GET[3..]).await.unwrap();
+    });
+    assert_eq!(got, GET);
+    client.write_all(GET).await.unwrap();
+    assert_eq!(read(&mut guard).await, GET, "it had arrived");
+    assert!(read(&mut guard).await.is_empty());
+}

@@ -5,18 +5,10 @@
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-/// What may stand in a target before its `?`. Narrower than hyper's: no `"`.
-pub(super) const fn is_path(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~')
-}
+use super::class::{self, HOST};
 
-/// What may stand in a target behind its `?`.
-pub(super) const fn is_query(byte: u8) -> bool {
-    is_path(byte) || matches!(byte, b'?' | b'`')
-}
-
-/// Which part of `target` is the path to record. `target` holds nothing but bytes for which [`is_path`] is true and,
-/// from `query` on (the place of the `?`, or the target's end), [`is_query`].
+/// Which part of `target` is the path to record. `target` holds only bytes of the class `PATH` and, from `query` on
+/// (the place of the `?`, or the target's end), `QUERY`.
 ///
 /// `None`: the method does not go with this form of a target, or it is none at all. An empty range stands for the `/`
 /// that an absolute form has left out.
@@ -74,13 +66,11 @@ fn is_host(host: &[u8]) -> bool {
         return str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     let mut rest = host;
-    while let [byte, after @ ..] = rest {
-        rest = match (byte, after) {
-            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
-            (b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~', _) => after,
-            (b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=', _) => after,
+    loop {
+        rest = match &rest[class::count(rest, HOST)..] {
+            [] => return !host.is_empty(),
+            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
             _ => return false,
         };
     }
-    !host.is_empty()
 }

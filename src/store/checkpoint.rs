@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -32,21 +33,23 @@ thread_local! {
     static FRAMES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// The log's length as the writer last saw it. It counts every process's frames.
-#[derive(Clone, Default)]
-pub(super) struct WalFrames(Arc<AtomicU32>);
-
-impl WalFrames {
-    /// To be called by the writer's thread after a commit.
-    pub fn publish(&self) {
-        self.0.store(FRAMES.get(), Relaxed);
-    }
+/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is the last
+/// one of this process: SQLite empties the log when the last connection of all closes.
+pub(super) struct Checkpointer {
+    /// The log's length as the writer last saw it. It counts every process's frames.
+    frames: Arc<AtomicU32>,
+    running: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// The thread's handle; the thread ends when it is dropped.
-pub(super) struct Checkpointer {
-    frames: WalFrames,
-    _running: mpsc::Sender<()>,
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.running = None;
+        if let Some(thread) = self.thread.take() {
+            // It catches nothing: a panic of its own has been printed by then.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Checkpointer {
@@ -55,8 +58,9 @@ impl Checkpointer {
         connection.wal_hook(Some(count_frames));
     }
 
-    pub fn frames(&self) -> WalFrames {
-        self.frames.clone()
+    /// To be called by the watched connection's thread after a commit.
+    pub fn publish_frames(&self) {
+        self.frames.store(FRAMES.get(), Relaxed);
     }
 }
 
@@ -76,14 +80,14 @@ pub(super) fn start(
     metrics: &Arc<Metrics>,
 ) -> Result<Checkpointer, OpenError> {
     let connection = schema::connect(database)?;
-    let frames = WalFrames::default();
+    let frames = Arc::new(AtomicU32::new(0));
     let (running, stopped) = mpsc::channel();
     let (lock, metrics, seen) = (lock.clone(), metrics.clone(), frames.clone());
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("checkpointer".to_owned())
         .spawn(move || {
             while stopped.recv_timeout(INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                if seen.0.swap(0, Relaxed) < FRAMES_MIN {
+                if seen.swap(0, Relaxed) < FRAMES_MIN {
                     continue;
                 }
                 let started = Instant::now();
@@ -98,7 +102,8 @@ pub(super) fn start(
         .map_err(OpenError::Thread)?;
     Ok(Checkpointer {
         frames,
-        _running: running,
+        running: Some(running),
+        thread: Some(thread),
     })
 }
 

@@ -126,7 +126,6 @@ struct Inner {
     appended: Notify,
     state: Arc<WriterState>,
     path: PathBuf,
-    _checkpointer: checkpoint::Checkpointer,
 }
 
 /// Sizes of the database's files and of the room they have.
@@ -177,7 +176,7 @@ impl Store {
             metrics: metrics.clone(),
             batch_records_max: commit.batch_records_max,
             inserter: insert::Inserter::new(),
-            wal_frames: checkpointer.frames(),
+            checkpointer,
         };
         let (ended, writer_ended) = oneshot::channel();
         std::thread::Builder::new()
@@ -192,7 +191,6 @@ impl Store {
             appended: Notify::new(),
             state,
             path: database.path.clone(),
-            _checkpointer: checkpointer,
         }));
         tokio::spawn(dispatch(store.clone(), batches));
         Ok(Opened {

@@ -101,6 +101,11 @@ impl Reader {
         .await
     }
 
+    /// Closes every connection that nobody uses; what is asked for afterwards fails.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,

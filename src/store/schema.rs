@@ -200,7 +200,7 @@ fn check_file_system(path: &Path) -> Result<(), OpenError> {
             kind,
         }),
         Err(source) => Err(OpenError::Path {
-            path: directory.to_owned(),
+            path: path.to_owned(),
             source,
         }),
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::WalFrames;
+use super::checkpoint::Checkpointer;
 use super::insert::Inserter;
 use super::lock::WriteLock;
 use super::queue::{Entry, Queue};
@@ -42,6 +42,8 @@ pub enum Fatal {
 }
 
 pub(super) struct Writer {
+    /// Dropped before the connection.
+    pub checkpointer: Checkpointer,
     pub connection: Connection,
     pub lock: Arc<WriteLock>,
     pub queue: Arc<Queue>,
@@ -50,7 +52,6 @@ pub(super) struct Writer {
     pub metrics: Arc<Metrics>,
     pub batch_records_max: usize,
     pub inserter: Inserter,
-    pub wal_frames: WalFrames,
 }
 
 impl Writer {
@@ -62,7 +63,7 @@ impl Writer {
             }
             Ok(())
         }))
-        .unwrap_or_else(|panic| Err(Fatal::Panic(panic_message(&*panic))))
+        .unwrap_or_else(|panic| Err(Fatal::Panic(crate::panic_message(&*panic))))
     }
 
     fn write_batch(&mut self) -> Result<(), Fatal> {
@@ -133,7 +134,7 @@ impl Writer {
         };
         match self.statement("COMMIT") {
             Ok(()) => {
-                self.wal_frames.publish();
+                self.checkpointer.publish_frames();
                 Ok(batch
                     .into_iter()
                     .map(|entry| entry.reply)
@@ -203,12 +204,4 @@ fn was_not_committed(error: &rusqlite::Error) -> bool {
         error.code,
         ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::ConstraintViolation
     ) || error.extended_code == ffi::SQLITE_IOERR_WRITE
-}
-
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -1,0 +1,53 @@
+//! A look into the database file, as any other process would have.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+/// One row of the table `requests`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub id: i64,
+    /// Unix seconds.
+    pub timestamp: f64,
+    pub method: String,
+    pub path: String,
+    /// Bytes of body that the server read.
+    pub content_length: i64,
+    pub remote_addr: Option<String>,
+}
+
+/// Opens the file for reading and writing; waits up to 5 s for a lock.
+pub fn open(path: &Path) -> Connection {
+    let connection =
+        Connection::open(path).unwrap_or_else(|e| panic!("opening {}: {e}", path.display()));
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .expect("setting the busy time-out");
+    connection
+}
+
+pub fn count(connection: &Connection) -> i64 {
+    connection
+        .query_row("select count(*) from requests", [], |row| row.get(0))
+        .expect("counting the rows")
+}
+
+pub fn row(connection: &Connection, id: i64) -> Option<Row> {
+    let sql = "select id, timestamp, method, path, content_length, remote_addr from requests where id = ?1";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Row {
+            id: row.get(0)?,
+            timestamp: row.get(1)?,
+            method: row.get(2)?,
+            path: row.get(3)?,
+            content_length: row.get(4)?,
+            remote_addr: row.get(5)?,
+        })
+    };
+    connection
+        .query_row(sql, [id], read)
+        .optional()
+        .expect("reading a row")
+}

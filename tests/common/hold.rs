@@ -1,0 +1,82 @@
+//! Keeps daybook from committing for as long as a test wants, in the two ways others do.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::raw::Client;
+use super::server::Server;
+use super::{SOON, db, eventually};
+
+/// The lock file beside a database.
+pub fn lock_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// What a replica holds while it commits. Dropping it lets go.
+pub struct WriteLock(File);
+
+impl WriteLock {
+    /// Waits for whoever has it.
+    pub fn take(database: &Path) -> Self {
+        let path = lock_file(database);
+        let file = File::options()
+            .write(true)
+            .open(&path)
+            .unwrap_or_else(|e| panic!("opening {}: {e}", path.display()));
+        file.lock().expect("locking");
+        Self(file)
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // Not by closing alone: a child that another test is just starting may still have a copy.
+        self.0.unlock().expect("unlocking");
+    }
+}
+
+/// What a writer holds that knows nothing of the lock file. Dropping it rolls back.
+pub struct WriteTransaction(Connection);
+
+impl WriteTransaction {
+    /// Waits for whoever is writing.
+    pub fn begin(database: &Path) -> Self {
+        let connection = db::open(database);
+        connection
+            .execute_batch("begin immediate")
+            .expect("beginning");
+        Self(connection)
+    }
+}
+
+impl std::ops::Deref for WriteTransaction {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+/// Waits until exactly `n` records wait for the writer.
+pub fn wait_until_queued(server: &Server, n: u32) {
+    eventually(&format!("{n} records are waiting"), SOON, || {
+        server.metric("daybook_commit_queue_records", &[]) == f64::from(n)
+    });
+}
+
+/// A connection that has sent a GET of that path and waits for its answer.
+pub fn asking(server: &Server, path: &str) -> Client {
+    let mut client = Client::connect(server.addr());
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+    client
+}
+
+/// `n` such connections, to `/0`, `/1`…, all of whose records are waiting for the writer.
+pub fn all_queued(server: &Server, n: u32) -> Vec<Client> {
+    let clients = (0..n).map(|n| asking(server, &format!("/{n}"))).collect();
+    wait_until_queued(server, n);
+    clients
+}

@@ -1,0 +1,258 @@
+//! A client without opinions: the bytes it is given go out, the bytes that come back are shown.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::SOON;
+
+/// One answer, final or interim.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case, in the order they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Status line and fields as they came.
+    pub head: String,
+}
+
+impl Answer {
+    /// The value of a field. Panics when the answer has it twice.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str());
+        let first = values.next();
+        assert!(
+            values.next().is_none(),
+            "{name} is there twice: {}",
+            self.head
+        );
+        first
+    }
+
+    pub fn record_id(&self) -> Option<i64> {
+        self.header("record-id")
+            .map(|id| id.parse().unwrap_or_else(|_| panic!("record-id: {id}")))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a body of UTF-8")
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    /// Panics unless this is an error as RFC 9457 has it.
+    pub fn is_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.head);
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(problem["title"].is_string(), "{problem}");
+    }
+
+    /// Whether `needle` is anywhere in the answer, head or body.
+    pub fn mentions(&self, needle: &str) -> bool {
+        self.head.contains(needle) || String::from_utf8_lossy(&self.body).contains(needle)
+    }
+}
+
+/// One connection.
+pub struct Client {
+    socket: Socket,
+    /// Received and not yet part of an answer.
+    unread: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to `ADDR:PORT` or `unix:PATH`.
+    pub fn connect(address: &str) -> Self {
+        Self::connect_with(address, |_| ())
+    }
+
+    /// Connects a socket that `prepare` has seen first.
+    pub fn connect_with(address: &str, prepare: impl FnOnce(&Socket)) -> Self {
+        let (domain, target) = match address.strip_prefix("unix:") {
+            Some(path) => (
+                Domain::UNIX,
+                SockAddr::unix(path).expect("a path for a socket"),
+            ),
+            None => {
+                let target: SocketAddr = address
+                    .parse()
+                    .unwrap_or_else(|_| panic!("not ADDR:PORT: {address}"));
+                (Domain::for_address(target), target.into())
+            }
+        };
+        let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
+        prepare(&socket);
+        socket
+            .connect(&target)
+            .unwrap_or_else(|e| panic!("connecting to {address}: {e}"));
+        if domain != Domain::UNIX {
+            socket.set_tcp_nodelay(true).expect("setting TCP_NODELAY");
+        }
+        socket
+            .set_read_timeout(Some(SOON))
+            .expect("setting the read time-out");
+        socket
+            .set_write_timeout(Some(SOON))
+            .expect("setting the write time-out");
+        Self {
+            socket,
+            unread: Vec::new(),
+        }
+    }
+
+    /// Sends everything. Panics when the server does not take it.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.write_all(bytes.as_ref()).expect("sending");
+    }
+
+    /// Sends in pieces of `size` bytes for as long as the server takes them: it may refuse halfway.
+    pub fn send_in_pieces(&mut self, bytes: &[u8], size: usize) -> io::Result<()> {
+        bytes
+            .chunks(size)
+            .try_for_each(|piece| self.socket.write_all(piece))
+    }
+
+    /// Shuts down the sending side; answers can still be read.
+    pub fn finish_sending(&self) {
+        self.socket
+            .shutdown(Shutdown::Write)
+            .expect("shutting down the sending side");
+    }
+
+    /// The next answer, to anything but HEAD. Panics when there is none.
+    pub fn answer(&mut self) -> Answer {
+        self.answer_to("GET")
+    }
+
+    /// The next answer, to a request of that method. Panics when there is none.
+    pub fn answer_to(&mut self, method: &str) -> Answer {
+        self.next_answer(method)
+            .expect("an answer, but the server closed the connection")
+    }
+
+    /// The next answer, or nothing where the server closed without one.
+    pub fn next_answer(&mut self, method: &str) -> Option<Answer> {
+        let end = loop {
+            if let Some(at) = self.unread.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.fill().expect("reading an answer") == 0 {
+                assert!(
+                    self.unread.is_empty(),
+                    "half a head: {}",
+                    String::from_utf8_lossy(&self.unread)
+                );
+                return None;
+            }
+        };
+        let head = String::from_utf8(self.unread.drain(..end).collect()).expect("a head of UTF-8");
+        let mut answer = parse_head(head);
+        if method == "HEAD" || answer.status < 200 || matches!(answer.status, 204 | 304) {
+            return Some(answer);
+        }
+        assert_eq!(
+            answer.header("transfer-encoding"),
+            None,
+            "an answer whose length is known is not chunked"
+        );
+        match answer
+            .header("content-length")
+            .map(|n| n.parse::<usize>().expect("content-length"))
+        {
+            Some(length) => {
+                while self.unread.len() < length {
+                    assert_ne!(
+                        self.fill().expect("reading a body"),
+                        0,
+                        "the body is cut off: {}",
+                        answer.head
+                    );
+                }
+                answer.body = self.unread.drain(..length).collect();
+            }
+            None => answer.body = self.rest().expect("reading a body to its end"),
+        }
+        Some(answer)
+    }
+
+    /// All that comes until the server closes. An error: it reset the connection, or did not close in time.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        while self.fill()? > 0 {}
+        Ok(std::mem::take(&mut self.unread))
+    }
+
+    /// Whether nothing has come, and the connection is open.
+    pub fn is_silent(&mut self) -> bool {
+        self.socket
+            .set_nonblocking(true)
+            .expect("setting non-blocking");
+        let seen = self.fill();
+        self.socket
+            .set_nonblocking(false)
+            .expect("setting blocking");
+        self.unread.is_empty() && matches!(seen, Err(e) if e.kind() == ErrorKind::WouldBlock)
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 65536];
+        let n = self.socket.read(&mut buffer)?;
+        self.unread.extend_from_slice(&buffer[..n]);
+        Ok(n)
+    }
+}
+
+/// One GET on a connection of its own.
+pub fn get(address: &str, path: &str) -> Answer {
+    exchange(
+        address,
+        format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"),
+    )
+}
+
+/// One request on a connection of its own, and its answer.
+pub fn exchange(address: &str, request: impl AsRef<[u8]>) -> Answer {
+    let mut client = Client::connect(address);
+    client.send(&request);
+    let method = if request.as_ref().starts_with(b"HEAD ") {
+        "HEAD"
+    } else {
+        "GET"
+    };
+    client.answer_to(method)
+}
+
+fn parse_head(head: String) -> Answer {
+    let mut lines = head.trim_end_matches("\r\n").split("\r\n");
+    let status_line = lines.next().unwrap_or_default();
+    assert!(
+        status_line.starts_with("HTTP/1."),
+        "not a status line: {status_line}"
+    );
+    let status = status_line.split(' ').nth(1).and_then(|s| s.parse().ok());
+    let field = |line: &str| {
+        let (name, value) = line
+            .split_once(':')
+            .unwrap_or_else(|| panic!("not a field: {line}"));
+        (name.to_ascii_lowercase(), value.trim().to_owned())
+    };
+    let headers = lines.map(field).collect();
+    Answer {
+        status: status.expect("a status"),
+        headers,
+        body: Vec::new(),
+        head,
+    }
+}

@@ -1,0 +1,296 @@
+//! From a signal to the end: nothing that was asked is lost, and it does not take for ever.
+
+mod common;
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use common::hold::{WriteLock, all_queued, asking, lock_file, wait_until_queued};
+use common::load::{Fate, Load, assert_recorded};
+use common::raw::{Answer, Client};
+use common::server::Server;
+use common::{SOON, db, eventually};
+
+fn with(drain_delay: &str, grace: &str) -> Server {
+    Server::with(|c| {
+        c.text("shutdown.drain_delay", drain_delay)
+            .text("shutdown.grace", grace)
+            .text("commit.deadline", "30s");
+    })
+}
+
+fn is_unready(server: &Server) {
+    eventually("it is unready", SOON, || {
+        server.get_admin("/readyz").status == 503
+    });
+}
+
+/// A POST whose body will never end; its head has been read.
+fn half_a_request(server: &Server) -> Client {
+    let mut client = Client::connect(server.addr());
+    client.send(
+        "POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+    );
+    assert_eq!(client.answer().status, 100);
+    client.send("half");
+    client
+}
+
+fn says_close(answer: &Answer) -> bool {
+    answer
+        .header("connection")
+        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
+#[test]
+fn sigterm_under_load_loses_no_answer() {
+    let mut server = with("3s", "10s");
+    let load = Load::start(server.addr(), "load", 16);
+    load.wait_for(500, SOON);
+    server.signal("TERM");
+    is_unready(&server);
+    // Still accepting: these come over new connections, for every answer ends its own.
+    load.wait_for(100, SOON);
+    // A load balancer that has seen it unready sends it no new connections.
+    load.open_no_more();
+    let exchanges = load.join();
+    assert_eq!(server.wait_exit(SOON * 2).code(), Some(0));
+    let lost: Vec<_> = exchanges
+        .iter()
+        .filter(|e| e.status() != Some(200))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert_recorded(&server.db(), &exchanges);
+}
+
+#[test]
+fn sigterm_under_load_without_a_delay_leaves_no_answer_in_pieces() {
+    let mut server = with("0s", "10s");
+    let load = Load::start(server.addr(), "load", 16);
+    load.wait_for(500, SOON);
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON * 2).code(), Some(0));
+    let exchanges = load.join();
+    for exchange in &exchanges {
+        match &exchange.fate {
+            Fate::Answered { status, .. } => assert_eq!(*status, 200, "{exchange:?}"),
+            // The request crossed the end of an idle connection on its way.
+            Fate::Lost { received, .. } => assert_eq!(*received, 0, "{exchange:?}"),
+        }
+    }
+    assert_recorded(&server.db(), &exchanges);
+}
+
+#[test]
+fn requests_that_wait_for_their_commit_are_answered_before_the_end() {
+    for signal in ["TERM", "INT"] {
+        let mut server = with("0s", "10s");
+        let lock = WriteLock::take(server.database_path());
+        let clients = all_queued(&server, 20);
+        server.signal(signal);
+        is_unready(&server);
+        eventually("it accepts no more", SOON, || {
+            TcpStream::connect(server.addr()).is_err()
+        });
+        drop(lock);
+        let connection = db::open(server.database_path());
+        for mut client in clients {
+            let answer = client.answer();
+            assert_eq!(answer.status, 200, "{}", answer.head);
+            assert!(says_close(&answer), "{}", answer.head);
+            assert!(db::row(&connection, answer.record_id().expect("its id")).is_some());
+            assert_eq!(client.rest().expect("an orderly end"), b"");
+        }
+        assert_eq!(server.wait_exit(SOON).code(), Some(0), "{signal}");
+        assert_eq!(db::count(&connection), 20);
+        assert!(
+            lock_file(server.database_path()).exists(),
+            "the lock file must stay"
+        );
+    }
+}
+
+#[test]
+fn a_request_whose_body_is_still_coming_is_answered_before_the_end() {
+    let mut server = with("0s", "10s");
+    let mut client = half_a_request(&server);
+    server.signal("TERM");
+    is_unready(&server);
+    client.send("+ half");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text()), (200, "half+ half"));
+    assert!(says_close(&answer), "{}", answer.head);
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn while_it_drains_it_is_unready_and_answers_all_the_same() {
+    let server = with("30s", "10s");
+    let mut kept = Client::connect(server.addr());
+    kept.send("GET /before HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(!says_close(&kept.answer()));
+    assert_eq!(
+        (
+            server.get("/healthz").status,
+            server.metric("daybook_ready", &[])
+        ),
+        (200, 1.0)
+    );
+
+    server.signal("TERM");
+    is_unready(&server);
+    let readyz = server.get_admin("/readyz");
+    assert!(readyz.text().contains("drain"), "{}", readyz.text());
+    assert_eq!(readyz.text().trim_end().lines().count(), 1);
+    assert_eq!(server.metric("daybook_ready", &[]), 0.0);
+    assert_eq!(server.get_admin("/livez").status, 200);
+
+    // New connections that would rather be kept, and one that was.
+    let mut new = asking(&server, "/new");
+    let answer = new.answer();
+    assert_eq!(
+        (answer.status, says_close(&answer)),
+        (200, true),
+        "{}",
+        answer.head
+    );
+    assert_eq!(server.row(answer.record_id().expect("its id")).path, "/new");
+    assert_eq!(new.rest().expect("an orderly end"), b"");
+    kept.send("GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = kept.answer();
+    assert_eq!(
+        (answer.status, says_close(&answer)),
+        (200, true),
+        "{}",
+        answer.head
+    );
+    let health = asking(&server, "/healthz").answer();
+    assert_eq!(
+        (health.status, says_close(&health)),
+        (503, true),
+        "{}",
+        health.head
+    );
+}
+
+#[test]
+fn the_drain_ends_by_itself_after_its_delay() {
+    let mut server = with("500ms", "10s");
+    let start = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+    let took = start.elapsed();
+    assert!(
+        (Duration::from_millis(490)..Duration::from_secs(4)).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn idle_connections_do_not_delay_the_end() {
+    for signal in ["TERM", "INT"] {
+        let mut server = with("0s", "30s");
+        let mut kept = asking(&server, "/");
+        assert_eq!(kept.answer().status, 200);
+        let mut fresh = Client::connect(server.addr());
+        eventually("both are accepted", SOON, || {
+            server.metric("daybook_connections", &[]) == 2.0
+        });
+        let mut admin = Client::connect(server.admin());
+        admin.send("GET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(admin.answer().status, 200);
+        server.signal(signal);
+        assert_eq!(server.wait_exit(SOON).code(), Some(0), "{signal}");
+        assert_eq!(kept.rest().expect("an orderly end"), b"");
+        assert_eq!(fresh.rest().expect("an orderly end"), b"");
+    }
+}
+
+#[test]
+fn what_is_open_at_the_end_of_grace_gets_503_and_the_exit_status_says_so() {
+    let mut server = with("0s", "300ms");
+    let mut client = half_a_request(&server);
+    server.signal("TERM");
+    let answer = client.answer();
+    assert_eq!(answer.status, 503, "{}", answer.head);
+    assert!(answer.header("retry-after").is_some(), "{}", answer.head);
+    assert_eq!(
+        answer.text().trim_end().lines().count(),
+        1,
+        "{}",
+        answer.text()
+    );
+    assert_eq!(server.wait_exit(SOON).code(), Some(1));
+    assert_eq!(server.rows(), 0);
+}
+
+#[test]
+fn a_record_that_cannot_be_committed_within_grace_gets_503_and_no_row() {
+    let mut server = with("0s", "300ms");
+    let lock = WriteLock::take(server.database_path());
+    let mut client = asking(&server, "/");
+    wait_until_queued(&server, 1);
+    server.signal("TERM");
+    let answer = client.answer();
+    assert_eq!(
+        (answer.status, answer.record_id()),
+        (503, None),
+        "{}",
+        answer.head
+    );
+    // The lock is never let go before: the end does not wait for it.
+    assert_eq!(server.wait_exit(SOON).code(), Some(1));
+    drop(lock);
+    assert_eq!(server.rows(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (second, code) in [("TERM", 143), ("INT", 130)] {
+        let mut server = with("30s", "30s");
+        let _client = half_a_request(&server);
+        server.signal("TERM");
+        is_unready(&server);
+        let start = Instant::now();
+        server.signal(second);
+        assert_eq!(server.wait_exit(SOON).code(), Some(code), "{second}");
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_is_heard_while_the_writer_waits_for_the_lock() {
+    let mut server = with("0s", "30s");
+    let _lock = WriteLock::take(server.database_path());
+    let _client = asking(&server, "/");
+    wait_until_queued(&server, 1);
+    server.signal("INT");
+    is_unready(&server);
+    server.signal("INT");
+    assert_eq!(server.wait_exit(SOON).code(), Some(130));
+}
+
+#[test]
+fn a_server_stopped_while_others_hold_the_lock_and_with_nothing_to_write_ends_in_order() {
+    let mut server = with("0s", "10s");
+    let _lock = WriteLock::take(server.database_path());
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn a_server_started_again_goes_on_where_it_was() {
+    let mut first = with("0s", "10s");
+    assert_eq!(first.get("/first").record_id(), Some(1));
+    first.signal("TERM");
+    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    let second = Server::with(|c| {
+        c.text("database.path", first.database_path().display());
+    });
+    assert_eq!(second.get("/second").record_id(), Some(2));
+    assert_eq!(second.row(1).path, "/first");
+}
