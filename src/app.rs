@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -11,7 +12,10 @@ use crate::telemetry::log_storm;
 
 /// Adds the layers. The last one added is the outermost; all of them are inside the recorder.
 pub fn app(routes: Router) -> Router {
-    routes.layer(CatchPanicLayer::custom(answer_panic))
+    routes
+        // The recorder has read the body, within the configured limit: axum's own would be a second one.
+        .layer(DefaultBodyLimit::disable())
+        .layer(CatchPanicLayer::custom(answer_panic))
 }
 
 /// A handler's panic is an answer, with a row. What it said goes to the log alone.

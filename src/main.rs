@@ -128,7 +128,7 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
                 Failure::new(error, may_pass)
             })
     })?;
-    tracing::info!(?ended, "stopped");
+    tracing::info!(%ended, "stopped");
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,
         Ended::GraceExpired => ExitCode::FAILURE,

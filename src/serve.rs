@@ -56,7 +56,7 @@ impl ServeError {
     }
 }
 
-/// How a server that was told to stop has ended.
+/// How a server that was told to stop has ended. Its `Display` is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Every request was answered, every record committed.
@@ -65,6 +65,16 @@ pub enum Ended {
     GraceExpired,
     /// A second signal came.
     Forced(Stop),
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Drained => "every request is answered and every record committed",
+            Self::GraceExpired => "shutdown.grace was over before every request was answered",
+            Self::Forced(_) => "at once, by a second signal",
+        })
+    }
 }
 
 /// Where a server really listens, in the forms of the configuration.
@@ -132,7 +142,7 @@ pub async fn serve(
         ended = &mut writer_ended => return Err(why_writer_ended(ended)),
         stop = stops.recv() => stop,
     };
-    tracing::info!(signal = ?stop, "stopping");
+    tracing::info!(signal = stop.map(Stop::signal), "stopping");
     systemd::stopping();
     let drained = tokio::select! {
         drained = drain(&config, &store, &shutdown, &mut public) => drained,

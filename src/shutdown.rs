@@ -54,6 +54,14 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// The signal's name.
+    pub fn signal(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+
     /// What a shell reports of a process that this signal has ended.
     pub fn exit_code(self) -> u8 {
         match self {

@@ -176,10 +176,15 @@ impl LogFormat {
 /// The least level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
+    /// Only what an operator has to act on.
     Error,
+    /// Also what may become that.
     Warn,
+    /// Also starts, stops and what else happens seldom.
     Info,
+    /// Also what helps to find a fault.
     Debug,
+    /// Everything.
     Trace,
 }
 

@@ -83,6 +83,7 @@ impl From<&Http> for Limits {
 /// A request that must be answered with an error, after which the connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// The answer's.
     pub status: StatusCode,
     /// One line for the client; it never holds bytes of the request.
     pub reason: &'static str,
@@ -94,6 +95,7 @@ pub struct Refusal {
 /// The part of a refused request that is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRequest {
+    /// The method.
     pub method: Method,
     /// As sent, still percent-encoded, without the query.
     pub path: String,
@@ -113,8 +115,11 @@ pub struct Head {
 /// Why the guard closed a connection without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
+    /// A head took too long to begin.
     HeaderTimeout,
+    /// No further request came.
     IdleTimeout,
+    /// The client took nothing of its answer.
     WriteTimeout,
 }
 
@@ -147,6 +152,7 @@ struct Slot {
 }
 
 impl Exchange {
+    /// For a new connection.
     pub fn new() -> Self {
         Self {
             slot: Mutex::new(Slot {

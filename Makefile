@@ -1,0 +1,26 @@
+# Every target installs what it needs when root on Debian, and says what is missing otherwise (scripts/need).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench
+
+help: ## list the targets (this)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build and start daybook on ./requests.db, and say where to send a first request
+	@exec scripts/run
+
+test: ## run all tests
+	@scripts/need cargo cc
+	cargo test --locked
+
+lint: ## check format, warnings, documentation, and the dependencies' licences and sources
+	@scripts/need cargo cc
+	cargo fmt --check
+	scripts/cargo-deny
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+bench: ## measure on this machine what recording costs (4 minutes; ARGS="--save", "--quick", see bench/README.md)
+	@scripts/need cargo cc python3 wrk
+	@exec bench/run $(ARGS)
