@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Frames (pages of 4 KiB) in the log that are worth a checkpoint: SQLite's own default.
 const FRAMES_MIN: u32 = 1000;
 /// Frames at which writers are held up for the rest: 16 MiB.
-const FRAMES_LOCKED: u32 = 4000;
+const FRAMES_LOCKED: i64 = 4000;
 /// Frames at which the writer itself checkpoints, should this thread not keep up.
 const FRAMES_BACKSTOP: i32 = 10_000;
 
@@ -76,13 +76,13 @@ fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
 /// Starts the thread on a connection of its own.
 pub(super) fn start(
     database: &Database,
-    lock: &Arc<WriteLock>,
     metrics: &Arc<Metrics>,
 ) -> Result<Checkpointer, OpenError> {
     let connection = schema::connect(database)?;
+    let mut lock = schema::open_lock(database)?;
     let frames = Arc::new(AtomicU32::new(0));
     let (running, stopped) = mpsc::channel();
-    let (lock, metrics, seen) = (lock.clone(), metrics.clone(), frames.clone());
+    let (metrics, seen) = (metrics.clone(), frames.clone());
     let thread = std::thread::Builder::new()
         .name("checkpointer".to_owned())
         .spawn(move || {
@@ -91,7 +91,7 @@ pub(super) fn start(
                     continue;
                 }
                 let started = Instant::now();
-                match checkpoint(&connection, &lock) {
+                match checkpoint(&connection, &mut lock) {
                     Ok(()) => metrics
                         .checkpoint_duration_seconds
                         .observe(started.elapsed().as_secs_f64()),
@@ -107,24 +107,46 @@ pub(super) fn start(
     })
 }
 
-fn checkpoint(connection: &Connection, lock: &WriteLock) -> rusqlite::Result<()> {
-    let (busy, frames) = passive(connection)?;
+fn checkpoint(connection: &Connection, lock: &mut WriteLock) -> rusqlite::Result<()> {
+    let beside = passive(connection)?;
     // Busy: another process is at it.
-    if !busy && frames >= FRAMES_LOCKED {
-        match lock.acquire() {
-            Ok(_held) => passive(connection).map(drop)?,
-            Err(error) => tracing::error!(%error, "the write lock, for a checkpoint"),
+    if beside.is_busy || beside.frames < FRAMES_LOCKED {
+        return Ok(());
+    }
+    match lock.acquire() {
+        Ok(_held) => passive(connection).map(drop),
+        Err(error) => {
+            log_storm("the write lock, for a checkpoint", &error);
+            Ok(())
         }
     }
-    Ok(())
 }
 
-/// Returns whether another checkpoint was running, and the frames in the log.
-fn passive(connection: &Connection) -> rusqlite::Result<(bool, u32)> {
-    connection
+/// What a checkpoint found and did.
+#[derive(Debug)]
+struct Checkpointed {
+    is_busy: bool,
+    /// In the log; -1 where that is not known.
+    frames: i64,
+    /// Of these, also in the database.
+    moved: i64,
+}
+
+fn passive(connection: &Connection) -> rusqlite::Result<Checkpointed> {
+    let done = connection
         .prepare_cached("pragma wal_checkpoint(passive)")?
         .query_row([], |row| {
-            let frames: i64 = row.get(1)?;
-            Ok((row.get(0)?, u32::try_from(frames).unwrap_or(0)))
-        })
+            Ok(Checkpointed {
+                is_busy: row.get(0)?,
+                frames: row.get(1)?,
+                moved: row.get(2)?,
+            })
+        })?;
+    tracing::debug!(
+        is_busy = done.is_busy,
+        frames = done.frames,
+        moved = done.moved,
+        "checkpoint"
+    );
+    Ok(done)
 }

@@ -8,7 +8,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The open lock file. It is never unlinked: a process that has it open would then hold a lock nobody else sees.
+/// The open lock file. `flock` belongs to the open file, so each thread that takes the lock must open its own: two that
+/// shared one would both hold the lock, and each would give it back for the other.
+///
+/// The file is never unlinked: a process that has it open would then hold a lock nobody else sees.
 pub(super) struct WriteLock {
     file: File,
 }
@@ -30,17 +33,20 @@ impl WriteLock {
         Ok(Self { file })
     }
 
-    /// Takes the lock if nobody has it.
-    pub fn try_acquire(&self) -> io::Result<Option<Held<'_>>> {
+    /// Waits like [`WriteLock::acquire`], and calls `before_waiting` first if somebody else has the lock.
+    pub fn acquire_telling(&mut self, before_waiting: impl FnOnce()) -> io::Result<Held<'_>> {
         match self.file.try_lock() {
-            Ok(()) => Ok(Some(Held { file: &self.file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
+            Ok(()) => Ok(Held { file: &self.file }),
+            Err(TryLockError::WouldBlock) => {
+                before_waiting();
+                self.acquire()
+            }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
     /// Waits, without a time limit, until this process holds the lock.
-    pub fn acquire(&self) -> io::Result<Held<'_>> {
+    pub fn acquire(&mut self) -> io::Result<Held<'_>> {
         loop {
             match self.file.lock() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -159,17 +159,15 @@ impl Store {
         metrics: &Arc<Metrics>,
     ) -> Result<Opened, OpenError> {
         let (connection, lock) = schema::open(database)?;
-        let lock = Arc::new(lock);
         // Every insert, and the statements around them, stays prepared.
         connection.set_prepared_statement_cache_capacity(32);
         let queue = Arc::new(Queue::new(commit.queue_records_max, commit.deadline));
         let state = Arc::new(WriterState::new());
         let (answers, batches) = mpsc::unbounded_channel();
-        let checkpointer = checkpoint::start(database, &lock, metrics)?;
+        let checkpointer = checkpoint::start(database, metrics)?;
         checkpointer.watch(&connection);
         let writer = writer::Writer {
             connection,
-            lock,
             queue: queue.clone(),
             state: state.clone(),
             answers,
@@ -183,7 +181,7 @@ impl Store {
             .name("writer".to_owned())
             .spawn(move || {
                 // The receiver is gone only when the process is about to be.
-                let _ = ended.send(writer.run());
+                let _ = ended.send(writer.run(lock));
             })
             .map_err(OpenError::Thread)?;
         let store = Self(Arc::new(Inner {

@@ -161,11 +161,19 @@ pub(super) fn open(database: &Database) -> Result<(Connection, WriteLock), OpenE
         Err(_) if !database.create => return Err(OpenError::Missing { path: path.clone() }),
         Err(_) => {}
     }
-    let lock = WriteLock::open(path).map_err(path_error)?;
-    let mut connection = prepare(database, &lock, path_error)?;
+    let mut lock = open_lock(database)?;
+    let mut connection = prepare(database, &mut lock, path_error)?;
     pragmas(&connection, database).map_err(|error| OpenError::sqlite(path, error))?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     Ok((connection, lock))
+}
+
+/// The write lock, for one thread.
+pub(super) fn open_lock(database: &Database) -> Result<WriteLock, OpenError> {
+    WriteLock::open(&database.path).map_err(|source| OpenError::Path {
+        path: database.path.clone(),
+        source,
+    })
 }
 
 /// Another connection to a database that [`open`] has made ready.
@@ -210,7 +218,7 @@ fn check_file_system(path: &Path) -> Result<(), OpenError> {
 /// replicas start at once, and setting `journal_mode` together gets them SQLITE_BUSY whatever the time-out.
 fn prepare(
     database: &Database,
-    lock: &WriteLock,
+    lock: &mut WriteLock,
     path_error: impl Fn(io::Error) -> OpenError,
 ) -> Result<Connection, OpenError> {
     let path = &database.path;
@@ -224,7 +232,9 @@ fn prepare(
             return Ok(connection);
         }
     }
-    let _held = acquire(lock, path).map_err(path_error)?;
+    let _held = lock
+        .acquire_telling(|| tell_of_waiting(path))
+        .map_err(path_error)?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if database.create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -243,16 +253,12 @@ fn prepare(
     Ok(connection)
 }
 
-/// Waits for the lock, and says so where it takes long.
-fn acquire<'a>(lock: &'a WriteLock, path: &Path) -> io::Result<lock::Held<'a>> {
-    if let Some(held) = lock.try_acquire()? {
-        return Ok(held);
-    }
+/// For the log: another process may hold the lock for long.
+fn tell_of_waiting(path: &Path) {
     match lock::holder(path) {
         Some(pid) => tracing::info!(pid, "waiting for the write lock that another process holds"),
         None => tracing::info!("waiting for the write lock"),
     }
-    lock.acquire()
 }
 
 fn pragmas(connection: &Connection, database: &Database) -> rusqlite::Result<()> {

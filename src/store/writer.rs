@@ -45,7 +45,6 @@ pub(super) struct Writer {
     /// Dropped before the connection.
     pub checkpointer: Checkpointer,
     pub connection: Connection,
-    pub lock: Arc<WriteLock>,
     pub queue: Arc<Queue>,
     pub state: Arc<WriterState>,
     pub answers: mpsc::UnboundedSender<Answers>,
@@ -56,21 +55,20 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Runs until the queue is stopped and empty, or until it cannot go on.
-    pub fn run(mut self) -> Result<(), Fatal> {
+    pub fn run(mut self, mut lock: WriteLock) -> Result<(), Fatal> {
         catch_unwind(AssertUnwindSafe(|| {
             while self.queue.wait_for_work() {
-                self.write_batch()?;
+                self.write_batch(&mut lock)?;
             }
             Ok(())
         }))
         .unwrap_or_else(|panic| Err(Fatal::Panic(crate::panic_message(&*panic))))
     }
 
-    fn write_batch(&mut self) -> Result<(), Fatal> {
+    fn write_batch(&mut self, lock: &mut WriteLock) -> Result<(), Fatal> {
         let state = self.state.clone();
         let _idle_at_the_end = state.enter(Activity::WaitingForLock);
         let waiting_since = Instant::now();
-        let lock = self.lock.clone();
         let held = loop {
             let held = lock.acquire().map_err(Fatal::Lock)?;
             match self.statement("BEGIN IMMEDIATE") {
