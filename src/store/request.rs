@@ -22,14 +22,12 @@ use super::{AppendError, Outcome, Record, Store, Work};
 /// in one transaction and before the answer: both are on disk, or neither.
 ///
 /// ```
-/// use axum::{Router, routing::post};
-/// use daybook::store::{RequestStore, WriteError};
-///
+/// # use axum::{Router, routing::post};
+/// # use daybook::store::{RequestStore, WriteError};
 /// /// Keeps the body as a note, and answers with the note's number.
 /// async fn add_note(store: RequestStore, text: String) -> Result<String, WriteError<rusqlite::Error>> {
 ///     let id = store
 ///         .write(move |tx| {
-///             tx.execute("create table if not exists notes (id integer primary key, text text not null)", [])?;
 ///             tx.execute("insert into notes (text) values (?)", [text])?;
 ///             Ok(tx.last_insert_rowid())
 ///         })
@@ -39,11 +37,41 @@ use super::{AppendError, Outcome, Record, Store, Work};
 ///
 /// let routes = Router::new().route("/notes", post(add_note));
 /// # let directory = tempfile::tempdir().unwrap();
-/// # let answer = daybook::doctest::answer(directory.path(), routes, "POST /notes HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello");
-/// # assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("note 1\n"), "{answer}");
-/// # let database = rusqlite::Connection::open(directory.path().join("requests.db")).unwrap();
-/// # let both: i64 = database.query_row("select count(*) from notes join requests on text = 'hello' and content_length = 5", [], |row| row.get(0)).unwrap();
-/// # assert_eq!(both, 1);
+/// # let path = directory.path().join("requests.db");
+/// # let environment = [
+/// #     ("DAYBOOK_LISTEN".into(), "127.0.0.1:0".into()),
+/// #     ("DAYBOOK_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
+/// #     ("DAYBOOK_DATABASE__PATH".into(), path.clone().into_os_string()),
+/// # ];
+/// # let config = daybook::config::load_from(None, environment, directory.path()).unwrap().config;
+/// # daybook::store::init(&config.database).unwrap();
+/// # let database = rusqlite::Connection::open(&path).unwrap();
+/// # database.execute_batch("create table notes (id integer primary key, text text not null)").unwrap();
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async move {
+/// #     let (stop, stops) = tokio::sync::mpsc::channel(1);
+/// #     let (ready, addresses) = tokio::sync::oneshot::channel();
+/// #     let served = daybook::serve::serve(config, routes, Default::default(), stops, |at| ready.send(at).unwrap());
+/// #     let asked = async {
+/// #         let address = addresses.await.unwrap().listen.remove(0);
+/// #         let answer = tokio::task::spawn_blocking(move || {
+/// #             use std::io::{Read, Write};
+/// #             let mut client = std::net::TcpStream::connect(address).unwrap();
+/// #             let request = "POST /notes HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+/// #             client.write_all(request.as_bytes()).unwrap();
+/// #             let mut answer = String::new();
+/// #             client.read_to_string(&mut answer).unwrap();
+/// #             answer
+/// #         }).await.unwrap();
+/// #         stop.send(daybook::shutdown::Stop::Terminate).await.unwrap();
+/// #         answer
+/// #     };
+/// #     let (ended, answer) = tokio::join!(served, asked);
+/// #     assert_eq!(ended.unwrap(), daybook::serve::Ended::Drained);
+/// #     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("note 1\n"), "{answer}");
+/// # });
+/// # let both = "select count(*) from notes join requests on text = 'hello' and content_length = 5";
+/// # assert_eq!(database.query_row(both, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 /// ```
 #[derive(Clone)]
 pub struct RequestStore {

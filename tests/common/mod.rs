@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 pub mod db;
 pub mod disk;
+pub mod embedded;
 pub mod hold;
 pub mod load;
 pub mod raw;
