@@ -229,7 +229,7 @@ fn what_is_wrong_in_a_file_is_named_with_the_file() {
         ("trusted_proxies = [\"10.0.0.0/33\"]", "trusted_proxies"),
         ("health_path = \"healthz\"", "health_path"),
         ("record = 1", "record"),
-        ("this is no TOML", "line 1"),
+        ("this is no TOML", "TOML"),
     ] {
         let dir = directory();
         fs::write(dir.path().join("wrong.toml"), text).expect("writing");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::db;
 use common::disk::SmallDisk;
-use common::hold::{WriteLock, WriteTransaction, all_queued, asking, wait_until_queued};
+use common::hold::{WriteLock, WriteTransaction, all_queued, asking, freeze, wait_until_queued};
 use common::load::{Exchange, assert_recorded, assert_sound};
 use common::raw::Answer;
 use common::server::Server;
@@ -104,6 +104,26 @@ fn a_record_that_cannot_be_written_does_not_take_its_batch_along() {
 }
 
 #[test]
+fn a_failure_that_no_record_is_to_blame_for_is_503_until_it_is_over() {
+    let server = Server::start();
+    let rename = |from: &str, to: &str| {
+        server
+            .db()
+            .execute_batch(&format!("alter table {from} rename to {to}"))
+            .expect("renaming the table");
+    };
+    assert_eq!(server.get("/before").record_id(), Some(1));
+    rename("requests", "elsewhere");
+    for n in 0..3 {
+        is_rejected(&server.get(&format!("/{n}")));
+    }
+    assert_eq!(rejected(&server, "storage"), 3.0);
+    rename("elsewhere", "requests");
+    assert_eq!(server.get("/after").record_id(), Some(2));
+    assert_eq!(server.rows(), 2);
+}
+
+#[test]
 fn a_full_queue_is_503_at_once() {
     let server = Server::with(|c| {
         c.set("commit.queue_records_max", 2);
@@ -192,7 +212,7 @@ fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired()
     let start = Instant::now();
     let mut client = asking(&server, "/frozen");
     wait_until_queued(&server, 1);
-    server.signal("STOP");
+    freeze(&server);
     drop(lock);
     eventually("its deadline has passed", SOON, || {
         start.elapsed() > Duration::from_millis(1500)

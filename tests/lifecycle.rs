@@ -5,7 +5,7 @@ mod common;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use common::hold::{WriteLock, all_queued, asking, lock_file, wait_until_queued};
+use common::hold::{WriteLock, all_queued, asking, freeze, lock_file, wait_until_queued};
 use common::load::{Fate, Load, assert_recorded};
 use common::raw::{Answer, Client};
 use common::server::Server;
@@ -108,6 +108,22 @@ fn requests_that_wait_for_their_commit_are_answered_before_the_end() {
             "the lock file must stay"
         );
     }
+}
+
+#[test]
+fn connections_that_the_kernel_has_queued_are_answered_before_the_end() {
+    let mut server = with("0s", "10s");
+    // Frozen, so that the connections and the signal are there at the same time.
+    freeze(&server);
+    let clients: Vec<_> = (0..20).map(|n| asking(&server, &format!("/{n}"))).collect();
+    server.signal("TERM");
+    server.signal("CONT");
+    for mut client in clients {
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{}", answer.head);
+    }
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+    assert_eq!(server.rows(), 20);
 }
 
 #[test]

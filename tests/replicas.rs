@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::hold::{WriteLock, wait_until_queued};
+use common::hold::{WriteLock, asking, wait_until_queued};
 use common::load::{Exchange, Load, assert_recorded, assert_sound};
 use common::raw;
 use common::server::Server;
@@ -206,9 +206,9 @@ fn a_replica_that_dies_while_it_waits_for_the_lock_harms_nobody() {
     let (_dir, path) = shared_database();
     let (mut a, b) = (replica(&path), replica(&path));
     let lock = WriteLock::take(&path);
-    let mut to_a = common::hold::asking(&a, "/of-the-dead");
+    let mut to_a = asking(&a, "/of-the-dead");
     wait_until_queued(&a, 1);
-    let mut to_b = common::hold::asking(&b, "/of-the-living");
+    let mut to_b = asking(&b, "/of-the-living");
     wait_until_queued(&b, 1);
     a.signal("KILL");
     a.wait_exit(SOON);

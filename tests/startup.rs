@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use common::command::daybook;
 use common::config::Config;
 use common::hold::lock_file;
+use common::seed;
 use common::server::{Server, fails_to_start};
-use common::{db, seed};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -27,7 +27,8 @@ fn start(database: &Path) -> Server {
     })
 }
 
-/// Asserts that it refuses to start: the first line names the file, and one of `words` says what is wrong or helps.
+/// Asserts that it refuses to start: the first line names the file, or at least the directory that is missing, and one
+/// of `words` says what is wrong or helps.
 fn is_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut Config)) {
     let failure = fails_to_start(|c| {
         c.text("database.path", database.display());
@@ -40,7 +41,13 @@ fn is_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut 
         .unwrap_or_default()
         .to_lowercase();
     assert_eq!(failure.code, Some(78), "{}", failure.stderr);
-    let name = database.display().to_string().to_lowercase();
+    let directory = database.parent().expect("its directory");
+    let name = if directory.exists() {
+        database
+    } else {
+        directory
+    };
+    let name = name.display().to_string().to_lowercase();
     assert!(
         first.contains(&name),
         "the first line does not name the file: {first}"
@@ -303,43 +310,6 @@ fn the_log_says_at_the_start_what_an_operator_asks_first() {
             .is_some_and(|version| version.starts_with("3.")),
         "{ready}"
     );
-}
-
-#[test]
-fn init_creates_the_database_and_says_so() {
-    let (dir, path) = directory();
-    let name = path.display().to_string();
-    let init = || daybook(dir.path(), &["init"], &[("DAYBOOK_DATABASE__PATH", &name)]);
-    for _ in 0..2 {
-        let run = init();
-        assert_eq!(run.code, Some(0), "{}", run.stderr);
-        let said = run.stdout + &run.stderr;
-        assert!(said.contains(&name), "it did not say what it did: {said}");
-    }
-    let server = start(&path);
-    assert_eq!(server.get("/").record_id(), Some(1));
-    // Beside a running server, too.
-    assert_eq!(init().code, Some(0));
-    assert_eq!(server.rows(), 1);
-}
-
-#[test]
-fn init_adopts_the_seeds_file_and_refuses_another_programs() {
-    let (dir, path) = directory();
-    let name = path.display().to_string();
-    let init = || daybook(dir.path(), &["init"], &[("DAYBOOK_DATABASE__PATH", &name)]);
-    seed::create_with_rows(&path);
-    assert_eq!(init().code, Some(0));
-    assert_eq!(db::count(&db::open(&path)), 3);
-
-    for suffix in ["", "-wal", "-shm"] {
-        // The last two are gone where the last connection was closed in order.
-        let _ = fs::remove_file(format!("{name}{suffix}"));
-    }
-    create_foreign(&path, "create table notes(text)");
-    let run = init();
-    assert_eq!(run.code, Some(78), "{}", run.stderr);
-    assert!(run.complaint().contains(&name), "{}", run.stderr);
 }
 
 #[test]

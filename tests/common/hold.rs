@@ -1,6 +1,6 @@
 //! Keeps daybook from committing for as long as a test wants, in the two ways others do.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -79,4 +79,18 @@ pub fn all_queued(server: &Server, n: u32) -> Vec<Client> {
     let clients = (0..n).map(|n| asking(server, &format!("/{n}"))).collect();
     wait_until_queued(server, n);
     clients
+}
+
+/// Stops the process, and waits until every thread of it stands still. `signal("CONT")` lets it go on.
+pub fn freeze(server: &Server) {
+    server.signal("STOP");
+    let is_stopped = |task: std::io::Result<fs::DirEntry>| {
+        let path = task.expect("a thread").path().join("stat");
+        // The state follows the name, which is in parentheses. A thread that has ended meanwhile stands still, too.
+        fs::read_to_string(path).map_or(true, |stat| stat.contains(") T "))
+    };
+    eventually("every thread stands still", SOON, || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
+        tasks.into_iter().all(is_stopped)
+    });
 }
