@@ -51,7 +51,8 @@ impl ServeError {
         match self {
             Self::Open(error) => error.may_pass(),
             Self::Listen(error) => error.may_pass(),
-            Self::Metrics(_) | Self::Fatal(_) | Self::WriterGone => true,
+            Self::Fatal(error) => error.may_pass(),
+            Self::Metrics(_) | Self::WriterGone => true,
         }
     }
 }

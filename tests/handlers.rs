@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use common::embedded::Embedded;
 use common::hold::WriteLock;
-use common::raw::{Answer, exchange, get as ask};
+use common::raw::{Answer, Client, exchange, get as ask};
 use common::{SOON, eventually};
 use daybook::store::{RequestStore, WriteError};
 
@@ -44,6 +44,30 @@ fn notes() -> Router {
             })
             .await
     }
+    async fn add_two_at_once(store: RequestStore) -> Result<String, WriteError<rusqlite::Error>> {
+        let tasks = ["one", "other"].map(|text| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                store
+                    .write(move |tx| tx.execute("insert into notes (text) values (?)", [text]))
+                    .await
+            })
+        });
+        for task in tasks {
+            task.await.expect("no panic")?;
+        }
+        Ok("both".to_owned())
+    }
+    async fn ends_the_transaction(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
+        store.write(|tx| tx.execute_batch("commit")).await
+    }
+    async fn breaks_a_deferred_constraint(
+        store: RequestStore,
+    ) -> Result<(), WriteError<rusqlite::Error>> {
+        store
+            .write(|tx| tx.execute_batch("insert into children (parent) values (4711)"))
+            .await
+    }
     async fn gives_up(store: RequestStore) -> &'static str {
         let write = store.write(|tx| tx.execute("insert into notes (text) values ('late')", []));
         match tokio::time::timeout(Duration::from_millis(1), write).await {
@@ -55,6 +79,9 @@ fn notes() -> Router {
         .route("/notes", post(add))
         .route("/two", post(add_two))
         .route("/panic-in-write", get(panics_in_the_write))
+        .route("/two-at-once", post(add_two_at_once))
+        .route("/commit", get(ends_the_transaction))
+        .route("/orphan", get(breaks_a_deferred_constraint))
         .route("/gives-up", get(gives_up))
 }
 
@@ -62,8 +89,11 @@ fn with_notes(keys: &[(&str, &str)]) -> Embedded {
     let server = Embedded::start(notes(), keys);
     server
         .db()
-        .execute_batch("create table notes (id integer primary key, text text not null unique)")
-        .expect("a table");
+        .execute_batch(
+            "create table notes (id integer primary key, text text not null unique);
+             create table children (parent integer references notes deferrable initially deferred)",
+        )
+        .expect("the tables");
     server
 }
 
@@ -137,7 +167,7 @@ fn a_write_and_its_record_are_committed_together() {
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
         let held_back = scope.spawn(|| post_to(&server, "/notes", "held back"));
-        server.wait_until_queued();
+        server.wait_until_queued(1);
         assert_eq!(written(&server).0.len(), 1);
         drop(lock);
         assert_eq!(held_back.join().expect("an answer").status, 200);
@@ -192,7 +222,7 @@ fn a_write_that_its_handler_gives_up_on_still_carries_the_record() {
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
         let given_up = scope.spawn(|| ask(&server.listen, "/gives-up"));
-        server.wait_until_queued();
+        server.wait_until_queued(1);
         let begun = std::time::Instant::now();
         eventually("the handler has given up", SOON, || {
             begun.elapsed() > Duration::from_millis(50)
@@ -221,4 +251,45 @@ fn a_write_that_the_store_refuses_is_503_whatever_the_handler_says() {
         written(&server),
         (strings(&["/notes"]), strings(&["after"]))
     );
+}
+
+#[test]
+fn two_writes_of_one_request_at_once_are_both_done() {
+    let server = with_notes(&[]);
+    let answer = post_to(&server, "/two-at-once", "");
+    assert_eq!((answer.status, answer.text()), (200, "both"));
+    let (records, mut notes) = written(&server);
+    notes.sort();
+    assert_eq!(
+        (records, notes),
+        (strings(&["/two-at-once"]), strings(&["one", "other"]))
+    );
+}
+
+#[test]
+fn a_write_that_ends_the_transaction_is_not_answered_and_the_server_goes_on() {
+    let server = with_notes(&[]);
+    let mut client = Client::connect(&server.listen);
+    client.send("GET /commit HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(client.rest().map_or(true, |sent| sent.is_empty()));
+    assert_eq!(post_to(&server, "/notes", "after").status, 200);
+}
+
+#[test]
+fn a_write_that_breaks_a_deferred_constraint_takes_nobody_along() {
+    let server = with_notes(&[]);
+    let lock = WriteLock::take(&server.database_path());
+    std::thread::scope(|scope| {
+        let paths = ["/a", "/orphan", "/b"];
+        let asked = paths.map(|path| scope.spawn(|| ask(&server.listen, path).status));
+        server.wait_until_queued(3);
+        drop(lock);
+        assert_eq!(
+            asked.map(|answer| answer.join().expect("an answer")),
+            [404, 503, 404]
+        );
+    });
+    let (mut records, _) = written(&server);
+    records.sort();
+    assert_eq!(records, ["/a", "/b"]);
 }

@@ -221,7 +221,7 @@ fn what_is_printed_loads_back_to_the_same() {
         trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
         record = false
         health_path = ""
-        database = { path = "a'b.db", create = false, synchronous = "normal", busy_timeout = "0s" }
+        database = { path = "a'b.db", create = false, synchronous = "normal", busy_timeout = "1ms" }
         commit.deadline = "1h30m"
         http = { header_timeout = "1500us", body_bytes_max = 0 }
         log = { format = "json", level = "warn" }

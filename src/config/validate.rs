@@ -17,6 +17,8 @@ const HEAD_BYTES_MAX: usize = 65_535;
 const COUNT_MAX: usize = 10_000_000;
 const BODY_BYTES_MAX: usize = u32::MAX as usize;
 const REPLICA_BYTES_MAX: usize = 128;
+/// SQLite counts in whole milliseconds.
+const BUSY_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// SQLite takes its busy time-out as a C int of milliseconds.
 const BUSY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
@@ -145,6 +147,12 @@ fn database(raw: RawDatabase) -> Checked<Database> {
         return Err(Invalid::new("database.path", message));
     }
     let busy_timeout = raw.busy_timeout.0;
+    if busy_timeout < BUSY_TIMEOUT_MIN {
+        return Err(Invalid::new(
+            "database.busy_timeout",
+            "this is too short: 1ms is the least, for the writer tries again when it is over",
+        ));
+    }
     if busy_timeout > BUSY_TIMEOUT_MAX {
         return Err(Invalid::new(
             "database.busy_timeout",

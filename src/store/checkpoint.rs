@@ -25,8 +25,8 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const FRAMES_MIN: u32 = 1000;
 /// Frames at which writers are held up for the rest: 16 MiB.
 const FRAMES_LOCKED: i64 = 4000;
-/// Frames at which the writer itself checkpoints, should this thread not keep up.
-const FRAMES_BACKSTOP: i32 = 10_000;
+/// Frames at which the writer itself checkpoints, should this thread not keep up or not get through.
+const FRAMES_BACKSTOP: u32 = 10_000;
 
 thread_local! {
     /// Frames in the log after this thread's newest commit; SQLite's hook can carry no state of ours.
@@ -65,8 +65,9 @@ impl Checkpointer {
 }
 
 fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
-    FRAMES.set(frames.unsigned_abs());
-    if frames >= FRAMES_BACKSTOP {
+    let before = FRAMES.replace(frames.unsigned_abs());
+    // Once for each so many frames: where a reader pins the log, trying after every commit would gain nothing.
+    if frames.unsigned_abs() / FRAMES_BACKSTOP > before / FRAMES_BACKSTOP {
         // An error here would make a commit look failed that is done: the thread will meet and log it.
         let _ = wal.checkpoint();
     }

@@ -17,22 +17,39 @@ pub(super) struct Inserter {
     statements: Vec<String>,
 }
 
+/// Why a transaction is of no use any more.
+#[derive(Debug)]
+pub(super) enum InsertError {
+    /// What no single record can cause. Nothing of the transaction may be kept.
+    Sqlite(rusqlite::Error),
+    /// Fewer rows than records: a trigger, or a conflict clause, has left some out. Which, one learns one by one.
+    RowsMissing,
+    /// The application's work has ended the transaction by itself: what of it is on disk, nobody can know.
+    EndedByWork,
+}
+
+impl From<rusqlite::Error> for InsertError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
 impl Inserter {
     pub fn new() -> Self {
         let statements = (0..=ROWS_MAX.ilog2()).map(|k| insert_sql(1 << k)).collect();
         Self { statements }
     }
 
-    /// Inserts a batch in its order; one outcome an entry. An entry that fails by its own fault gets an outcome
-    /// for itself.
+    /// Inserts a batch in its order, many rows at a time; one outcome an entry. Where a statement fails by the fault of
+    /// one record, its records are inserted one by one.
     ///
     /// # Errors
-    /// What no single record can cause: the caller has to roll back and answer for all of the batch.
+    /// The caller has to roll back.
     pub fn insert(
         &self,
         connection: &mut Connection,
         batch: &mut [Entry],
-    ) -> rusqlite::Result<Vec<Outcome>> {
+    ) -> Result<Vec<Outcome>, InsertError> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut rest = batch;
         while !rest.is_empty() {
@@ -44,26 +61,21 @@ impl Inserter {
             // The largest power of two that is not more than `plain`; an entry with work of its own goes alone.
             let rows = if plain == 0 { 1 } else { 1 << plain.ilog2() };
             let (chunk, tail) = rest.split_at_mut(rows);
-            let inserted = if plain == 0 {
-                None
+            if plain == 0 {
+                self.insert_alone(connection, chunk, &mut outcomes)?;
             } else {
                 match self.insert_rows(connection, chunk) {
-                    Ok(first) => Some(first),
-                    // The statement undid itself, the transaction stands.
-                    Err(error) if one_record_can_cause(&error) && !connection.is_autocommit() => {
-                        None
+                    Ok(first) => {
+                        let ids = (first..).take(rows);
+                        outcomes.extend(ids.map(|id| Outcome::Committed(Some(id))));
+                    }
+                    // The statement has undone itself, the transaction stands.
+                    Err(InsertError::Sqlite(error))
+                        if one_record_can_cause(&error) && !connection.is_autocommit() =>
+                    {
+                        self.insert_alone(connection, chunk, &mut outcomes)?;
                     }
                     Err(error) => return Err(error),
-                }
-            };
-            match inserted {
-                Some(first) => {
-                    outcomes.extend((first..).take(rows).map(|id| Outcome::Committed(Some(id))));
-                }
-                None => {
-                    for entry in chunk {
-                        outcomes.push(self.insert_alone(connection, entry)?);
-                    }
                 }
             }
             rest = tail;
@@ -71,57 +83,82 @@ impl Inserter {
         Ok(outcomes)
     }
 
-    /// Inserts the records of `chunk` (a power of two of them) in one statement; returns the id of the first.
-    fn insert_rows(&self, connection: &Connection, chunk: &[Entry]) -> rusqlite::Result<i64> {
-        let mut statement =
-            connection.prepare_cached(&self.statements[chunk.len().ilog2() as usize])?;
+    /// Inserts entries one by one, each in a savepoint: its record, then the application's work; both or neither.
+    ///
+    /// # Errors
+    /// The caller has to roll back.
+    pub fn insert_alone(
+        &self,
+        connection: &mut Connection,
+        entries: &mut [Entry],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), InsertError> {
+        for entry in entries {
+            let mut savepoint = connection.savepoint()?;
+            let outcome = match self.insert_record(&savepoint, entry) {
+                Ok(id) => match entry.work.take() {
+                    None => Outcome::Committed(id),
+                    Some(work) => {
+                        entry.work_has_run = true;
+                        let keep = work(&savepoint);
+                        if savepoint.is_autocommit() {
+                            return Err(InsertError::EndedByWork);
+                        }
+                        if keep {
+                            Outcome::Committed(id)
+                        } else {
+                            Outcome::Undone
+                        }
+                    }
+                },
+                Err(InsertError::RowsMissing) => {
+                    log_storm("a record was not written", &"a trigger has left it out");
+                    Outcome::Rejected(Rejected::Storage)
+                }
+                Err(InsertError::Sqlite(error))
+                    if one_record_can_cause(&error) && !savepoint.is_autocommit() =>
+                {
+                    log_storm("a record was not written", &error);
+                    Outcome::Rejected(Rejected::Storage)
+                }
+                Err(error) => return Err(error),
+            };
+            if !matches!(outcome, Outcome::Committed(_)) {
+                savepoint.rollback()?;
+            }
+            savepoint.commit()?;
+            outcomes.push(outcome);
+        }
+        Ok(())
+    }
+
+    /// The record of one entry; returns its id, if there is one.
+    fn insert_record(
+        &self,
+        connection: &Connection,
+        entry: &Entry,
+    ) -> Result<Option<i64>, InsertError> {
+        if entry.record.is_none() {
+            return Ok(None);
+        }
+        self.insert_rows(connection, std::slice::from_ref(entry))
+            .map(Some)
+    }
+
+    /// The records of `chunk` (a power of two of them) in one statement; returns the id of the first.
+    fn insert_rows(&self, connection: &Connection, chunk: &[Entry]) -> Result<i64, InsertError> {
+        let sql = &self.statements[chunk.len().ilog2() as usize];
+        let mut statement = connection.prepare_cached(sql)?;
         let mut parameter = 0;
         for record in chunk.iter().filter_map(|entry| entry.record.as_ref()) {
             bind(&mut statement, &mut parameter, record)?;
         }
-        statement.raw_execute()?;
+        if statement.raw_execute()? != chunk.len() {
+            return Err(InsertError::RowsMissing);
+        }
         // Within one statement AUTOINCREMENT gives ids without a gap, whoever else writes.
         Ok(connection.last_insert_rowid() - chunk.len() as i64 + 1)
     }
-
-    /// One entry in a savepoint of its own: its record, then the application's writes; both or neither.
-    fn insert_alone(
-        &self,
-        connection: &mut Connection,
-        entry: &mut Entry,
-    ) -> rusqlite::Result<Outcome> {
-        let mut savepoint = connection.savepoint()?;
-        let mut id = None;
-        let mut inserted = Ok(());
-        if let Some(record) = &entry.record {
-            inserted = insert_one(&savepoint, &self.statements[0], record);
-            id = Some(savepoint.last_insert_rowid());
-        }
-        let keep = match inserted {
-            Ok(()) => entry.work.take().is_none_or(|work| work(&savepoint)),
-            Err(error) if one_record_can_cause(&error) && !savepoint.is_autocommit() => {
-                log_storm("a record was not written", &error);
-                savepoint.rollback()?;
-                savepoint.commit()?;
-                return Ok(Outcome::Rejected(Rejected::Storage));
-            }
-            Err(error) => return Err(error),
-        };
-        if keep {
-            savepoint.commit()?;
-            Ok(Outcome::Committed(id))
-        } else {
-            savepoint.rollback()?;
-            savepoint.commit()?;
-            Ok(Outcome::Undone)
-        }
-    }
-}
-
-fn insert_one(connection: &Connection, sql: &str, record: &Record) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, &mut 0, record)?;
-    statement.raw_execute().map(drop)
 }
 
 fn bind(
@@ -146,15 +183,22 @@ fn insert_sql(rows: usize) -> String {
         "insert into requests (timestamp, method, path, content_length, remote_addr) values ",
     );
     for row in 0..rows {
-        let _ = write!(sql, "{}(?, ?, ?, ?, ?)", if row == 0 { "" } else { ", " });
+        let comma = if row == 0 { "" } else { ", " };
+        let _ = write!(sql, "{comma}(?, ?, ?, ?, ?)");
     }
     sql
 }
 
-/// Whether an error can be the fault of one record, so that the others deserve a try without it.
-fn one_record_can_cause(error: &rusqlite::Error) -> bool {
+/// Whether an error can be the fault of one record (or of a trigger or an index that fails on it), so that the others
+/// deserve a try without it.
+pub(super) fn one_record_can_cause(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+        Some(
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TooBig
+                | ErrorCode::TypeMismatch
+                | ErrorCode::Unknown
+        )
     )
 }

@@ -75,7 +75,9 @@ pub(super) fn path(database: &Path) -> PathBuf {
 /// The process that holds a database's lock, for the log. From `/proc/locks`; none where that shows nothing
 /// (another PID namespace, say).
 pub(super) fn holder(database: &Path) -> Option<u32> {
-    let inode = std::fs::metadata(path(database)).ok()?.ino();
+    let file = std::fs::metadata(path(database)).ok()?;
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let wanted = format!("{major:02x}:{minor:02x}:{}", file.ino());
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     locks.lines().find_map(|line| {
         // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF"; a waiter's line has "->" in second place.
@@ -83,10 +85,7 @@ pub(super) fn holder(database: &Path) -> Option<u32> {
         let [_, "FLOCK", _, _, pid, file, ..] = fields[..] else {
             return None;
         };
-        let found: u64 = file.rsplit(':').next()?.parse().ok()?;
-        (found == inode)
-            .then(|| pid.parse().ok())
-            .flatten()
-            .filter(|pid| *pid != 0)
+        let pid = pid.parse().ok().filter(|pid| *pid != 0);
+        pid.filter(|_| file == wanted)
     })
 }

@@ -4,12 +4,14 @@
 //! with everything else that waits; the dispatcher, a task on the event loop, wakes the whole batch.
 
 mod checkpoint;
+mod fatal;
 mod filesystem;
 mod insert;
 mod lock;
 mod queue;
 mod reader;
 mod request;
+mod same_file;
 mod schema;
 mod state;
 mod writer;
@@ -22,11 +24,11 @@ use std::time::Instant;
 use axum::http::Method;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use fatal::Fatal;
 pub use reader::{ReadError, Reader, StoredRecord};
 pub use request::{RequestStore, WriteError};
 pub use schema::{OpenError, init, sqlite_version};
 pub use state::{Activity, WriterState};
-pub use writer::Fatal;
 
 use crate::config::{Commit, Database};
 use crate::metrics::Metrics;
@@ -158,7 +160,7 @@ impl Store {
         commit: &Commit,
         metrics: &Arc<Metrics>,
     ) -> Result<Opened, OpenError> {
-        let (connection, lock) = schema::open(database)?;
+        let (connection, mut lock) = schema::open(database)?;
         // Every insert, and the statements around them, stays prepared.
         connection.set_prepared_statement_cache_capacity(32);
         let queue = Arc::new(Queue::new(commit.queue_records_max, commit.deadline));
@@ -166,8 +168,12 @@ impl Store {
         let (answers, batches) = mpsc::unbounded_channel();
         let checkpointer = checkpoint::start(database, metrics)?;
         checkpointer.watch(&connection);
-        let writer = writer::Writer {
+        let mut writer = writer::Writer {
             connection,
+            file: same_file::SameFile::of(&database.path).map_err(|source| OpenError::Path {
+                path: database.path.clone(),
+                source,
+            })?,
             queue: queue.clone(),
             state: state.clone(),
             answers,
@@ -180,8 +186,16 @@ impl Store {
         std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
+                let result = writer.run(&mut lock);
+                match &result {
+                    // An orderly end closes the database before anybody hears of it.
+                    Ok(()) => drop(writer),
+                    // Nothing may stand between this and the end of the process: closing could wait for a lock, or for
+                    // a disk that is dying.
+                    Err(_) => std::mem::forget(writer),
+                }
                 // The receiver is gone only when the process is about to be.
-                let _ = ended.send(writer.run(lock));
+                let _ = ended.send(result);
             })
             .map_err(OpenError::Thread)?;
         let store = Self(Arc::new(Inner {
@@ -268,6 +282,8 @@ impl Store {
 /// thread, and takes out of the queue what is past its deadline, with one timer for all.
 async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<writer::Answers>) {
     let inner = &store.0;
+    // Should this task panic, nobody would ever be answered: end the writer, and so the process.
+    let _abandon_at_the_end = AbandonAtTheEnd(&inner.queue);
     let next_expiry = || inner.queue.next_expiry(Instant::now()).into();
     let expiry = tokio::time::sleep_until(next_expiry());
     tokio::pin!(expiry);
@@ -286,7 +302,7 @@ async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<writer::Ans
             () = &mut expiry => {
                 let expired = inner.queue.expire(Instant::now());
                 if !expired.is_empty() {
-                    log_storm("records expired in the queue", &waiting_for(&store));
+                    log_storm("records expired in the queue", &WaitingFor(&store));
                     reject(expired, Rejected::Deadline);
                 }
                 expiry.as_mut().reset(next_expiry());
@@ -295,18 +311,44 @@ async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<writer::Ans
     }
 }
 
-/// What the writer is waiting for, in words.
-fn waiting_for(store: &Store) -> String {
-    let (activity, since) = store.writer().current();
-    let since = since.as_secs_f32();
-    match (activity, lock::holder(store.path())) {
-        (Activity::Idle, _) => "the writer is behind".to_owned(),
-        (Activity::Committing, _) => format!("a commit has taken {since:.1} s so far"),
-        (Activity::WaitingForLock, Some(pid)) if pid != std::process::id() => {
-            format!("process {pid} has held the write lock for {since:.1} s")
-        }
-        (Activity::WaitingForLock, _) => {
-            format!("another process has held the database for {since:.1} s")
+struct AbandonAtTheEnd<'a>(&'a Queue);
+
+impl Drop for AbandonAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// What the writer is waiting for, in words; looked up only if they are printed.
+struct WaitingFor<'a>(&'a Store);
+
+impl std::fmt::Display for WaitingFor<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (activity, since) = self.0.writer().current();
+        let seconds = since.as_secs_f32();
+        match (activity, lock::holder(self.0.path())) {
+            (Activity::Idle, _) => write!(formatter, "the writer is behind"),
+            (Activity::Committing, _) => {
+                write!(formatter, "a commit has taken {seconds:.1} s so far")
+            }
+            (Activity::WaitingForLock, Some(pid)) if pid == std::process::id() => {
+                write!(
+                    formatter,
+                    "a checkpoint, or a foreign writer, has held the database for {seconds:.1} s"
+                )
+            }
+            (Activity::WaitingForLock, Some(pid)) => {
+                write!(
+                    formatter,
+                    "process {pid} has held the write lock for {seconds:.1} s"
+                )
+            }
+            (Activity::WaitingForLock, None) => {
+                write!(
+                    formatter,
+                    "another process has held the database for {seconds:.1} s"
+                )
+            }
         }
     }
 }

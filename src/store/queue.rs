@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub record: Option<Record>,
     /// The application's own writes, in the same transaction.
     pub work: Option<Work>,
+    /// The work is taken out to be run, once.
+    pub work_has_run: bool,
     /// When it is too late to begin.
     pub deadline: Instant,
     pub reply: oneshot::Sender<Outcome>,
@@ -60,7 +62,7 @@ impl Queue {
         }
     }
 
-    /// A poisoned mutex is no reason to stop: no code that can panic runs while it is held.
+    /// A poisoned mutex is no reason to stop: what is done while it is held leaves the state whole at every step.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,6 +85,7 @@ impl Queue {
         state.waiting.push_back(Entry {
             record,
             work,
+            work_has_run: false,
             deadline,
             reply,
         });
@@ -173,6 +176,12 @@ impl Queue {
         state.released = state.waiting.len();
         drop(state);
         self.work.notify_one();
+    }
+
+    /// Ends the writer, and drops what waits: nobody is left to hear of it.
+    pub fn abandon(&self) {
+        drop(self.refuse());
+        self.stop();
     }
 
     /// Records waiting now.

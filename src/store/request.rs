@@ -1,20 +1,18 @@
 //! The store as a handler sees it: its writes join the record of its own request.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use rusqlite::Savepoint;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::{AppendError, Outcome, Record, Store, Work};
+use crate::telemetry::log_storm;
 
 /// A handler's access to the database; an axum extractor.
 ///
@@ -76,6 +74,7 @@ use super::{AppendError, Outcome, Record, Store, Work};
 #[derive(Clone)]
 pub struct RequestStore {
     store: Store,
+    /// Held by one write from its submission to its outcome: a second write of the same request waits for it.
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -88,7 +87,7 @@ struct Progress {
 
 /// What has become of this request's record.
 enum RecordState {
-    /// Not written; none where recording is off.
+    /// Not written yet; none where recording is off.
     Pending(Option<Record>),
     /// On disk, together with a write.
     Committed(Option<i64>),
@@ -97,32 +96,37 @@ enum RecordState {
 }
 
 impl Progress {
-    /// Ready when no write is with the writer; an error is the fate of the one that was.
-    fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), AppendError>> {
-        if let Some(queued) = &mut self.queued {
-            let outcome = ready!(Pin::new(queued).poll(context));
-            self.queued = None;
-            let carried = matches!(self.record, RecordState::Pending(_));
-            let error = match outcome {
-                Ok(Outcome::Committed(id)) => {
-                    if carried {
-                        self.record = RecordState::Committed(id);
-                    }
-                    return Poll::Ready(Ok(()));
+    /// Waits until no write is with the writer. An error is the fate of the one that was.
+    async fn settled(&mut self) -> Result<(), AppendError> {
+        let Some(queued) = &mut self.queued else {
+            return Ok(());
+        };
+        let outcome = queued.await;
+        self.queued = None;
+        let error = match outcome {
+            Ok(Outcome::Committed(id)) => {
+                if self.is_pending() {
+                    self.record = RecordState::Committed(id);
                 }
-                Ok(Outcome::Undone) => return Poll::Ready(Ok(())),
-                Ok(Outcome::Rejected(reason)) => AppendError::Rejected(reason),
-                Err(_) => AppendError::Unknown,
-            };
-            if carried {
-                self.record = RecordState::Failed(error);
+                return Ok(());
             }
-            return Poll::Ready(Err(error));
+            Ok(Outcome::Undone) => return Ok(()),
+            Ok(Outcome::Rejected(reason)) => AppendError::Rejected(reason),
+            Err(_) => AppendError::Unknown,
+        };
+        self.fail(error)
+    }
+
+    /// A write was refused, and with it the record, if it was still to be written.
+    fn fail(&mut self, error: AppendError) -> Result<(), AppendError> {
+        if self.is_pending() {
+            self.record = RecordState::Failed(error);
         }
-        Poll::Ready(match self.record {
-            RecordState::Failed(error) => Err(error),
-            _ => Ok(()),
-        })
+        Err(error)
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self.record, RecordState::Pending(_))
     }
 }
 
@@ -132,22 +136,17 @@ pub enum WriteError<E> {
     /// The closure said no; what it had done is undone. Its request is recorded all the same.
     #[error("{0}")]
     Undone(E),
-    /// The store refused, as it does when it is overloaded. Whatever the handler now answers, the client reads
-    /// 503: without a row there is no other answer.
+    /// The store refused, as it does when it is overloaded. If the request's record went with it, the client reads
+    /// 503 whatever the handler now answers: without a row there is no other answer.
     #[error(transparent)]
     Store(#[from] AppendError),
 }
 
 impl<E: std::fmt::Display> IntoResponse for WriteError<E> {
     fn into_response(self) -> Response {
-        let status = match &self {
-            Self::Undone(error) => {
-                tracing::error!(%error, "a write of the application failed");
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        status.into_response()
+        log_storm("a write of the application failed", &self);
+        // Not 503, which says that there is no row: an earlier write of the request may have carried its record.
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
 }
 
@@ -176,7 +175,7 @@ impl RequestStore {
 
     /// Runs `write` on the writer's thread, inside the transaction that carries this request's record, and
     /// returns once it is committed. While it runs nobody else writes, in any replica: keep it to a few
-    /// statements, and never `COMMIT` in it. A second call in one request is a transaction of its own.
+    /// statements, and never end the transaction in it: nobody who shares it could be answered. A second call in one request is a transaction of its own.
     ///
     /// # Errors
     /// [`WriteError::Undone`] with the closure's own error, after which nothing of it is left;
@@ -193,36 +192,26 @@ impl RequestStore {
         E: Send + 'static,
     {
         let (sender, result) = std::sync::mpsc::sync_channel(1);
-        let mut work: Option<Work> = Some(Box::new(move |savepoint| {
+        let work: Work = Box::new(move |savepoint| {
             let result = catch_unwind(AssertUnwindSafe(|| write(savepoint)));
             let keep = matches!(result, Ok(Ok(_)));
             let _ = sender.send(result);
             keep
-        }));
-        // One at a time: a second write of the same request waits for the first, whose own caller hears its fate.
-        poll_fn(|context| {
-            let mut progress = self.progress();
-            let _ = ready!(progress.poll_settled(context));
-            let record = match &progress.record {
-                RecordState::Pending(record) => record.clone(),
-                RecordState::Committed(_) => None,
-                RecordState::Failed(error) => return Poll::Ready(Err(*error)),
-            };
-            match self.store.submit(record, work.take()) {
-                Ok(outcome) => {
-                    progress.queued = Some(outcome);
-                    Poll::Ready(Ok(()))
-                }
-                Err(reason) => {
-                    if matches!(progress.record, RecordState::Pending(_)) {
-                        progress.record = RecordState::Failed(reason.into());
-                    }
-                    Poll::Ready(Err(reason.into()))
-                }
-            }
-        })
-        .await?;
-        self.settled().await?;
+        });
+        let mut progress = self.progress.lock().await;
+        // One that its caller has given up on; its fate is in `record`.
+        let _ = progress.settled().await;
+        let record = match &progress.record {
+            RecordState::Pending(record) => record.clone(),
+            RecordState::Committed(_) => None,
+            RecordState::Failed(error) => return Err((*error).into()),
+        };
+        match self.store.submit(record, Some(work)) {
+            Ok(outcome) => progress.queued = Some(outcome),
+            Err(reason) => progress.fail(reason.into())?,
+        }
+        progress.settled().await?;
+        drop(progress);
         match result.try_recv() {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(WriteError::Undone(error)),
@@ -233,9 +222,10 @@ impl RequestStore {
 
     /// The record's id, once it is committed: alone, or with the handler's write, whatever became of the handler.
     pub(crate) async fn append(self) -> Result<Option<i64>, AppendError> {
+        let mut progress = self.progress.lock().await;
         // A later write may have failed for itself; what counts here is the record.
-        let _ = self.settled().await;
-        let record = match &mut self.progress().record {
+        let _ = progress.settled().await;
+        let record = match &mut progress.record {
             RecordState::Pending(record) => record.take(),
             RecordState::Committed(id) => return Ok(*id),
             RecordState::Failed(error) => return Err(*error),
@@ -244,13 +234,5 @@ impl RequestStore {
             Some(record) => self.store.append(record).await.map(Some),
             None => Ok(None),
         }
-    }
-
-    async fn settled(&self) -> Result<(), AppendError> {
-        poll_fn(|context| self.progress().poll_settled(context)).await
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

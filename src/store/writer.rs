@@ -11,9 +11,11 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpointer;
-use super::insert::Inserter;
+use super::fatal::Fatal;
+use super::insert::{InsertError, Inserter, one_record_can_cause};
 use super::lock::WriteLock;
 use super::queue::{Entry, Queue};
+use super::same_file::SameFile;
 use super::state::{Activity, WriterState};
 use super::{Outcome, Rejected};
 use crate::metrics::Metrics;
@@ -22,29 +24,11 @@ use crate::telemetry::log_storm;
 /// Outcomes of one batch, on their way to the requests.
 pub(super) type Answers = Vec<(oneshot::Sender<Outcome>, Outcome)>;
 
-/// Why the writer, and with it the process, cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Fatal {
-    /// The sync of a commit failed: whether its rows will be there after a power cut, nobody knows.
-    #[error("the outcome of a commit of {records} records is unknown: {source}")]
-    UnknownOutcome {
-        /// How many requests were left without an answer.
-        records: usize,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// `flock` itself failed.
-    #[error("the write lock: {0}")]
-    Lock(std::io::Error),
-    /// A defect of ours.
-    #[error("the writer panicked: {0}")]
-    Panic(String),
-}
-
 pub(super) struct Writer {
     /// Dropped before the connection.
     pub checkpointer: Checkpointer,
     pub connection: Connection,
+    pub file: SameFile,
     pub queue: Arc<Queue>,
     pub state: Arc<WriterState>,
     pub answers: mpsc::UnboundedSender<Answers>,
@@ -53,12 +37,21 @@ pub(super) struct Writer {
     pub inserter: Inserter,
 }
 
+/// What a transaction came to.
+enum Ended {
+    Committed(Vec<Outcome>),
+    /// Nothing was written.
+    RolledBack,
+    /// Nobody knows; no answer may be given.
+    Unknown,
+}
+
 impl Writer {
     /// Runs until the queue is stopped and empty, or until it cannot go on.
-    pub fn run(mut self, mut lock: WriteLock) -> Result<(), Fatal> {
+    pub fn run(&mut self, lock: &mut WriteLock) -> Result<(), Fatal> {
         catch_unwind(AssertUnwindSafe(|| {
             while self.queue.wait_for_work() {
-                self.write_batch(&mut lock)?;
+                self.write_batch(lock)?;
             }
             Ok(())
         }))
@@ -75,80 +68,118 @@ impl Writer {
                 Ok(()) => break held,
                 // A foreign writer has it, and the busy time-out is over. Let our own kind try before the next attempt.
                 Err(error) if is_busy(&error) => drop(held),
+                Err(error) if is_damage(&error) => return Err(Fatal::Damaged(error)),
                 Err(error) => {
                     drop(held);
                     log_storm("no transaction could be begun", &error);
                     let taken = self.queue.take(self.batch_records_max, Instant::now());
-                    self.reject(taken.expired, Rejected::Deadline);
-                    self.reject(taken.batch, Rejected::Storage);
-                    return Ok(());
+                    self.reject(taken.expired, Rejected::Deadline)?;
+                    return self.reject(taken.batch, Rejected::Storage);
                 }
             }
         };
+        self.file.check().map_err(Fatal::Replaced)?;
         let begun = Instant::now();
         let lock_wait = begun - waiting_since;
         state.now(Activity::Committing);
-        let taken = self.queue.take(self.batch_records_max, begun);
-        let records = taken.batch.len();
-        let result = if records == 0 {
-            // Everything expired while we waited.
-            self.rollback();
-            Ok(Vec::new())
-        } else {
-            self.insert_and_commit(taken.batch)
-        };
+        let mut taken = self.queue.take(self.batch_records_max, begun);
+        let ended = self.write(&mut taken.batch);
         drop(held);
+        let ended = ended?;
         self.metrics
             .write_lock_wait_seconds
             .observe(lock_wait.as_secs_f64());
-        self.reject(taken.expired, Rejected::Deadline);
-        let answers = result?;
-        if records > 0 {
-            self.metrics
-                .commit_duration_seconds
-                .observe(begun.elapsed().as_secs_f64());
-            self.metrics.commit_batch_records.observe(records as f64);
-            let committed = answers
-                .iter()
-                .filter(|(_, outcome)| matches!(outcome, Outcome::Committed(Some(_))))
-                .count();
-            self.metrics
-                .records_committed_total
-                .inc_by(committed as u64);
+        self.reject(taken.expired, Rejected::Deadline)?;
+        match ended {
+            Ended::Committed(outcomes) => {
+                if !outcomes.is_empty() {
+                    self.count(&outcomes, begun);
+                }
+                let replies = taken.batch.into_iter().map(|entry| entry.reply);
+                self.send(replies.zip(outcomes).collect())
+            }
+            Ended::RolledBack => self.reject(taken.batch, Rejected::Storage),
+            // Dropping the batch closes the connections that wait for it, without a word.
+            Ended::Unknown => Ok(()),
         }
-        self.send(answers);
-        Ok(())
     }
 
-    fn insert_and_commit(&mut self, mut batch: Vec<Entry>) -> Result<Answers, Fatal> {
-        let inserted = self.inserter.insert(&mut self.connection, &mut batch);
+    /// Inserts and commits. What fails by the fault of one record is tried again without it.
+    fn write(&mut self, batch: &mut [Entry]) -> Result<Ended, Fatal> {
+        if batch.is_empty() {
+            // Everything expired while we waited.
+            self.rollback()?;
+            return Ok(Ended::Committed(Vec::new()));
+        }
+        let inserted = self.inserter.insert(&mut self.connection, batch);
+        match self.finish(inserted, batch.len())? {
+            Some(ended) => Ok(ended),
+            None => self.write_again(batch),
+        }
+    }
+
+    /// A second transaction for a batch, under the same lock, its entries one by one. Work of the application that has
+    /// run in the first cannot run again: such an entry is refused.
+    fn write_again(&mut self, batch: &mut [Entry]) -> Result<Ended, Fatal> {
+        if let Err(error) = self.statement("BEGIN IMMEDIATE") {
+            log_storm("no transaction could be begun", &error);
+            return Ok(Ended::RolledBack);
+        }
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut inserted = Ok(());
+        for entry in batch.iter_mut() {
+            if entry.work_has_run {
+                outcomes.push(Outcome::Rejected(Rejected::Storage));
+            } else if inserted.is_ok() {
+                let alone = std::slice::from_mut(entry);
+                inserted = self
+                    .inserter
+                    .insert_alone(&mut self.connection, alone, &mut outcomes);
+            }
+        }
+        let ended = self.finish(inserted.map(|()| outcomes), batch.len())?;
+        // A third try would find nothing else to leave out.
+        Ok(ended.unwrap_or(Ended::RolledBack))
+    }
+
+    /// Commits what was inserted, or rolls back. None: nothing was written, and a try one by one is worth it.
+    fn finish(
+        &mut self,
+        inserted: Result<Vec<Outcome>, InsertError>,
+        records: usize,
+    ) -> Result<Option<Ended>, Fatal> {
         let outcomes = match inserted {
             Ok(outcomes) => outcomes,
-            Err(error) => {
-                self.rollback();
+            Err(InsertError::RowsMissing) => {
+                self.rollback()?;
+                return Ok(None);
+            }
+            Err(InsertError::EndedByWork) => {
+                let cause = "a handler's write has ended the transaction that it runs in";
+                log_storm("the outcome of a batch is unknown", &cause);
+                return Ok(Some(Ended::Unknown));
+            }
+            Err(InsertError::Sqlite(error)) if is_damage(&error) => {
+                return Err(Fatal::Damaged(error));
+            }
+            Err(InsertError::Sqlite(error)) => {
+                self.rollback()?;
                 log_storm("a batch was not written", &error);
-                return Ok(all_rejected(batch, Rejected::Storage));
+                return Ok(Some(Ended::RolledBack));
             }
         };
         match self.statement("COMMIT") {
             Ok(()) => {
                 self.checkpointer.publish_frames();
-                Ok(batch
-                    .into_iter()
-                    .map(|entry| entry.reply)
-                    .zip(outcomes)
-                    .collect())
+                Ok(Some(Ended::Committed(outcomes)))
             }
-            Err(error) if was_not_committed(&error) => {
-                self.rollback();
-                log_storm("a commit was refused", &error);
-                Ok(all_rejected(batch, Rejected::Storage))
+            Err(source) if was_not_committed(&source) => {
+                self.rollback()?;
+                log_storm("a commit was refused", &source);
+                // A deferred constraint, say, which one handler's write has broken.
+                Ok((!one_record_can_cause(&source)).then_some(Ended::RolledBack))
             }
-            // Dropping the batch closes the connections that wait for it, without a word.
-            Err(source) => Err(Fatal::UnknownOutcome {
-                records: batch.len(),
-                source,
-            }),
+            Err(source) => Err(Fatal::UnknownOutcome { records, source }),
         }
     }
 
@@ -157,37 +188,56 @@ impl Writer {
     }
 
     /// Leaves no transaction open. SQLite may have ended it by itself.
-    fn rollback(&mut self) {
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.statement("ROLLBACK")
-        {
-            log_storm("a rollback failed", &error);
+    fn rollback(&self) -> Result<(), Fatal> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        match self.statement("ROLLBACK") {
+            Err(error) if !self.connection.is_autocommit() => Err(Fatal::Rollback(error)),
+            _ => Ok(()),
         }
     }
 
-    fn reject(&self, entries: Vec<Entry>, reason: Rejected) {
-        if !entries.is_empty() {
-            self.send(all_rejected(entries, reason));
+    fn count(&self, outcomes: &[Outcome], begun: Instant) {
+        let is_record = |outcome: &&Outcome| matches!(outcome, Outcome::Committed(Some(_)));
+        let committed = outcomes.iter().filter(is_record).count();
+        let metrics = &self.metrics;
+        metrics.records_committed_total.inc_by(committed as u64);
+        metrics.commit_batch_records.observe(outcomes.len() as f64);
+        metrics
+            .commit_duration_seconds
+            .observe(begun.elapsed().as_secs_f64());
+    }
+
+    fn reject(&self, entries: Vec<Entry>, reason: Rejected) -> Result<(), Fatal> {
+        if entries.is_empty() {
+            return Ok(());
         }
+        let rejected = |entry: Entry| (entry.reply, Outcome::Rejected(reason));
+        self.send(entries.into_iter().map(rejected).collect())
     }
 
-    fn send(&self, answers: Answers) {
-        // Fails only when the runtime is gone, and with it everybody who waits.
-        let _ = self.answers.send(answers);
+    fn send(&self, answers: Answers) -> Result<(), Fatal> {
+        self.answers.send(answers).map_err(|_| Fatal::NobodyAnswers)
     }
-}
-
-fn all_rejected(entries: Vec<Entry>, reason: Rejected) -> Answers {
-    entries
-        .into_iter()
-        .map(|entry| (entry.reply, Outcome::Rejected(reason)))
-        .collect()
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                // Too many others were opening or recovering the log at this moment.
+                | ErrorCode::FileLockingProtocolFailed
+        )
+    )
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
 }
 

@@ -11,19 +11,17 @@ const WINDOW: Duration = Duration::from_secs(10);
 struct Storm {
     since: Instant,
     repeated: u64,
-    newest_cause: String,
 }
 
 /// Global as the log itself is; keyed by the kind of error.
 static STORMS: LazyLock<Mutex<HashMap<&'static str, Storm>>> = LazyLock::new(Mutex::default);
 
 /// Logs an error of the kind `what` and its cause, unless the same kind was logged less than ten seconds ago: then
-/// it is counted, for [`summarise_storms`].
+/// it is only counted, for [`summarise_storms`], and the cause is not even formatted.
 pub fn log_storm(what: &'static str, cause: &dyn Display) {
     let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(storm) = storms.get_mut(what) {
         storm.repeated += 1;
-        storm.newest_cause = cause.to_string();
         return;
     }
     storms.insert(
@@ -31,7 +29,6 @@ pub fn log_storm(what: &'static str, cause: &dyn Display) {
         Storm {
             since: Instant::now(),
             repeated: 0,
-            newest_cause: String::new(),
         },
     );
     drop(storms);
@@ -51,7 +48,6 @@ pub fn summarise_storms() {
             return false;
         }
         tracing::error!(
-            cause = storm.newest_cause,
             repeated = storm.repeated,
             seconds = age.as_secs(),
             "{what}, repeatedly"

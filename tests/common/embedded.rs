@@ -62,14 +62,15 @@ impl Embedded {
         self.dir.path().join("requests.db")
     }
 
-    /// Waits until one record waits for the writer.
-    pub fn wait_until_queued(&self) {
-        eventually("a record is waiting", SOON, || {
+    /// Waits until `n` records wait for the writer.
+    pub fn wait_until_queued(&self, n: u32) {
+        eventually(&format!("{n} records are waiting"), SOON, || {
             raw::get(&self.admin, "/metrics")
                 .text()
                 .lines()
                 .any(|line| {
-                    line.starts_with("daybook_commit_queue_records{") && line.ends_with(" 1")
+                    line.starts_with("daybook_commit_queue_records{")
+                        && line.ends_with(&format!(" {n}"))
                 })
         });
     }

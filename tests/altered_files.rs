@@ -1,0 +1,95 @@
+//! A database that others change under a running daybook.
+
+mod common;
+
+use std::fs;
+
+use common::SOON;
+use common::hold::{WriteLock, asking, wait_until_queued};
+use common::raw::Client;
+use common::server::Server;
+
+#[test]
+fn a_trigger_that_leaves_rows_out_costs_no_other_request_its_row() {
+    let server = Server::start();
+    server
+        .db()
+        .execute_batch(
+            "create trigger skip before insert on requests when new.path = '/skip'
+             begin select raise(ignore); end",
+        )
+        .expect("a trigger");
+    assert_eq!(server.get("/skip").status, 503);
+    // In one batch, where every id after the missing row would be wrong.
+    let lock = WriteLock::take(server.database_path());
+    let paths = ["/1", "/2", "/skip", "/3"];
+    let clients = paths.map(|path| (path, asking(&server, path)));
+    wait_until_queued(&server, 4);
+    drop(lock);
+    for (path, mut client) in clients {
+        let answer = client.answer();
+        if path == "/skip" {
+            assert_eq!((answer.status, answer.record_id()), (503, None));
+        } else {
+            assert_eq!(answer.status, 200);
+            assert_eq!(server.row(answer.record_id().expect("its id")).path, path);
+        }
+    }
+    assert_eq!(server.rows(), 3);
+}
+
+/// Asks once more, and waits for the end of a process that must not answer.
+fn ends_without_an_answer(server: &mut Server, code: i32) -> String {
+    let mut client = Client::connect(server.addr());
+    client.send("GET /lost HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(client.rest().map_or(true, |sent| sent.is_empty()));
+    assert_eq!(server.wait_exit(SOON).code(), Some(code));
+    server.log()
+}
+
+#[test]
+fn a_database_that_was_removed_ends_the_process() {
+    let mut server = Server::start();
+    assert_eq!(server.get("/").status, 200);
+    fs::remove_file(server.database_path()).expect("removing");
+    let log = ends_without_an_answer(&mut server, 1);
+    assert!(log.contains("database.path no longer names"), "{log}");
+}
+
+#[test]
+fn a_database_that_was_replaced_ends_the_process() {
+    let mut server = Server::start();
+    assert_eq!(server.get("/").status, 200);
+    let restored = server.dir().join("restored.db");
+    fs::copy(server.database_path(), &restored).expect("copying");
+    fs::rename(&restored, server.database_path()).expect("replacing");
+    let log = ends_without_an_answer(&mut server, 1);
+    assert!(log.contains("replaced by another file"), "{log}");
+}
+
+#[test]
+fn a_database_that_was_damaged_ends_the_process_for_good() {
+    let mut server = Server::start();
+    assert_eq!(server.get("/").status, 200);
+    // What a page of garbage does to whoever reads it: the index is read by every insert.
+    server
+        .db()
+        .execute_batch("create index by_path on requests (path); pragma wal_checkpoint(truncate)")
+        .expect("an index");
+    let page: i64 = server
+        .db()
+        .query_row(
+            "select rootpage from sqlite_schema where name = 'by_path'",
+            [],
+            |row| row.get(0),
+        )
+        .expect("its page");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(server.database_path())
+        .expect("the file");
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page as u64 - 1) * 4096)
+        .expect("damage");
+    let log = ends_without_an_answer(&mut server, 78);
+    assert!(log.contains("the database is damaged"), "{log}");
+}
