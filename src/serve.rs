@@ -150,11 +150,13 @@ pub async fn serve(
         ended = &mut writer_ended => return Err(why_writer_ended(ended)),
         Some(stop) = stops.recv() => return Ok(Ended::Forced(stop)),
     };
-    if drained == Ended::Drained {
-        reader.close();
-        finish_writing(&config, &store, &mut writer_ended).await
-    } else {
-        Ok(drained)
+    let Some(deadline) = drained else {
+        return Ok(Ended::GraceExpired);
+    };
+    reader.close();
+    tokio::select! {
+        ended = finish_writing(&store, &mut writer_ended, deadline) => ended,
+        Some(stop) = stops.recv() => Ok(Ended::Forced(stop)),
     }
 }
 
@@ -199,7 +201,7 @@ fn accept_public(
     ));
     let connections = Arc::new(Semaphore::new(config.http.connections_max));
     let acceptor = Acceptor {
-        limits: Limits::from(&config.http),
+        limits: Limits::new(&config.http, config.shutdown.grace),
         phase: shutdown.watch(),
         connections: connections.clone(),
         metrics: Some(metrics.clone()),
@@ -222,7 +224,7 @@ fn accept_admin(config: &Config, admin: Arc<Admin>, listeners: Vec<Listener>) ->
     let router = admin::router(admin);
     let never = Shutdown::new();
     let acceptor = Acceptor {
-        limits: Limits::from(&config.http),
+        limits: Limits::new(&config.http, config.shutdown.grace),
         phase: never.watch(),
         connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
         metrics: None,
@@ -236,8 +238,14 @@ fn accept_admin(config: &Config, admin: Arc<Admin>, listeners: Vec<Listener>) ->
     never
 }
 
-/// From the first signal to the last connection.
-async fn drain(config: &Config, store: &Store, shutdown: &Shutdown, public: &mut Public) -> Ended {
+/// From the first signal to the last connection. Returns when the grace period ends; none if it has ended before the last
+/// connection did.
+async fn drain(
+    config: &Config,
+    store: &Store,
+    shutdown: &Shutdown,
+    public: &mut Public,
+) -> Option<Instant> {
     let all = config.http.connections_max as u32;
     shutdown.enter(Phase::Draining);
     tokio::time::sleep(config.shutdown.drain_delay).await;
@@ -249,7 +257,7 @@ async fn drain(config: &Config, store: &Store, shutdown: &Shutdown, public: &mut
         let _ = public.connections.acquire_many(all).await;
     };
     if timeout_at(deadline, all_closed).await.is_ok() {
-        return Ended::Drained;
+        return Some(deadline);
     }
     tracing::error!(
         grace = ?config.shutdown.grace,
@@ -261,21 +269,21 @@ async fn drain(config: &Config, store: &Store, shutdown: &Shutdown, public: &mut
     shutdown.enter(Phase::Expired);
     let flushed = public.connections.acquire_many(all);
     let _ = timeout_at(Instant::now() + FLUSH, flushed).await;
-    Ended::GraceExpired
+    None
 }
 
-/// Commits what clients have left behind that are gone themselves, and closes the database.
+/// Commits what clients have left behind that are gone themselves, and closes the database; in what is left of the grace
+/// period, but for a second at least.
 async fn finish_writing(
-    config: &Config,
     store: &Store,
     writer_ended: &mut tokio::sync::oneshot::Receiver<Result<(), Fatal>>,
+    deadline: Instant,
 ) -> Result<Ended, ServeError> {
     store.stop();
-    let deadline = Instant::now() + config.shutdown.grace.max(FLUSH);
-    match timeout_at(deadline, writer_ended).await {
+    match timeout_at(deadline.max(Instant::now() + FLUSH), writer_ended).await {
         Ok(Ok(Ok(()))) => Ok(Ended::Drained),
         Ok(ended) => Err(why_writer_ended(ended)),
-        // It waits for a lock that others hold, with nothing to write.
+        // Nothing is left to write: it is closing, or waits for a lock that others hold.
         Err(_) if store.is_idle() => Ok(Ended::Drained),
         Err(_) => Ok(Ended::GraceExpired),
     }

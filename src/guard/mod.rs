@@ -37,11 +37,10 @@ mod stream_tests;
 #[cfg(test)]
 mod table_tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 
 pub use stream::Guard;
 
@@ -64,10 +63,18 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// For a client that takes nothing of its answer.
     pub write_timeout: Duration,
+    /// Once the connection was told to close: for a head to be complete, and again for the lingering close.
+    pub closing_timeout: Duration,
 }
 
-impl From<&Http> for Limits {
-    fn from(http: &Http) -> Self {
+/// What [`Limits::closing_timeout`] is, unless the grace period is short. Long enough for a request that was on its way
+/// when the shutdown began, over any network.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Limits {
+    /// As configured. `grace` is `shutdown.grace`: a connection without a whole head is gone, its lingering included,
+    /// when half of that is over, so that no client can use it up by sending one byte.
+    pub fn new(http: &Http, grace: Duration) -> Self {
         Self {
             line_bytes_max: http.line_bytes_max,
             head_bytes_max: http.head_bytes_max,
@@ -76,6 +83,7 @@ impl From<&Http> for Limits {
             header_timeout: http.header_timeout,
             idle_timeout: http.idle_timeout,
             write_timeout: http.write_timeout,
+            closing_timeout: CLOSING_TIMEOUT.min(grace / 4),
         }
     }
 }
@@ -99,6 +107,9 @@ pub struct RefusedRequest {
     pub method: Method,
     /// As sent, still percent-encoded, without the query.
     pub path: String,
+    /// The X-Forwarded-For lines that were complete when the verdict fell; nothing else. Where it fell within the head,
+    /// what comes behind that byte is not among them: a CONNECT or a strange version is refused before any field.
+    pub forwarded_for: HeaderMap,
 }
 
 /// Facts about the head that hyper has just parsed.
@@ -141,7 +152,8 @@ impl CloseReason {
 #[derive(Debug)]
 pub struct Exchange {
     slot: Mutex<Slot>,
-    close_when_idle: AtomicBool,
+    /// Since when, on the clock of tokio's timers.
+    told_to_close: OnceLock<tokio::time::Instant>,
 }
 
 #[derive(Debug)]
@@ -164,7 +176,7 @@ impl Exchange {
                 body_refusal: None,
                 closed_by: None,
             }),
-            close_when_idle: AtomicBool::new(false),
+            told_to_close: OnceLock::new(),
         }
     }
 
@@ -184,10 +196,11 @@ impl Exchange {
         self.slot().body_refusal.clone()
     }
 
-    /// From now on the connection ends where it is between two requests and nothing of another has arrived. Whoever
-    /// sets this must poll hyper's connection once more.
+    /// From now on the connection ends where it is between two requests and nothing of another has arrived. A head that
+    /// has begun, and the first one of a connection, still get [`Limits::closing_timeout`]: who has just connected
+    /// is about to ask. To be called within a tokio runtime; whoever does must poll hyper's connection once more.
     pub fn close_when_idle(&self) {
-        self.close_when_idle.store(true, Ordering::Release);
+        self.told_to_close.get_or_init(tokio::time::Instant::now);
     }
 
     /// After the connection has ended: whether the guard closed it for a time-out.
@@ -213,8 +226,8 @@ impl Exchange {
         self.slot().closed_by = Some(reason);
     }
 
-    fn closes_when_idle(&self) -> bool {
-        self.close_when_idle.load(Ordering::Acquire)
+    fn told_to_close(&self) -> Option<tokio::time::Instant> {
+        self.told_to_close.get().copied()
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
