@@ -4,7 +4,7 @@ mod common;
 
 use std::net::TcpListener;
 
-use common::raw::exchange;
+use common::raw::{Client, exchange};
 use common::server::Server;
 
 /// The `remote_addr` of a request on `address` with these lines of X-Forwarded-For.
@@ -204,4 +204,19 @@ fn x_forwarded_for_over_a_trusted_unix_socket_is_believed() {
         Some("10.0.0.1")
     );
     assert_eq!(at(&["203.0.113.7, unknown"]), None);
+}
+
+#[test]
+fn a_refused_request_is_recorded_with_the_client_behind_the_proxy() {
+    let server = Server::with(|c| {
+        c.set("trusted_proxies", r#""127.0.0.0/8""#);
+    });
+    let mut client = Client::connect(server.addr());
+    client.send(
+        "GET /refused HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.7\r\nExpect: a miracle\r\n\r\n",
+    );
+    let answer = client.answer();
+    assert_eq!(answer.status, 417);
+    let row = server.row(answer.record_id().expect("its id"));
+    assert_eq!(row.remote_addr.as_deref(), Some("203.0.113.7"));
 }

@@ -310,3 +310,28 @@ fn a_server_started_again_goes_on_where_it_was() {
     assert_eq!(second.get("/second").record_id(), Some(2));
     assert_eq!(second.row(1).path, "/first");
 }
+
+#[test]
+fn one_byte_of_a_head_does_not_use_up_the_grace_period() {
+    let mut server = with("0s", "10s");
+    let mut client = Client::connect(server.addr());
+    client.send("G");
+    eventually("it is connected", SOON, || {
+        server.metric("daybook_connections", &[]) == 1.0
+    });
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn a_request_on_a_connection_made_before_the_end_is_answered() {
+    let mut server = with("0s", "10s");
+    let mut client = Client::connect(server.addr());
+    server.signal("TERM");
+    is_unready(&server);
+    client.send("GET /just-in-time HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 200);
+    assert!(says_close(&answer), "{}", answer.head);
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
