@@ -1,10 +1,11 @@
 //! The operator's listener: metrics, readiness, and the records.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Request, StatusCode};
@@ -13,12 +14,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
 use crate::guard::Exchange;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::store::{ReadError, Reader, Store, StoredRecord};
+use crate::telemetry::log_storm;
 
 /// Records on a page, unless `limit` says otherwise.
 const PAGE_RECORDS: u32 = 50;
@@ -52,7 +55,15 @@ pub fn router(admin: Arc<Admin>) -> Router {
                 "only GET and HEAD are answered here",
             )
         })
+        .layer(CatchPanicLayer::custom(answer_panic))
         .with_state(admin)
+}
+
+/// Else a panic would end the connection without a word.
+fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = crate::panic_message(&*panic);
+    log_storm("an admin route panicked", &message);
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "see the log").into_response()
 }
 
 /// Answers one request of an admin connection.
@@ -125,12 +136,14 @@ struct RecordView {
 
 impl From<StoredRecord> for RecordView {
     fn from(record: StoredRecord) -> Self {
-        let microseconds = (record.timestamp * 1e6).round() as i64;
+        let time = |seconds: f64| {
+            jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64)
+                .ok()
+                .map(|time| format!("{time:.6}"))
+        };
         Self {
             id: record.id,
-            timestamp: jiff::Timestamp::from_microsecond(microseconds)
-                .ok()
-                .map(|time| format!("{time:.6}")),
+            timestamp: record.timestamp.and_then(time),
             method: record.method,
             path: record.path,
             content_length: record.content_length,
@@ -165,11 +178,12 @@ async fn page(
 
 async fn record(
     State(admin): State<Arc<Admin>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RecordView>, Problem> {
-    let found = match id.parse() {
-        Ok(id) => admin.reader.record(id).await?,
-        Err(_) => None,
+    // As text, so that what is no number is no problem of another kind than a number that is not there.
+    let found = match id.ok().and_then(|Path(id)| id.parse().ok()) {
+        Some(id) => admin.reader.record(id).await?,
+        None => None,
     };
     match found {
         Some(record) => Ok(Json(record.into())),
@@ -197,7 +211,7 @@ impl Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        crate::telemetry::log_storm("the records could not be read", &error);
+        log_storm("the records could not be read", &error);
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the records could not be read: see the log",
@@ -219,5 +233,24 @@ impl IntoResponse for Problem {
             body.to_string(),
         )
             .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_keeps_its_reason_to_itself() {
+        let mut router = Router::new()
+            .route("/", get(async || -> () { panic!("the reason") }))
+            .layer(CatchPanicLayer::custom(answer_panic));
+        let response = router.call(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(!String::from_utf8_lossy(&body).contains("the reason"));
     }
 }

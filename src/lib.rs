@@ -1,29 +1,29 @@
 //! daybook: every request is on disk before it is answered.
 //!
-//! To read it in an hour, in this order: [`handler`] (the file you change), [`recorder`] (what surrounds it),
-//! [`store`] (the queue, the writer, the lock), [`guard`] and [`connection`] (HTTP by the book), [`serve`] (start,
-//! run, drain), [`admin`] (what the operator sees). ARCHITECTURE.md has the bird's eye view.
+//! To read it in an hour, in this order: [`handler`] (the file you change), `recorder` (what surrounds it), [`store`]
+//! (the queue, the writer, the lock), `guard` and `connection` (HTTP by the book), [`serve`] (start, run, drain),
+//! `admin` (what the operator sees). ARCHITECTURE.md has the bird's eye view.
 
 #![warn(missing_docs)]
 
 mod accept;
-pub mod admin;
-pub mod app;
-pub mod body;
-pub mod client_address;
+mod admin;
+mod app;
+mod body;
+mod client_address;
 pub mod config;
-pub mod connection;
-pub mod guard;
+mod connection;
+mod guard;
 pub mod handler;
 pub mod healthcheck;
 pub mod listen;
-pub mod metrics;
-pub mod readiness;
-pub mod recorder;
+mod metrics;
+mod readiness;
+mod recorder;
 pub mod serve;
 pub mod shutdown;
 pub mod store;
-pub mod systemd;
+mod systemd;
 pub mod telemetry;
 
 /// What a panic said.

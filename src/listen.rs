@@ -1,14 +1,14 @@
 //! Listening sockets: bound to an address or a path, or inherited from systemd.
 
+mod unix;
+
 use std::collections::HashMap;
-use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::PathBuf;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -61,7 +61,12 @@ pub enum Listener {
     /// TCP, with its address.
     Tcp(TcpListener),
     /// A unix socket.
-    Unix(UnixListener),
+    Unix {
+        /// The socket.
+        listener: UnixListener,
+        /// Where its file is, which the kernel knows by the name it was first bound to; none where it has none.
+        path: Option<PathBuf>,
+    },
 }
 
 /// A connection's socket, of either kind.
@@ -115,7 +120,7 @@ pub fn bind(
     };
     match listen {
         Listen::Tcp(address) => Ok(vec![bind_tcp(*address, sharing).map_err(error)?]),
-        Listen::Unix(path) => Ok(vec![bind_unix(path).map_err(error)?]),
+        Listen::Unix(path) => Ok(vec![unix::bind(path).map_err(error)?]),
         Listen::Fd(name) => match inherited.0.remove(name) {
             Some(fds) => fds.into_iter().map(|fd| adopt(fd).map_err(error)).collect(),
             None => {
@@ -152,49 +157,16 @@ fn listening_tcp(socket: Socket) -> io::Result<Listener> {
     Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
 }
 
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    match path.symlink_metadata() {
-        Ok(file) if !file.file_type().is_socket() => {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "there is a file in the way that is not a socket",
-            ));
-        }
-        Ok(_) => replace_stale(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    // Whoever may enter the directory may connect: a proxy runs under another user.
-    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
-    listening_unix(socket)
-}
-
-/// A socket file outlives its process. If nobody answers there, it is in the way of nobody.
-fn replace_stale(path: &Path) -> io::Result<()> {
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn listening_unix(socket: Socket) -> io::Result<Listener> {
-    socket.set_nonblocking(true)?;
-    socket.listen(BACKLOG)?;
-    Ok(Listener::Unix(UnixListener::from_std(socket.into())?))
-}
-
 fn adopt(fd: OwnedFd) -> io::Result<Listener> {
     let socket = Socket::from(fd);
     if socket.r#type()? != Type::STREAM {
         return Err(io::Error::other("this is not a stream socket"));
     }
     match socket.domain()? {
-        Domain::UNIX => listening_unix(socket),
+        Domain::UNIX => {
+            let address = socket.local_addr()?;
+            unix::listening(socket, address.as_pathname())
+        }
         _ => listening_tcp(socket),
     }
 }
@@ -212,7 +184,7 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Ok((Box::new(stream), Peer::Ip(address.ip())))
             }
-            Self::Unix(listener) => {
+            Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Box::new(stream), Peer::Unix))
             }
@@ -228,12 +200,9 @@ impl std::fmt::Display for Listener {
                 Ok(address) => write!(formatter, "{address}"),
                 Err(error) => write!(formatter, "({error})"),
             },
-            Self::Unix(listener) => match listener.local_addr() {
-                Ok(address) => match address.as_pathname() {
-                    Some(path) => write!(formatter, "unix:{}", path.display()),
-                    None => write!(formatter, "unix:(no path)"),
-                },
-                Err(error) => write!(formatter, "({error})"),
+            Self::Unix { path, .. } => match path {
+                Some(path) => write!(formatter, "unix:{}", path.display()),
+                None => write!(formatter, "unix:(no path)"),
             },
         }
     }

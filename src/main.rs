@@ -51,7 +51,7 @@ enum Command {
     Serve,
     /// Create the database, or bring it to this version's schema, and exit
     Init,
-    /// Ask a running replica whether it is ready: GET /readyz on its admin listener
+    /// Ask a running replica whether it is ready: GET /readyz on its admin listener; exit 0 or 1
     Healthcheck {
         /// Whom to ask: ADDR:PORT or unix:PATH [default: the first such in admin.listen]
         #[arg(long, value_name = "ADDRESS")]
@@ -153,8 +153,14 @@ fn init(file: Option<&Path>) -> Result<ExitCode, Failure> {
 fn healthcheck(file: Option<&Path>, address: Option<Listen>) -> Result<ExitCode, Failure> {
     let address = match address {
         Some(address) => address,
-        None => healthcheck::default_address(&load(file)?.admin_listen)
-            .map_err(|error| Failure::new(error, true))?,
+        None => {
+            // Whatever keeps it from asking: 0 is healthy and 1 is not, and supervisors know no third answer.
+            let config = config::load(file)
+                .map_err(|error| Failure::new(error, true))?
+                .config;
+            healthcheck::default_address(&config.admin_listen)
+                .map_err(|error| Failure::new(error, true))?
+        }
     };
     runtime()?
         .block_on(healthcheck::check(&address))

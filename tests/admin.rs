@@ -138,7 +138,14 @@ fn a_server_that_does_not_record_says_so() {
 #[test]
 fn other_paths_and_methods_are_a_problem() {
     let server = Server::start();
-    for path in ["/nothing", "/metrics/", "/requests/1/2", "/healthz"] {
+    for path in [
+        "/nothing",
+        "/metrics/",
+        "/requests/1/2",
+        "/requests/x",
+        "/requests/%ff",
+        "/healthz",
+    ] {
         println!("{path}");
         server.get_admin(path).is_problem(404);
     }

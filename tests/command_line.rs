@@ -5,10 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::SOON;
 use common::command::{Run, daybook};
-use common::eventually;
-use common::server::Server;
 use tempfile::TempDir;
 
 fn directory() -> TempDir {
@@ -268,80 +265,4 @@ fn what_is_wrong_in_the_environment_is_named_by_its_variable() {
     ] {
         is_wrong(directory().path(), &["serve"], &[(name, value)], &[name]);
     }
-}
-
-fn healthcheck(address: &str) -> Option<i32> {
-    daybook(
-        directory().path(),
-        &["healthcheck", "--address", address],
-        &[],
-    )
-    .code
-}
-
-#[test]
-fn a_ready_server_is_healthy_over_tcp_and_unix() {
-    let dir = directory();
-    let socket = format!("unix:{}", dir.path().join("admin.sock").display());
-    for listen in ["127.0.0.1:0", &socket] {
-        let server = Server::with(|c| {
-            c.text("admin.listen", listen);
-        });
-        let address = server.admin();
-        assert_eq!(healthcheck(address), Some(0), "{address}");
-        // Without a flag it is the first listener of the configuration that can be reached by its name.
-        let both = format!("[\"fd:admin\", {address:?}]");
-        for configured in [address, &both] {
-            let run = daybook(
-                dir.path(),
-                &["healthcheck"],
-                &[("DAYBOOK_ADMIN__LISTEN", configured)],
-            );
-            assert_eq!(run.code, Some(0), "{configured}: {}", run.stderr);
-        }
-    }
-}
-
-#[test]
-fn a_draining_server_is_not_healthy() {
-    let server = Server::with(|c| {
-        c.text("shutdown.drain_delay", "30s");
-    });
-    assert_eq!(healthcheck(server.admin()), Some(0));
-    server.signal("TERM");
-    eventually("it is unready", SOON, || {
-        server.get_admin("/readyz").status == 503
-    });
-    let run = daybook(
-        directory().path(),
-        &["healthcheck", "--address", server.admin()],
-        &[],
-    );
-    assert_eq!(run.code, Some(1));
-    assert!(
-        run.complaint().contains("drain"),
-        "it does not say why: {}",
-        run.stderr
-    );
-}
-
-#[test]
-fn a_server_that_is_not_there_is_not_healthy() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr());
-    let address = free.expect("a free port").to_string();
-    let run = daybook(
-        directory().path(),
-        &["healthcheck", "--address", &address],
-        &[],
-    );
-    assert_eq!(run.code, Some(1));
-    assert!(run.complaint().contains(&address), "{}", run.stderr);
-    assert_eq!(healthcheck("unix:/nowhere/admin.sock"), Some(1));
-}
-
-#[test]
-fn a_server_that_does_not_answer_is_not_healthy() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = silent.local_addr().expect("its address").to_string();
-    assert_eq!(healthcheck(&address), Some(1));
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use std::time::{Duration, Instant};
 use common::hold::{WriteTransaction, all_queued};
 use common::load::{Fate, Load, assert_sound};
 use common::raw::exchange;
-use common::server::Server;
+use common::server::{Server, fails_to_start};
 use common::{SOON, db, eventually, seed};
+use tempfile::TempDir;
 
 #[test]
 fn a_foreign_writer_of_two_seconds_only_delays_answers() {
@@ -96,12 +98,9 @@ fn the_seeds_application_may_start_and_stop_beside_daybook() {
     }
 }
 
-#[test]
-fn a_writer_that_holds_the_file_while_daybook_starts_is_waited_for() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("requests.db");
-    seed::create_with_rows(&path);
-    let transaction = WriteTransaction::begin(&path);
+/// Starts on a file that another program is writing for a second.
+fn is_waited_for(path: &Path) {
+    let transaction = WriteTransaction::begin(path);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let start = Instant::now();
@@ -122,6 +121,45 @@ fn a_writer_that_holds_the_file_while_daybook_starts_is_waited_for() {
         );
         assert_eq!(server.get("/").record_id(), Some(4));
     });
+}
+
+#[test]
+fn a_writer_that_holds_the_file_while_daybook_starts_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("requests.db");
+    seed::create_with_rows(&path);
+    is_waited_for(&path);
+}
+
+/// The seed's file, before its application has opened it for the first request: with a rollback journal.
+fn without_a_log() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("requests.db");
+    seed::create_with_rows(&path);
+    db::open(&path)
+        .execute_batch("pragma journal_mode=delete")
+        .expect("another journal mode");
+    (dir, path)
+}
+
+#[test]
+fn so_is_one_that_has_a_rollback_journal() {
+    let (_dir, path) = without_a_log();
+    is_waited_for(&path);
+}
+
+#[test]
+fn a_start_waits_for_other_writers_no_longer_than_the_busy_timeout() {
+    let (_dir, path) = without_a_log();
+    let _transaction = WriteTransaction::begin(&path);
+    let failure = fails_to_start(|c| {
+        c.text("database.path", path.display())
+            .text("database.busy_timeout", "300ms");
+    });
+    assert_eq!(failure.code, Some(1), "{}", failure.stderr);
+    for word in ["requests.db", "another program", "database.busy_timeout"] {
+        assert!(failure.stderr.contains(word), "{}", failure.stderr);
+    }
 }
 
 #[test]

@@ -2,11 +2,9 @@
 
 mod common;
 
-use std::fs;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use common::raw::get;
@@ -68,63 +66,6 @@ fn several_admin_listeners_answer_at_once() {
     });
     assert!(server.admin().starts_with("unix:"), "{}", server.admin());
     assert_eq!(server.get_admin("/readyz").status, 200);
-}
-
-#[test]
-fn a_unix_socket_lets_everybody_in_who_gets_to_it() {
-    let server = Server::with(|c| {
-        let socket = c.path("public.sock");
-        c.text("listen", format!("unix:{}", socket.display()));
-    });
-    let mode = fs::metadata(server.dir().join("public.sock"))
-        .expect("its file")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o666);
-    assert_eq!(server.get("/unix").status, 200);
-    assert_eq!(server.rows(), 1);
-}
-
-#[test]
-fn a_stale_socket_file_is_replaced() {
-    let server = Server::with(|c| {
-        let socket = c.path("public.sock");
-        drop(UnixListener::bind(&socket).expect("a socket that nobody will serve"));
-        assert!(socket.exists());
-        c.text("listen", format!("unix:{}", socket.display()));
-    });
-    assert_eq!(server.get("/unix").status, 200);
-}
-
-#[test]
-fn a_live_socket_is_left_to_its_owner() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("live.sock");
-    let owner = UnixListener::bind(&path).expect("a socket");
-    let failure = fails_to_start(|c| {
-        c.text("listen", format!("unix:{}", path.display()));
-    });
-    must_say(&failure, 1, &["live.sock", "listen"]);
-    // It is still the owner whom a client reaches.
-    let _client = UnixStream::connect(&path).expect("connecting");
-    owner.set_nonblocking(true).expect("setting non-blocking");
-    owner.accept().expect("a connection for the owner");
-}
-
-#[test]
-fn a_file_in_a_sockets_place_is_left_alone() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("notes.txt");
-    fs::write(&path, "do not delete").expect("writing a file");
-    let failure = fails_to_start(|c| {
-        c.text("listen", format!("unix:{}", path.display()));
-    });
-    assert!(matches!(failure.code, Some(1 | 78)), "{:?}", failure.code);
-    assert!(failure.stderr.contains("notes.txt"), "{}", failure.stderr);
-    assert_eq!(
-        fs::read_to_string(&path).expect("the file"),
-        "do not delete"
-    );
 }
 
 #[test]

@@ -158,3 +158,41 @@ fn the_address_of_a_client_on_a_unix_socket_is_null() {
         Value::Null
     );
 }
+
+#[test]
+fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
+    let (server, _) = with_records(1);
+    server
+        .db()
+        .execute_batch(
+            "insert into requests values (2, 'x', x'47ff', cast(x'2fff' as text), 'many', x'ff');
+             insert into requests values (3, 1e300, '', '/3', 1.5, null);
+             insert into requests values (4, 1, 'GET', '/4', 4, '192.0.2.1')",
+        )
+        .expect("rows of another writer");
+    let answer = server.get_admin("/requests");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let record = |id: i64, timestamp, method, path, length, address: Option<&str>| {
+        serde_json::json!({
+            "id": id, "timestamp": timestamp, "method": method, "path": path,
+            "content_length": length, "remote_addr": address,
+        })
+    };
+    let odd = record(
+        2,
+        Value::Null,
+        "G\u{fffd}",
+        "/\u{fffd}",
+        0,
+        Some("\u{fffd}"),
+    );
+    let records = &answer.json()["requests"];
+    assert_eq!(records[2], odd);
+    assert_eq!(records[1], record(3, Value::Null, "", "/3", 0, None));
+    let time = "1970-01-01T00:00:01.000000Z".into();
+    assert_eq!(
+        records[0],
+        record(4, time, "GET", "/4", 4, Some("192.0.2.1"))
+    );
+    assert_eq!(server.get_admin("/requests/2").json(), odd);
+}

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 /// What fits into a unix socket's address beside the closing NUL.
-const UNIX_PATH_BYTES_MAX: usize = 107;
+pub(crate) const UNIX_PATH_BYTES_MAX: usize = 107;
 /// systemd's own bound on `FileDescriptorName=`.
 const FD_NAME_BYTES_MAX: usize = 255;
 

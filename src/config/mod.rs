@@ -15,6 +15,7 @@ mod value;
 
 pub use error::{ConfigError, Origin};
 pub use listen::Listen;
+pub(crate) use listen::UNIX_PATH_BYTES_MAX;
 pub use load::{Loaded, load, load_from};
 pub use proxies::TrustedProxies;
 

@@ -125,6 +125,7 @@ pub struct Head {
 
 /// Why the guard closed a connection without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names)] // They are the labels of the metric.
 pub enum CloseReason {
     /// A head took too long to begin.
     HeaderTimeout,

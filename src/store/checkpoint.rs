@@ -14,7 +14,7 @@ use rusqlite::hooks::Wal;
 
 use super::OpenError;
 use super::lock::WriteLock;
-use super::schema;
+use super::open;
 use crate::config::Database;
 use crate::metrics::Metrics;
 use crate::telemetry::log_storm;
@@ -79,8 +79,8 @@ pub(super) fn start(
     database: &Database,
     metrics: &Arc<Metrics>,
 ) -> Result<Checkpointer, OpenError> {
-    let connection = schema::connect(database)?;
-    let mut lock = schema::open_lock(database)?;
+    let connection = open::connect(database)?;
+    let mut lock = open::open_lock(database)?;
     let frames = Arc::new(AtomicU32::new(0));
     let (running, stopped) = mpsc::channel();
     let (metrics, seen) = (metrics.clone(), frames.clone());

@@ -67,9 +67,7 @@ impl Drop for Held<'_> {
 
 /// Where the lock of a database lies.
 pub(super) fn path(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".lock");
-    PathBuf::from(path)
+    super::place::beside(database, ".lock")
 }
 
 /// The process that holds a database's lock, for the log. From `/proc/locks`; none where that shows nothing

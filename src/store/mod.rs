@@ -8,6 +8,9 @@ mod fatal;
 mod filesystem;
 mod insert;
 mod lock;
+mod open;
+mod open_error;
+mod place;
 mod queue;
 mod reader;
 mod request;
@@ -25,9 +28,10 @@ use axum::http::Method;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use fatal::Fatal;
+pub use open::{Done, init, sqlite_version};
+pub use open_error::OpenError;
 pub use reader::{ReadError, Reader, StoredRecord};
 pub use request::{RequestStore, WriteError};
-pub use schema::{OpenError, init, sqlite_version};
 pub use state::{Activity, WriterState};
 
 use crate::config::{Commit, Database};
@@ -160,13 +164,18 @@ impl Store {
         commit: &Commit,
         metrics: &Arc<Metrics>,
     ) -> Result<Opened, OpenError> {
-        let (connection, mut lock) = schema::open(database)?;
+        let open::Ready {
+            connection,
+            mut lock,
+            database,
+            ..
+        } = open::open(database)?;
         // Every insert, and the statements around them, stays prepared.
         connection.set_prepared_statement_cache_capacity(32);
         let queue = Arc::new(Queue::new(commit.queue_records_max, commit.deadline));
         let state = Arc::new(WriterState::new());
         let (answers, batches) = mpsc::unbounded_channel();
-        let checkpointer = checkpoint::start(database, metrics)?;
+        let checkpointer = checkpoint::start(&database, metrics)?;
         checkpointer.watch(&connection);
         let mut writer = writer::Writer {
             connection,
@@ -202,7 +211,7 @@ impl Store {
             queue,
             appended: Notify::new(),
             state,
-            path: database.path.clone(),
+            path: database.path,
         }));
         tokio::spawn(dispatch(store.clone(), batches));
         Ok(Opened {
@@ -243,7 +252,7 @@ impl Store {
         self.0.queue.len()
     }
 
-    /// The database's file.
+    /// The database's file itself, where `database.path` is a link.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
@@ -256,11 +265,9 @@ impl Store {
     /// What the database takes, and what is left. What cannot be looked at counts as 0.
     pub fn sizes(&self) -> Sizes {
         let bytes = |path: &Path| path.metadata().map_or(0, |file| file.len());
-        let mut wal = self.path().as_os_str().to_owned();
-        wal.push("-wal");
         Sizes {
             database_bytes: bytes(self.path()),
-            wal_bytes: bytes(Path::new(&wal)),
+            wal_bytes: bytes(&place::beside(self.path(), "-wal")),
             disk_free_bytes: rustix::fs::statvfs(self.path())
                 .map_or(0, |found| found.f_bavail * found.f_frsize),
         }

@@ -1,25 +1,29 @@
 //! Reading: a pool of read-only connections. Every read is one short statement, for a reader that stays keeps
 //! the log from being begun anew.
 
+use std::path::Path;
+
 use deadpool_sqlite::{Hook, HookError, Pool, PoolConfig, Runtime, Timeouts};
 use percent_encoding::{AsciiSet, CONTROLS};
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 
-use super::OpenError;
+use super::{OpenError, place};
 use crate::config::Database;
 
-/// A row of `requests`.
+/// A row of `requests`. Others write them too, and SQLite lets any column hold any type: one odd row must not hide
+/// the page that it is on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredRecord {
     /// The record's id.
     pub id: i64,
-    /// Unix seconds with fraction.
-    pub timestamp: f64,
+    /// Unix seconds with fraction; none where it is no number.
+    pub timestamp: Option<f64>,
     /// The method.
     pub method: String,
     /// The path as sent.
     pub path: String,
-    /// Bytes of body that were read.
+    /// Bytes of body that were read; 0 where it is no number.
     pub content_length: i64,
     /// The client's address.
     pub remote_addr: Option<String>,
@@ -44,13 +48,14 @@ pub enum ReadError {
 pub struct Reader(Pool);
 
 impl Reader {
-    /// Makes the pool; it opens a connection when one is first asked for.
+    /// Makes the pool for a database that is there; it opens a connection when one is first asked for.
     ///
     /// # Errors
-    /// [`OpenError::Pool`].
+    /// [`OpenError`].
     pub fn open(database: &Database) -> Result<Self, OpenError> {
         let busy_timeout = database.busy_timeout;
-        let mut config = deadpool_sqlite::Config::new(read_only_uri(database));
+        let path = place::resolve(database)?.path;
+        let mut config = deadpool_sqlite::Config::new(read_only_uri(&path));
         config.pool = Some(PoolConfig {
             max_size: database.readers_max,
             timeouts: Timeouts::wait_millis(5000),
@@ -120,20 +125,35 @@ impl Reader {
 fn stored_record(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
     Ok(StoredRecord {
         id: row.get(0)?,
-        timestamp: row.get(1)?,
-        method: row.get(2)?,
-        path: row.get(3)?,
-        content_length: row.get(4)?,
-        remote_addr: row.get(5)?,
+        timestamp: match row.get_ref(1)? {
+            ValueRef::Real(seconds) => Some(seconds),
+            ValueRef::Integer(seconds) => Some(seconds as f64),
+            _ => None,
+        },
+        method: text(row.get_ref(2)?).unwrap_or_default(),
+        path: text(row.get_ref(3)?).unwrap_or_default(),
+        content_length: row.get_ref(4)?.as_i64().unwrap_or_default(),
+        remote_addr: text(row.get_ref(5)?),
     })
 }
 
+/// What can be shown of a value as text; none of null.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+}
+
 /// The pool opens what it is given for writing, unless the name is a URI that says otherwise.
-fn read_only_uri(database: &Database) -> String {
+fn read_only_uri(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     // What would end the path, or begin an escape, in SQLite's reading of a URI (sqlite.org/uri.html).
     const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
-    let path = std::path::absolute(&database.path).unwrap_or_else(|_| database.path.clone());
     let path = percent_encoding::percent_encode(path.as_os_str().as_bytes(), ESCAPED);
     format!("file://{path}?mode=ro")
 }
