@@ -1,7 +1,7 @@
 //! The recorder: whatever is answered on a public listener is written down first.
 //!
 //! Everything that can produce an answer is called from here: the guard's refusals, the body's limits, the
-//! handler and its panics. There is no other way out than past the store.
+//! handler and its panics. Only two leave without a row: the health check's answer, and that to a request whose head never was whole.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
