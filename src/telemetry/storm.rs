@@ -18,12 +18,14 @@ struct Storm {
 static STORMS: LazyLock<Mutex<HashMap<&'static str, Storm>>> = LazyLock::new(Mutex::default);
 
 /// Logs an error of the kind `what` and its cause, unless the same kind was logged less than ten seconds ago: then
-/// it is counted, for [`summarise_storms`].
+/// it is counted, for [`summarise_storms`] to log.
 pub fn log_storm(what: &'static str, cause: &dyn Display) {
+    // Not while the lock is held: should it panic, the panic hook comes here, too.
+    let cause = cause.to_string();
     let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(storm) = storms.get_mut(what) {
         storm.repeated += 1;
-        storm.newest_cause = cause.to_string();
+        storm.newest_cause = cause;
         return;
     }
     storms.insert(
