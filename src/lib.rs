@@ -8,11 +8,14 @@
 
 mod accept;
 pub mod admin;
+mod answers;
 pub mod app;
 pub mod body;
 pub mod client_address;
 pub mod config;
 pub mod connection;
+mod drain;
+mod ended;
 pub mod guard;
 pub mod handler;
 pub mod healthcheck;
@@ -23,6 +26,7 @@ pub mod recorder;
 pub mod serve;
 pub mod shutdown;
 pub mod store;
+mod streamed;
 pub mod systemd;
 pub mod telemetry;
 

@@ -119,7 +119,8 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = load(file)?;
     telemetry::init(&config.log, &config.replica);
     let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
-    let ended = runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let signals = shutdown::signals().map_err(|error| Failure::new(error, true))?;
         serve::serve(config, handler::routes(), inherited, signals, |_| ())
             .await
@@ -127,10 +128,14 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
                 let may_pass = error.may_pass();
                 Failure::new(error, may_pass)
             })
-    })?;
+    });
+    // Not by dropping it: that waits for blocking threads, and one may be in the middle of a read, or still waiting to
+    // open the database.
+    runtime.shutdown_background();
+    let ended = ended?;
     tracing::info!(%ended, "stopped");
     Ok(match ended {
-        Ended::Drained => ExitCode::SUCCESS,
+        Ended::Drained | Ended::NotStarted => ExitCode::SUCCESS,
         Ended::GraceExpired => ExitCode::FAILURE,
         Ended::Forced(stop) => ExitCode::from(stop.exit_code()),
     })

@@ -26,6 +26,7 @@ const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(60),
     idle_timeout: Duration::from_secs(60),
     write_timeout: Duration::from_secs(60),
+    closing_timeout: Duration::from_secs(1),
 };
 const SHORT: Duration = Duration::from_millis(50);
 const BIG: usize = 64 << 20;

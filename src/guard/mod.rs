@@ -16,6 +16,7 @@
 
 mod chunked;
 mod class;
+mod exchange;
 mod facts;
 mod fields;
 mod framing;
@@ -37,12 +38,11 @@ mod stream_tests;
 #[cfg(test)]
 mod table_tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 
+pub use exchange::{Exchange, Head};
 pub use stream::Guard;
 
 use crate::config::Http;
@@ -64,10 +64,18 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// For a client that takes nothing of its answer.
     pub write_timeout: Duration,
+    /// Once the connection was told to close: for a head to be complete, and again for the lingering close.
+    pub closing_timeout: Duration,
 }
 
-impl From<&Http> for Limits {
-    fn from(http: &Http) -> Self {
+/// What [`Limits::closing_timeout`] is, unless the grace period is short. Long enough for a request that was on its way
+/// when the shutdown began, over any network.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Limits {
+    /// As configured. `grace` is `shutdown.grace`: a connection without a whole head is gone, its lingering included,
+    /// when half of that is over, so that no client can use it up by sending one byte.
+    pub fn new(http: &Http, grace: Duration) -> Self {
         Self {
             line_bytes_max: http.line_bytes_max,
             head_bytes_max: http.head_bytes_max,
@@ -76,6 +84,7 @@ impl From<&Http> for Limits {
             header_timeout: http.header_timeout,
             idle_timeout: http.idle_timeout,
             write_timeout: http.write_timeout,
+            closing_timeout: CLOSING_TIMEOUT.min(grace / 4),
         }
     }
 }
@@ -101,17 +110,6 @@ pub struct RefusedRequest {
     pub path: String,
 }
 
-/// Facts about the head that hyper has just parsed.
-#[derive(Clone, Debug)]
-pub struct Head {
-    /// When the head was complete.
-    pub arrived: SystemTime,
-    /// The same instant, to measure from.
-    pub started: Instant,
-    /// Set: the request the service sees is a stand-in, and this is to be answered.
-    pub refusal: Option<Refusal>,
-}
-
 /// Why the guard closed a connection without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
@@ -134,98 +132,6 @@ impl CloseReason {
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
         }
-    }
-}
-
-/// What the guard of one connection and the service that answers on it tell each other.
-#[derive(Debug)]
-pub struct Exchange {
-    slot: Mutex<Slot>,
-    close_when_idle: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Slot {
-    head: Head,
-    body_refusal: Option<Refusal>,
-    closed_by: Option<CloseReason>,
-}
-
-impl Exchange {
-    /// For a new connection.
-    pub fn new() -> Self {
-        Self {
-            slot: Mutex::new(Slot {
-                head: Head {
-                    arrived: SystemTime::now(),
-                    started: Instant::now(),
-                    refusal: None,
-                },
-                body_refusal: None,
-                closed_by: None,
-            }),
-            close_when_idle: AtomicBool::new(false),
-        }
-    }
-
-    /// The facts about the current request's head. To be called once, at the start of each request.
-    pub fn take_head(&self) -> Head {
-        let head = &mut self.slot().head;
-        Head {
-            arrived: head.arrived,
-            started: head.started,
-            refusal: head.refusal.take(),
-        }
-    }
-
-    /// After the current body has failed: the verdict, if the client's framing was the cause. `None`: the client is
-    /// gone.
-    pub fn body_refusal(&self) -> Option<Refusal> {
-        self.slot().body_refusal.clone()
-    }
-
-    /// From now on the connection ends where it is between two requests and nothing of another has arrived. Whoever
-    /// sets this must poll hyper's connection once more.
-    pub fn close_when_idle(&self) {
-        self.close_when_idle.store(true, Ordering::Release);
-    }
-
-    /// After the connection has ended: whether the guard closed it for a time-out.
-    pub fn closed_by(&self) -> Option<CloseReason> {
-        self.slot().closed_by
-    }
-
-    fn begin(&self, arrived: SystemTime, started: Instant, refusal: Option<Refusal>) {
-        let mut slot = self.slot();
-        slot.head = Head {
-            arrived,
-            started,
-            refusal,
-        };
-        slot.body_refusal = None;
-    }
-
-    fn refuse_body(&self, refusal: Refusal) {
-        self.slot().body_refusal = Some(refusal);
-    }
-
-    fn closing(&self, reason: CloseReason) {
-        self.slot().closed_by = Some(reason);
-    }
-
-    fn closes_when_idle(&self) -> bool {
-        self.close_when_idle.load(Ordering::Acquire)
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        // Nothing can panic while it is held.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Exchange {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -159,9 +159,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             return Poll::Pending;
         }
         let idle = self.framing.is_between_messages();
-        if idle && self.exchange.closes_when_idle() {
-            return Poll::Ready(None);
-        }
         let (header, between) = (self.limits.header_timeout, self.limits.idle_timeout);
         let (deadline, reason) = match self.waiting {
             Waiting::FirstHead(deadline) => (deadline, CloseReason::HeaderTimeout),
@@ -178,11 +175,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
                 (deadline, CloseReason::HeaderTimeout)
             }
         };
+        let told_to_close = self.exchange.told_to_close();
+        let deadline = match (told_to_close, self.waiting) {
+            (None, _) => deadline,
+            (Some(_), Waiting::NextHead(_)) => return Poll::Ready(None),
+            (Some(told), _) => deadline.min(told + self.limits.closing_timeout),
+        };
         if !elapsed(&mut self.timer, cx, deadline) {
             return Poll::Pending;
         }
         if idle {
-            self.exchange.closing(reason);
+            if told_to_close.is_none() {
+                self.exchange.closing(reason);
+            }
             return Poll::Ready(None);
         }
         Poll::Ready(Some(self.framing.time_out(&self.input)))

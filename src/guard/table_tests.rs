@@ -16,6 +16,7 @@ pub(super) const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(75),
     write_timeout: Duration::from_secs(30),
+    closing_timeout: Duration::from_secs(1),
 };
 
 /// What became of a connection's bytes.

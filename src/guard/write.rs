@@ -19,7 +19,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 /// The sending side is shut down.
 #[derive(Debug)]
 pub(super) struct Closing {
-    deadline: Instant,
+    since: Instant,
     bytes_left: usize,
     /// Nothing that was sent is unread.
     clean: bool,
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
             ready!(this.watch(cx, shutdown))?;
             let between = this.is_at_end() && this.framing.is_between_messages();
             this.closing = Some(Closing {
-                deadline: Instant::now() + LINGER,
+                since: Instant::now(),
                 bytes_left: LINGER_BYTES,
                 clean: between && this.input.is_empty(),
             });
@@ -110,7 +110,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
                 }
                 Poll::Pending if closing.clean => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    return match elapsed(&mut this.timer, cx, closing.deadline) {
+                    let deadline = closing.since + LINGER;
+                    let deadline = match this.exchange.told_to_close() {
+                        // Its request is answered: it shall not use up what open requests have of the grace period.
+                        Some(told) => {
+                            deadline.min(told.max(closing.since) + this.limits.closing_timeout)
+                        }
+                        None => deadline,
+                    };
+                    return match elapsed(&mut this.timer, cx, deadline) {
                         true => Poll::Ready(Ok(())),
                         false => Poll::Pending,
                     };

@@ -37,12 +37,20 @@ pub fn log_storm(what: &'static str, cause: &dyn Display) {
         },
     );
     drop(storms);
-    tracing::error!(%cause, "{what}");
+    tracing::error!(cause, "{what}");
 }
 
-/// Logs the sum of each storm that is ten seconds old, and forgets those that are over. To be called every
-/// second or so.
-pub fn summarise_storms() {
+/// Looks after the storms, for as long as it runs.
+pub async fn summarise_storms() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        summarise();
+    }
+}
+
+/// Logs the sum of each storm that is ten seconds old, and forgets those that are over.
+fn summarise() {
     let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
     storms.retain(|what, storm| {
         let age = storm.since.elapsed();
