@@ -210,7 +210,7 @@ impl Recorder {
             method: request.method,
             path: request.path,
             content_length: 0,
-            remote_addr: client_address(peer, &Default::default(), &self.config.trusted_proxies),
+            remote_addr: client_address(peer, &request.forwarded_for, &self.config.trusted_proxies),
         };
         self.record_refusal(record, refusal.status, refusal.reason)
             .await

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode, header::HeaderName, header::HeaderValue};
 
 use super::class::{self, PATH, QUERY, TOKEN};
 use super::facts::{Body, Facts};
@@ -19,6 +19,8 @@ const TARGET_BYTES_MAX: usize = 65_534;
 const NAME_BYTES_MAX: usize = 65_535;
 
 const LINE_TOO_LONG: Fault = Fault::new(StatusCode::URI_TOO_LONG, "the request line is too long");
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A scan of one head that can stop at any byte and go on from there. It wants the bytes from the head's beginning
 /// each time, without the empty lines before it.
@@ -76,7 +78,26 @@ impl Scan {
                 b"" => "/".to_owned(),
                 path => String::from_utf8_lossy(path).into_owned(),
             },
+            forwarded_for: self.forwarded_for(input),
         })
+    }
+
+    /// Reads the fields that were looked at once more, with the request line complete. A head that passes is not
+    /// asked for them: hyper will have parsed it.
+    fn forwarded_for(&self, input: &[u8]) -> HeaderMap {
+        let mut found = HeaderMap::new();
+        let seen = &input[..self.at];
+        let mut at = self.target_end + b" HTTP/1.1\r\n".len();
+        let mut fields = Fields::default();
+        while let Ok(fields::Found::Field) = fields.scan(seen, &mut at, usize::MAX) {
+            let (name, value) = fields.field(seen, at);
+            if name.eq_ignore_ascii_case(X_FORWARDED_FOR.as_str().as_bytes())
+                && let Ok(value) = HeaderValue::from_bytes(value)
+            {
+                found.append(X_FORWARDED_FOR, value);
+            }
+        }
+        found
     }
 
     /// Whether the method is complete, and HEAD.

@@ -40,7 +40,7 @@ mod table_tests;
 
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 
 pub use exchange::{Exchange, Head};
 pub use stream::Guard;
@@ -108,6 +108,9 @@ pub struct RefusedRequest {
     pub method: Method,
     /// As sent, still percent-encoded, without the query.
     pub path: String,
+    /// The X-Forwarded-For lines that were complete when the verdict fell; nothing else. Where it fell within the head,
+    /// what comes behind that byte is not among them: a CONNECT or a strange version is refused before any field.
+    pub forwarded_for: HeaderMap,
 }
 
 /// Why the guard closed a connection without a word.
