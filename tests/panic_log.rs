@@ -15,7 +15,7 @@ use serde_json::Value;
 const CHILD: &str = "DAYBOOK_TEST_CHILD";
 
 #[test]
-fn a_panic_is_one_line_of_the_log_and_a_thousand_are_hardly_more() {
+fn a_panic_is_one_line_of_the_log_and_its_repetitions_are_none() {
     if std::env::var_os(CHILD).is_some() {
         return panic_often();
     }
