@@ -65,7 +65,7 @@ impl Exchange {
     }
 
     /// From now on the connection ends where it is between two requests and nothing of another has arrived. A head that
-    /// has begun, and the first one of a connection, still get [`Limits::closing_timeout`]: who has just connected
+    /// has begun, and the first one of a connection, still get [`closing_timeout`](super::Limits): who has just connected
     /// is about to ask. To be called within a tokio runtime; whoever does must poll hyper's connection once more.
     pub fn close_when_idle(&self) {
         self.told_to_close.get_or_init(tokio::time::Instant::now);
