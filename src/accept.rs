@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::unconstrained;
 
 use crate::client_address::Peer;
 use crate::connection;
@@ -46,35 +47,62 @@ where
 {
     /// Accepts until the phase is [`Phase::Closing`], and then what the kernel has queued by that time: closing a
     /// listener resets what waits in it.
+    ///
+    /// A connection gets its permit when it is there, so that a listener where nobody calls holds none. One that finds
+    /// no permit free waits, accepted but not served, and whatever comes behind it waits in the kernel.
     pub async fn run(self, listener: Listener) {
         let mut phase = self.phase.clone();
         loop {
-            let permit = self.permit().await;
-            tokio::select! {
+            let accepted = tokio::select! {
                 biased;
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.serve(stream, peer, permit),
-                    Err(error) => {
-                        log_storm("a connection could not be accepted", &error);
-                        if !concerns_one_connection(&error) {
-                            tokio::time::sleep(PAUSE).await;
-                        }
-                    }
-                },
                 () = reached(&mut phase, Phase::Closing) => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer).await,
+                Err(error) => {
+                    log_storm("a connection could not be accepted", &error);
+                    if !concerns_one_connection(&error) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
             }
         }
         // Lets the runtime learn of what has arrived meanwhile.
         tokio::task::yield_now().await;
+        // Else the runtime would say "pending" after so many, to let others run, and the rest would be taken for none.
+        unconstrained(self.accept_queued(&listener)).await;
+    }
+
+    async fn accept_queued(&self, listener: &Listener) {
         loop {
-            let permit = self.permit().await;
             let mut accept = pin!(listener.accept());
             match poll_fn(|context| Poll::Ready(accept.as_mut().poll(context))).await {
-                Poll::Ready(Ok((stream, peer))) => self.serve(stream, peer, permit),
+                Poll::Ready(Ok((stream, peer))) => self.serve(stream, peer).await,
                 Poll::Ready(Err(error)) if concerns_one_connection(&error) => {}
                 Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
+    }
+
+    /// Waits for a permit, and leaves the connection to a task of its own.
+    async fn serve(&self, stream: Box<dyn Stream>, peer: Peer) {
+        let open = Open::enter(self.permit().await, self.metrics.clone());
+        let Self {
+            limits,
+            phase,
+            answer,
+            ..
+        } = self.clone();
+        tokio::spawn(async move {
+            let closed_by = connection::drive(stream, limits, phase, move |exchange, request| {
+                answer(peer, exchange, request)
+            })
+            .await;
+            if let (Some(metrics), Some(reason)) = (&open.metrics, closed_by) {
+                metrics.count_closed(reason);
+            }
+        });
     }
 
     async fn permit(&self) -> OwnedSemaphorePermit {
@@ -90,31 +118,31 @@ where
             .await
             .expect("nobody closes the semaphore")
     }
+}
 
-    fn serve(&self, stream: Box<dyn Stream>, peer: Peer, permit: OwnedSemaphorePermit) {
-        let Self {
-            limits,
-            phase,
+/// An open connection: it is counted, and has its permit, while this lives, however its task ends.
+struct Open {
+    metrics: Option<Arc<Metrics>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn enter(permit: OwnedSemaphorePermit, metrics: Option<Arc<Metrics>>) -> Self {
+        if let Some(metrics) = &metrics {
+            metrics.connections.inc();
+        }
+        Self {
             metrics,
-            answer,
-            ..
-        } = self.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            if let Some(metrics) = &metrics {
-                metrics.connections.inc();
-            }
-            let closed_by = connection::drive(stream, limits, phase, move |exchange, request| {
-                answer(peer, exchange, request)
-            })
-            .await;
-            if let Some(metrics) = &metrics {
-                metrics.connections.dec();
-                if let Some(reason) = closed_by {
-                    metrics.count_closed(reason);
-                }
-            }
-        });
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.connections.dec();
+        }
     }
 }
 

@@ -8,8 +8,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::telemetry::log_storm;
-
 /// Adds the layers. The last one added is the outermost; all of them are inside the recorder.
 pub fn app(routes: Router) -> Router {
     routes
@@ -18,9 +16,8 @@ pub fn app(routes: Router) -> Router {
         .layer(CatchPanicLayer::custom(answer_panic))
 }
 
-/// A handler's panic is an answer, with a row. What it said goes to the log alone.
-fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
-    let message = crate::panic_message(&*panic);
-    log_storm("a handler panicked", &message);
+/// A handler's panic is an answer, with a row. What it said is in the log alone, put there by the panic hook
+/// ([`telemetry::init`](crate::telemetry::init)), which knows the place, too.
+fn answer_panic(_: Box<dyn Any + Send>) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
 }

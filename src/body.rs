@@ -18,12 +18,6 @@ pub struct BodyBudget {
     max: usize,
 }
 
-/// A share of the budget, given back when dropped.
-struct Share {
-    used: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
 impl BodyBudget {
     /// `max` is `http.body_bytes_in_flight_max`.
     pub fn new(max: usize) -> Self {
@@ -33,42 +27,57 @@ impl BodyBudget {
         }
     }
 
-    fn share(&self) -> Share {
-        Share {
-            used: self.used.clone(),
-            bytes: 0,
+    fn take(&self, bytes: usize) -> bool {
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.max);
+        self.used.fetch_update(Relaxed, Relaxed, fits).is_ok()
+    }
+}
+
+/// A body together with its share of the budget, which is all the memory it has, used or not. Both end when the last
+/// reference does, an echo's answer included.
+struct Held {
+    bytes: Vec<u8>,
+    /// Taken from the budget.
+    share: usize,
+    budget: BodyBudget,
+}
+
+impl Held {
+    fn new(budget: BodyBudget) -> Self {
+        Self {
+            bytes: Vec::new(),
+            share: 0,
+            budget,
         }
     }
-}
 
-impl Share {
-    /// Adds to the share, unless that goes beyond `max` for all of them.
-    fn grow(&mut self, bytes: usize, max: usize) -> bool {
-        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= max);
-        let grown = self.used.fetch_update(Relaxed, Relaxed, fits).is_ok();
-        if grown {
-            self.bytes += bytes;
+    /// Adds a copy of `data`: it is a piece of the connection's buffer, which would stay in memory with it, whole and
+    /// uncounted. `most` is what the body can come to.
+    fn add(&mut self, data: &[u8], most: usize) -> Result<(), BodyError> {
+        let wanted = self.bytes.len() + data.len();
+        if wanted > self.share {
+            // Doubled, or a body in many pieces would be moved once for each; and paid for before it is there.
+            let room = wanted.max(most.min(self.share * 2));
+            if !self.budget.take(room - self.share) {
+                return Err(BodyError::Memory);
+            }
+            self.share = room;
+            self.bytes.reserve_exact(room - self.bytes.len());
         }
-        grown
+        self.bytes.extend_from_slice(data);
+        Ok(())
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Relaxed);
-    }
-}
-
-/// A body's bytes together with their share of the budget: both end when the last reference does, an echo's
-/// answer included.
-struct Held<T> {
-    bytes: T,
-    _share: Share,
-}
-
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
+impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
-        self.bytes.as_ref()
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.share, Relaxed);
     }
 }
 
@@ -114,9 +123,12 @@ async fn collect(
     budget: &BodyBudget,
     read_bytes: &mut usize,
 ) -> Result<Bytes, BodyError> {
-    let expected = incoming.size_hint().exact();
-    let mut share = budget.share();
-    let mut whole = Vec::new();
+    // Of no use for more than a bound: a client may announce much, send nothing, and must not hold memory for it.
+    let most = match incoming.size_hint().exact() {
+        Some(length) => bytes_max.min(usize::try_from(length).unwrap_or(usize::MAX)),
+        None => bytes_max,
+    };
+    let mut whole = Held::new(budget.clone());
     while let Some(frame) = incoming.frame().await {
         // Trailers are dropped; the guard has checked them.
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
@@ -129,20 +141,49 @@ async fn collect(
                 "the body is larger than this server takes",
             ));
         }
-        if !share.grow(data.len(), budget.max) {
-            return Err(BodyError::Memory);
-        }
-        if whole.is_empty() && expected == Some(data.len() as u64) {
-            // The common small body came in one piece: no copy.
-            return Ok(Bytes::from_owner(Held {
-                bytes: data,
-                _share: share,
-            }));
-        }
-        whole.extend_from_slice(&data);
+        whole.add(&data, most)?;
     }
-    Ok(Bytes::from_owner(Held {
-        bytes: whole,
-        _share: share,
-    }))
+    Ok(Bytes::from_owner(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_pays_for_all_the_memory_it_has_and_gives_it_back() {
+        for (piece, most) in [
+            (1, 1000),
+            (7, 1000),
+            (100, 1000),
+            (1000, 1000),
+            (3, 1 << 20),
+        ] {
+            let budget = BodyBudget::new(1 << 20);
+            let mut held = Held::new(budget.clone());
+            for _ in 0..1000 / piece {
+                held.add(&vec![b'x'; piece], most).unwrap();
+                assert_eq!(held.bytes.capacity(), held.share);
+                assert_eq!(budget.used.load(Relaxed), held.share);
+                assert!(held.share <= most);
+            }
+            assert!(held.share < 2 * held.bytes.len());
+            drop(Bytes::from_owner(held));
+            assert_eq!(budget.used.load(Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_it_is_allocated() {
+        let budget = BodyBudget::new(100);
+        let (mut first, mut second) = (Held::new(budget.clone()), Held::new(budget.clone()));
+        first.add(&[b'x'; 60], 60).unwrap();
+        second.add(&[b'x'; 30], 50).unwrap();
+        assert!(matches!(second.add(b"x", 50), Err(BodyError::Memory)));
+        assert_eq!(second.bytes.capacity(), 30);
+        drop(first);
+        second.add(b"x", 50).unwrap();
+        drop(second);
+        assert_eq!(budget.used.load(Relaxed), 0);
+    }
 }

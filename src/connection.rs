@@ -17,7 +17,8 @@ use crate::shutdown::{Phase, reached};
 /// Serves a connection to its end; returns why the guard closed it, if it did.
 ///
 /// The end comes with the client's, with a time-out, with an answer that says `connection: close`, with an error of
-/// `answer` (nothing more is sent then), or, once `phase` is [`Phase::Closing`], as soon as no request is open.
+/// `answer` (nothing more is sent then), or, once `phase` is [`Phase::Closing`], as soon as no request is open: see
+/// [`Exchange::close_when_idle`].
 pub async fn drive<S, A, F, E>(
     socket: S,
     limits: Limits,

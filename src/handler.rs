@@ -3,6 +3,13 @@
 //! Whatever a handler answers — and a panic is an answer too — leaves only after its request is on disk. A body
 //! has been read whole, within `http.body_bytes_max`, before a handler runs.
 //!
+//! A 503 that daybook gives by itself says that there is no row. A handler's own 503 is an answer like any other: it
+//! leaves with a row, and a `record-id`.
+//!
+//! When the server is told to stop, an answer of known length is sent to its end, within `shutdown.grace`. A streamed
+//! one, whose length is not known, ends where it is once the server accepts no more: a client that must tell a whole
+//! stream from one cut short needs a last line that says so.
+//!
 //! To write to the database in the same transaction as the request's own record, take a
 //! [`RequestStore`](crate::store::RequestStore) and call its `write`.
 

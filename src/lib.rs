@@ -8,11 +8,14 @@
 
 mod accept;
 mod admin;
+mod answers;
 mod app;
 mod body;
 mod client_address;
 pub mod config;
 mod connection;
+mod drain;
+mod ended;
 mod guard;
 pub mod handler;
 pub mod healthcheck;
@@ -23,6 +26,7 @@ mod recorder;
 pub mod serve;
 pub mod shutdown;
 pub mod store;
+mod streamed;
 mod systemd;
 pub mod telemetry;
 

@@ -129,12 +129,13 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
                 Failure::new(error, may_pass)
             })
     });
-    // A read of the admin listener that waits for a foreign writer shall not hold up the end.
+    // Not by dropping it: that waits for blocking threads, and one may be in the middle of a read, or still waiting to
+    // open the database.
     runtime.shutdown_background();
     let ended = ended?;
     tracing::info!(%ended, "stopped");
     Ok(match ended {
-        Ended::Drained => ExitCode::SUCCESS,
+        Ended::Drained | Ended::NotStarted => ExitCode::SUCCESS,
         Ended::GraceExpired => ExitCode::FAILURE,
         Ended::Forced(stop) => ExitCode::from(stop.exit_code()),
     })

@@ -35,7 +35,7 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Open connections of the public listeners.
     pub connections: IntGauge,
-    /// How often accepting had to wait because `http.connections_max` was reached.
+    /// How many connections had to wait because `http.connections_max` were open.
     pub accept_waits_total: IntCounter,
     /// Records on disk.
     pub records_committed_total: IntCounter,
@@ -126,7 +126,7 @@ impl Metrics {
             connections: gauge("connections", "Open connections of the public listeners.")?,
             accept_waits_total: counter(
                 "accept_waits_total",
-                "How often accepting waited because http.connections_max was reached.",
+                "How many connections had to wait because http.connections_max were open.",
             )?,
             records_committed_total: counter("records_committed_total", "Records on disk.")?,
             commit_queue_records: gauge("commit_queue_records", "Records waiting for the writer.")?,
@@ -193,6 +193,23 @@ impl Metrics {
             TextEncoder::new().encode(&registry.gather(), &mut text)?;
         }
         Ok(text)
+    }
+}
+
+/// Counts a request while it lives.
+pub struct InFlight<'a>(&'a Metrics);
+
+impl<'a> InFlight<'a> {
+    /// The count goes down when the result is dropped.
+    pub fn enter(metrics: &'a Metrics) -> Self {
+        metrics.requests_in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.requests_in_flight.dec();
     }
 }
 

@@ -1,27 +1,30 @@
 //! The recorder: whatever is answered on a public listener is written down first.
 //!
 //! Everything that can produce an answer is called from here: the guard's refusals, the body's limits, the
-//! handler and its panics. Only two leave without a row: the health check's answer, and that to a request whose head never was whole.
+//! handler and its panics. Every answer waits for the store, but for three kinds that have no row: the health path's,
+//! the refusal of a head that gives nothing to record, and the 503 of a request that was not recorded.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::answers::{self, close_after, plain, refused};
 use crate::body::{self, BodyBudget, BodyError};
 use crate::client_address::{Peer, client_address};
 use crate::config::Config;
 use crate::guard::{Exchange, Refusal};
-use crate::metrics::Metrics;
+use crate::metrics::{InFlight, Metrics};
 use crate::readiness::Readiness;
 use crate::shutdown::{Phase, reached};
 use crate::store::{AppendError, Record, Rejected, RequestStore, Store};
+use crate::streamed::end_when_closing;
 
 const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 
@@ -34,6 +37,10 @@ pub enum NoAnswer {
     /// Whether the row was written is not known.
     #[error("whether the request was recorded is not known")]
     Unknown,
+    /// The row is there, written by the handler, which had no answer yet when the grace period ended: a 503 would say
+    /// that there is none.
+    #[error("the grace period has ended between the record and its answer")]
+    CutOff,
 }
 
 /// One for all public connections.
@@ -93,11 +100,13 @@ impl Recorder {
                     .await?
             }
         };
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if self.readiness.is_draining() {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            close_after(&mut response);
         }
+        let response = end_when_closing(response, &self.phase);
         self.metrics.count_request(response.status());
         self.metrics
             .request_duration_seconds
@@ -157,10 +166,11 @@ impl Recorder {
         };
         match handled {
             Some(response) => self.release(store, response).await,
-            // The grace period has ended before the handler. A write of its may have carried the record: a 503 says
-            // that there is no row.
+            // The grace period has ended before the handler. The store refuses by now; but a write of the handler's may
+            // have carried the record.
             None => match store.append().await {
-                Ok(Some(_)) | Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
+                Ok(Some(_)) => Err(NoAnswer::CutOff),
+                Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
                 Ok(None) => Ok(self.unavailable(Rejected::Draining)),
                 Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
             },
@@ -228,54 +238,8 @@ impl Recorder {
         }
     }
 
-    /// 503: the row was not written.
     fn unavailable(&self, reason: Rejected) -> Response<Body> {
         self.metrics.count_rejected(reason);
-        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string());
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        if matches!(reason, Rejected::Memory | Rejected::Draining) {
-            // The body may not have been read: the rest of the connection cannot be told from it.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-}
-
-/// An early answer, after which the connection is closed.
-fn refused(status: StatusCode, reason: &str) -> Response<Body> {
-    let mut response = plain(status, reason);
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-fn plain(status: StatusCode, line: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{line}\n")));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
-}
-
-/// Counts a request while it lives.
-struct InFlight<'a>(&'a Metrics);
-
-impl<'a> InFlight<'a> {
-    fn enter(metrics: &'a Metrics) -> Self {
-        metrics.requests_in_flight.inc();
-        Self(metrics)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.requests_in_flight.dec();
+        answers::unavailable(reason)
     }
 }

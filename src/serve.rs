@@ -1,82 +1,33 @@
 //! `daybook serve`: open, listen, run, drain, exit.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::accept::Acceptor;
 use crate::admin::{self, Admin};
 use crate::app::app;
 use crate::client_address::Peer;
 use crate::config::{Config, Listen};
+use crate::drain::{Drain, Public};
+use crate::ended::why_writer_ended;
+pub use crate::ended::{Ended, ServeError};
 use crate::guard::{Exchange, Limits};
 use crate::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
-use crate::shutdown::{Phase, Shutdown, Stop};
-use crate::store::{Fatal, OpenError, Opened, Reader, Store};
+use crate::shutdown::{Shutdown, Stop};
+use crate::store::{OpenError, Opened, Reader, Store};
 use crate::{systemd, telemetry};
 
 /// Connections of all admin listeners together.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
-/// How long the last answers, those 503, have to leave after the grace period.
-const FLUSH: Duration = Duration::from_secs(1);
-
-/// Why a server did not start, or ended by itself.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // Each message is its documentation.
-pub enum ServeError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    #[error("the metrics cannot be set up: {0}")]
-    Metrics(#[from] prometheus::Error),
-    #[error(transparent)]
-    Fatal(#[from] Fatal),
-    #[error("the writer is gone")]
-    WriterGone,
-}
-
-impl ServeError {
-    /// Whether another try with the same configuration and file could go better.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Open(error) => error.may_pass(),
-            Self::Listen(error) => error.may_pass(),
-            Self::Fatal(error) => error.may_pass(),
-            Self::Metrics(_) | Self::WriterGone => true,
-        }
-    }
-}
-
-/// How a server that was told to stop has ended. Its `Display` is for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every request was answered, every record committed.
-    Drained,
-    /// The grace period was over before that.
-    GraceExpired,
-    /// A second signal came.
-    Forced(Stop),
-}
-
-impl std::fmt::Display for Ended {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Drained => "every request is answered and every record committed",
-            Self::GraceExpired => "shutdown.grace was over before every request was answered",
-            Self::Forced(_) => "at once, by a second signal",
-        })
-    }
-}
 
 /// Where a server really listens, in the forms of the configuration.
 #[derive(Clone, Debug)]
@@ -90,6 +41,9 @@ pub struct Addresses {
 /// Serves `routes` until `stops` says to stop, and then until everything that was begun has ended. `on_ready` is
 /// called once requests are answered.
 ///
+/// A blocking thread may outlast it, with a long read or a database that is still being opened: end the runtime with
+/// `shutdown_background`, or it waits for that.
+///
 /// # Errors
 /// [`ServeError`], which knows whether a restart could help.
 pub async fn serve(
@@ -101,12 +55,28 @@ pub async fn serve(
 ) -> Result<Ended, ServeError> {
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
-    // The database first: nothing listens that cannot record.
-    let Opened {
-        store,
-        mut writer_ended,
-    } = Store::open(&config.database, &config.commit, &metrics)?;
-    let reader = Reader::open(&config.database)?;
+    // The database first: nothing listens that cannot record. Others may hold it for ever: a signal is heard meanwhile,
+    // and must be, for none ends the first process of a container by itself.
+    let opening = spawn_blocking({
+        let (config, metrics) = (config.clone(), metrics.clone());
+        move || {
+            let opened = Store::open(&config.database, &config.commit, &metrics)?;
+            Ok::<_, OpenError>((opened, Reader::open(&config.database)?))
+        }
+    });
+    let (
+        Opened {
+            store,
+            mut writer_ended,
+        },
+        reader,
+    ) = tokio::select! {
+        opened = opening => opened.unwrap_or_else(|error| resume_unwind(error.into_panic()))?,
+        Some(stop) = stops.recv() => {
+            tracing::info!(signal = stop.signal(), "stopping before the database is open");
+            return Ok(Ended::NotStarted);
+        }
+    };
     let listeners = bind_all("listen", &config.listen, Sharing::Shared, &mut inherited)?;
     let operators = bind_all(
         "admin.listen",
@@ -130,10 +100,10 @@ pub async fn serve(
         metrics: metrics.clone(),
         readiness,
     });
-    // Admin connections end with the process, so that a drain can be watched.
-    let _admin_runs_on = accept_admin(&config, admin, operators);
+    // These end with the process, so that a drain can be watched.
+    let (mut operators, _admin_runs_on) = accept_admin(&config, admin, operators);
     tokio::spawn(systemd::feed_watchdog(store.clone()));
-    tokio::spawn(summarise_storms());
+    tokio::spawn(telemetry::summarise_storms());
     metrics.recording.set(config.record.into());
     log_start(&config, &store, &addresses);
     systemd::ready();
@@ -141,21 +111,23 @@ pub async fn serve(
 
     let stop = tokio::select! {
         ended = &mut writer_ended => return Err(why_writer_ended(ended)),
+        // The loops end at a shutdown, and else by a defect alone.
+        Some(Err(error)) = public.listeners.join_next() => return Err(ServeError::ListenerGone(error)),
+        Some(Err(error)) = operators.join_next() => return Err(ServeError::ListenerGone(error)),
         stop = stops.recv() => stop,
     };
     tracing::info!(signal = stop.map(Stop::signal), "stopping");
     systemd::stopping();
-    let drained = tokio::select! {
-        drained = drain(&config, &store, &shutdown, &mut public) => drained,
-        ended = &mut writer_ended => return Err(why_writer_ended(ended)),
-        Some(stop) = stops.recv() => return Ok(Ended::Forced(stop)),
+    let drain = Drain {
+        config: &config,
+        shutdown: &shutdown,
+        public: &mut public,
+        store: &store,
+        reader: &reader,
+        writer_ended: &mut writer_ended,
     };
-    let Some(deadline) = drained else {
-        return Ok(Ended::GraceExpired);
-    };
-    reader.close();
     tokio::select! {
-        ended = finish_writing(&store, &mut writer_ended, deadline) => ended,
+        ended = drain.run() => ended,
         Some(stop) = stops.recv() => Ok(Ended::Forced(stop)),
     }
 }
@@ -171,14 +143,6 @@ fn bind_all(
         listeners.extend(bind(key, listen, sharing, inherited)?);
     }
     Ok(listeners)
-}
-
-/// What runs on the public listeners.
-struct Public {
-    /// The accepting loops.
-    listeners: JoinSet<()>,
-    /// Every permit is back when no connection is left.
-    connections: Arc<Semaphore>,
 }
 
 /// Starts the public listeners.
@@ -220,7 +184,11 @@ fn accept_public(
 }
 
 /// Starts the admin listeners, which run as long as the result lives.
-fn accept_admin(config: &Config, admin: Arc<Admin>, listeners: Vec<Listener>) -> Shutdown {
+fn accept_admin(
+    config: &Config,
+    admin: Arc<Admin>,
+    listeners: Vec<Listener>,
+) -> (JoinSet<()>, Shutdown) {
     let router = admin::router(admin);
     let never = Shutdown::new();
     let acceptor = Acceptor {
@@ -232,78 +200,11 @@ fn accept_admin(config: &Config, admin: Arc<Admin>, listeners: Vec<Listener>) ->
             admin::answer(router.clone(), exchange, request)
         },
     };
-    for listener in listeners {
-        tokio::spawn(acceptor.clone().run(listener));
-    }
-    never
-}
-
-/// From the first signal to the last connection. Returns when the grace period ends; none if it has ended before the last
-/// connection did.
-async fn drain(
-    config: &Config,
-    store: &Store,
-    shutdown: &Shutdown,
-    public: &mut Public,
-) -> Option<Instant> {
-    let all = config.http.connections_max as u32;
-    shutdown.enter(Phase::Draining);
-    tokio::time::sleep(config.shutdown.drain_delay).await;
-    shutdown.enter(Phase::Closing);
-    let deadline = Instant::now() + config.shutdown.grace;
-    let all_closed = async {
-        // First the listeners, which need permits for what is queued: whoever waits for all permits goes before them.
-        while public.listeners.join_next().await.is_some() {}
-        let _ = public.connections.acquire_many(all).await;
-    };
-    if timeout_at(deadline, all_closed).await.is_ok() {
-        return Some(deadline);
-    }
-    tracing::error!(
-        grace = ?config.shutdown.grace,
-        queue_records = store.queue_records(),
-        "open requests have outlasted shutdown.grace: the rest is answered 503"
-    );
-    // First the queue, so that nothing gets into it any more.
-    store.refuse();
-    shutdown.enter(Phase::Expired);
-    let flushed = public.connections.acquire_many(all);
-    let _ = timeout_at(Instant::now() + FLUSH, flushed).await;
-    None
-}
-
-/// Commits what clients have left behind that are gone themselves, and closes the database; in what is left of the grace
-/// period, but for a second at least.
-async fn finish_writing(
-    store: &Store,
-    writer_ended: &mut tokio::sync::oneshot::Receiver<Result<(), Fatal>>,
-    deadline: Instant,
-) -> Result<Ended, ServeError> {
-    store.stop();
-    match timeout_at(deadline.max(Instant::now() + FLUSH), writer_ended).await {
-        Ok(Ok(Ok(()))) => Ok(Ended::Drained),
-        Ok(ended) => Err(why_writer_ended(ended)),
-        // Nothing is left to write: it is closing, or waits for a lock that others hold.
-        Err(_) if store.is_idle() => Ok(Ended::Drained),
-        Err(_) => Ok(Ended::GraceExpired),
-    }
-}
-
-fn why_writer_ended(
-    ended: Result<Result<(), Fatal>, tokio::sync::oneshot::error::RecvError>,
-) -> ServeError {
-    match ended {
-        Ok(Err(fatal)) => fatal.into(),
-        Ok(Ok(())) | Err(_) => ServeError::WriterGone,
-    }
-}
-
-async fn summarise_storms() {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        telemetry::summarise_storms();
-    }
+    let loops = listeners
+        .into_iter()
+        .map(|listener| acceptor.clone().run(listener))
+        .collect();
+    (loops, never)
 }
 
 fn log_start(config: &Config, store: &Store, addresses: &Addresses) {

@@ -10,7 +10,7 @@ pub enum Phase {
     Running,
     /// Unready and still accepting; every answer ends its connection.
     Draining,
-    /// Nothing new is accepted, idle connections are closed, open requests go on.
+    /// Nothing new is accepted, idle connections are closed, streams end, open requests go on.
     Closing,
     /// The grace period is over: what is still open is answered 503.
     Expired,

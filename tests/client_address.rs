@@ -4,7 +4,7 @@ mod common;
 
 use std::net::TcpListener;
 
-use common::raw::{Client, exchange};
+use common::raw::exchange;
 use common::server::Server;
 
 /// The `remote_addr` of a request on `address` with these lines of X-Forwarded-For.
@@ -207,16 +207,57 @@ fn x_forwarded_for_over_a_trusted_unix_socket_is_believed() {
 }
 
 #[test]
-fn a_refused_request_is_recorded_with_the_client_behind_the_proxy() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#""127.0.0.0/8""#);
+fn a_refused_request_is_recorded_with_its_clients_address() {
+    let on_tcp = Server::with(|c| {
+        c.set("trusted_proxies", r#"["127.0.0.0/8"]"#);
     });
-    let mut client = Client::connect(server.addr());
-    client.send(
-        "GET /refused HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.7\r\nExpect: a miracle\r\n\r\n",
+    let on_unix = on_unix(r#"["unix"]"#);
+    let untrusted = Server::start();
+    let xff = "X-Forwarded-For: 198.51.100.1\r\nx-forwarded-for:  203.0.113.7 \r\n";
+    let refused = [
+        (
+            413,
+            format!("POST / HTTP/1.1\r\nHost: h\r\n{xff}Content-Length: 99999999\r\n\r\n"),
+        ),
+        (
+            417,
+            format!("GET / HTTP/1.1\r\nExpect: x\r\n{xff}Host: h\r\n\r\n"),
+        ),
+        (
+            501,
+            format!("POST / HTTP/1.1\r\n{xff}Host: h\r\nTransfer-Encoding: x\r\n\r\n"),
+        ),
+        (
+            400,
+            format!("GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n{xff}\r\n"),
+        ),
+        // The verdict falls behind the lines: they count. What comes later does not.
+        (
+            400,
+            format!("GET / HTTP/1.1\r\n{xff}Bad : x\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"),
+        ),
+        (
+            400,
+            format!("GET / HTTP/1.1\r\n{xff}X-Forwarded-For: 203.0.113.9\n\r\n"),
+        ),
+    ];
+    for (status, request) in &refused {
+        for (server, address) in [
+            (&on_tcp, "203.0.113.7"),
+            (&on_unix, "203.0.113.7"),
+            (&untrusted, "127.0.0.1"),
+        ] {
+            let answer = exchange(server.addr(), request);
+            assert_eq!(answer.status, *status, "{request}");
+            let row = server.row(answer.record_id().expect("its id"));
+            assert_eq!(row.remote_addr.as_deref(), Some(address), "{request}");
+        }
+    }
+    // Refused before any field was looked at.
+    let answer = exchange(on_tcp.addr(), format!("GET / HTTP/2.0\r\n{xff}\r\n"));
+    let row = on_tcp.row(answer.record_id().expect("its id"));
+    assert_eq!(
+        (answer.status, row.remote_addr.as_deref()),
+        (505, Some("127.0.0.1"))
     );
-    let answer = client.answer();
-    assert_eq!(answer.status, 417);
-    let row = server.row(answer.record_id().expect("its id"));
-    assert_eq!(row.remote_addr.as_deref(), Some("203.0.113.7"));
 }

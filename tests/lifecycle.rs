@@ -115,7 +115,10 @@ fn connections_that_the_kernel_has_queued_are_answered_before_the_end() {
     let mut server = with("0s", "10s");
     // Frozen, so that the connections and the signal are there at the same time.
     freeze(&server);
-    let clients: Vec<_> = (0..20).map(|n| asking(&server, &format!("/{n}"))).collect();
+    // More than tokio lets one task accept in one go.
+    let clients: Vec<_> = (0..300)
+        .map(|n| asking(&server, &format!("/{n}")))
+        .collect();
     server.signal("TERM");
     server.signal("CONT");
     for mut client in clients {
@@ -123,7 +126,36 @@ fn connections_that_the_kernel_has_queued_are_answered_before_the_end() {
         assert_eq!(answer.status, 200, "{}", answer.head);
     }
     assert_eq!(server.wait_exit(SOON).code(), Some(0));
-    assert_eq!(server.rows(), 20);
+    assert_eq!(server.rows(), 300);
+}
+
+#[test]
+fn a_connection_that_is_open_when_the_signal_comes_may_still_ask() {
+    let mut server = with("0s", "10s");
+    let mut accepted = Client::connect(server.addr());
+    let mut begun = Client::connect(server.addr());
+    begun.send("GET /begun HTTP/1.1\r\n");
+    eventually("both are accepted", SOON, || {
+        server.metric("daybook_connections", &[]) == 2.0
+    });
+    freeze(&server);
+    let mut queued = Client::connect(server.addr());
+    server.signal("TERM");
+    server.signal("CONT");
+    eventually("it accepts no more", SOON, || {
+        TcpStream::connect(server.addr()).is_err()
+    });
+    accepted.send("GET /accepted HTTP/1.1\r\nHost: h\r\n\r\n");
+    queued.send("GET /queued HTTP/1.1\r\nHost: h\r\n\r\n");
+    begun.send("Host: h\r\n\r\n");
+    for client in [&mut accepted, &mut queued, &mut begun] {
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        assert!(says_close(&answer), "{}", answer.head);
+        assert_eq!(client.rest().expect("an orderly end"), b"");
+    }
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+    assert_eq!(server.rows(), 3);
 }
 
 #[test]

@@ -235,3 +235,24 @@ fn a_connection_beyond_the_limit_is_accepted_when_another_ends() {
     drop(first);
     assert_eq!(third.answer().status, 200);
 }
+
+#[test]
+fn a_listener_where_nobody_calls_takes_nothing_from_the_limit() {
+    let server = Server::with(|c| {
+        c.set("http.connections_max", 1)
+            .set("listen", r#"["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"]"#);
+    });
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    for address in server.listen().iter().rev() {
+        assert_eq!(exchange(address, request).status, 200, "{address}");
+        eventually("it has ended", SOON, || {
+            server.metric("daybook_connections", &[]) == 0.0
+        });
+    }
+    let _only = ask(&server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(
+        server.metric("daybook_accept_waits_total", &[]),
+        0.0,
+        "nobody has had to wait"
+    );
+}

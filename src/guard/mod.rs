@@ -16,6 +16,7 @@
 
 mod chunked;
 mod class;
+mod exchange;
 mod facts;
 mod fields;
 mod framing;
@@ -37,11 +38,11 @@ mod stream_tests;
 #[cfg(test)]
 mod table_tests;
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use hyper::{HeaderMap, Method, StatusCode};
 
+pub use exchange::Exchange;
 pub use stream::Guard;
 
 use crate::config::Http;
@@ -112,17 +113,6 @@ pub struct RefusedRequest {
     pub forwarded_for: HeaderMap,
 }
 
-/// Facts about the head that hyper has just parsed.
-#[derive(Clone, Debug)]
-pub struct Head {
-    /// When the head was complete.
-    pub arrived: SystemTime,
-    /// The same instant, to measure from.
-    pub started: Instant,
-    /// Set: the request the service sees is a stand-in, and this is to be answered.
-    pub refusal: Option<Refusal>,
-}
-
 /// Why the guard closed a connection without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names)] // They are the labels of the metric.
@@ -146,100 +136,6 @@ impl CloseReason {
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
         }
-    }
-}
-
-/// What the guard of one connection and the service that answers on it tell each other.
-#[derive(Debug)]
-pub struct Exchange {
-    slot: Mutex<Slot>,
-    /// Since when, on the clock of tokio's timers.
-    told_to_close: OnceLock<tokio::time::Instant>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    head: Head,
-    body_refusal: Option<Refusal>,
-    closed_by: Option<CloseReason>,
-}
-
-impl Exchange {
-    /// For a new connection.
-    pub fn new() -> Self {
-        Self {
-            slot: Mutex::new(Slot {
-                head: Head {
-                    arrived: SystemTime::now(),
-                    started: Instant::now(),
-                    refusal: None,
-                },
-                body_refusal: None,
-                closed_by: None,
-            }),
-            told_to_close: OnceLock::new(),
-        }
-    }
-
-    /// The facts about the current request's head. To be called once, at the start of each request.
-    pub fn take_head(&self) -> Head {
-        let head = &mut self.slot().head;
-        Head {
-            arrived: head.arrived,
-            started: head.started,
-            refusal: head.refusal.take(),
-        }
-    }
-
-    /// After the current body has failed: the verdict, if the client's framing was the cause. `None`: the client is
-    /// gone.
-    pub fn body_refusal(&self) -> Option<Refusal> {
-        self.slot().body_refusal.clone()
-    }
-
-    /// From now on the connection ends where it is between two requests and nothing of another has arrived. A head that
-    /// has begun, and the first one of a connection, still get [`Limits::closing_timeout`]: who has just connected
-    /// is about to ask. To be called within a tokio runtime; whoever does must poll hyper's connection once more.
-    pub fn close_when_idle(&self) {
-        self.told_to_close.get_or_init(tokio::time::Instant::now);
-    }
-
-    /// After the connection has ended: whether the guard closed it for a time-out.
-    pub fn closed_by(&self) -> Option<CloseReason> {
-        self.slot().closed_by
-    }
-
-    fn begin(&self, arrived: SystemTime, started: Instant, refusal: Option<Refusal>) {
-        let mut slot = self.slot();
-        slot.head = Head {
-            arrived,
-            started,
-            refusal,
-        };
-        slot.body_refusal = None;
-    }
-
-    fn refuse_body(&self, refusal: Refusal) {
-        self.slot().body_refusal = Some(refusal);
-    }
-
-    fn closing(&self, reason: CloseReason) {
-        self.slot().closed_by = Some(reason);
-    }
-
-    fn told_to_close(&self) -> Option<tokio::time::Instant> {
-        self.told_to_close.get().copied()
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        // Nothing can panic while it is held.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Exchange {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -240,11 +240,49 @@ async fn a_connection_told_to_close_still_serves_what_has_begun() {
     client.write_all(&GET[..3]).await.unwrap();
     exchange.close_when_idle();
     let (got, ()) = tokio::join!(read(&mut guard), async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(900)).await;
         client.write_all(&GET[3..]).await.unwrap();
     });
     assert_eq!(got, GET);
     client.write_all(GET).await.unwrap();
     assert_eq!(read(&mut guard).await, GET, "it had arrived");
     assert!(read(&mut guard).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_told_to_close_waits_a_second_for_its_first_head_and_no_longer() {
+    for (sent, status) in [(&b""[..], None), (b"\r\n", None), (b"G", Some(408))] {
+        let (mut client, mut guard, exchange) = guarded(4096);
+        client.write_all(sent).await.unwrap();
+        exchange.close_when_idle();
+        let start = Instant::now();
+        assert_eq!(read(&mut guard).await.is_empty(), status.is_none());
+        assert_eq!(start.elapsed().as_secs(), 1, "{}", sent.escape_ascii());
+        assert_eq!((refused(&exchange), exchange.closed_by()), (status, None));
+        guard.shutdown().await.unwrap();
+        assert!(start.elapsed().as_secs() <= 2, "its lingering is as short");
+    }
+
+    let (mut client, mut guard, exchange) = guarded(4096);
+    exchange.close_when_idle();
+    let (got, ()) = tokio::join!(read(&mut guard), async {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        client.write_all(GET).await.unwrap();
+    });
+    assert_eq!(got, GET, "it was on its way");
+    assert!(read(&mut guard).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lingering_close_that_is_told_to_close_ends_within_a_second() {
+    let (mut client, mut guard, exchange) = guarded(4096);
+    client.write_all(b"BAD\r\n").await.unwrap();
+    read(&mut guard).await;
+    let start = Instant::now();
+    let mut shutdown = std::pin::pin!(guard.shutdown());
+    let half = Duration::from_millis(500);
+    assert!(tokio::time::timeout(half, &mut shutdown).await.is_err());
+    exchange.close_when_idle();
+    shutdown.await.unwrap();
+    assert_eq!(start.elapsed().as_millis(), 1500);
 }

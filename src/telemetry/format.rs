@@ -52,7 +52,7 @@ where
             write!(line, "{time} {level:>5} {}: {message}", self.replica)?;
             for (name, value) in others {
                 match value {
-                    Value::String(text) if !text.contains([' ', '"']) => {
+                    Value::String(text) if !text.contains(needs_quotes) => {
                         write!(line, " {name}={text}")?;
                     }
                     value => write!(line, " {name}={value}")?,
@@ -61,6 +61,11 @@ where
             writeln!(line)
         }
     }
+}
+
+/// What would make a text's end uncertain, or its line more than one.
+fn needs_quotes(character: char) -> bool {
+    character == '"' || character.is_whitespace() || character.is_control()
 }
 
 #[derive(Default)]

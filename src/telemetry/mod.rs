@@ -4,6 +4,7 @@ mod format;
 mod storm;
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
 pub use storm::{log_storm, summarise_storms};
 
@@ -12,7 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::{Log, LogFormat};
 use format::LineFormat;
 
-/// Installs the log for the whole process.
+/// Installs the log for the whole process; panics, handlers' and others, go to it as errors.
 pub fn init(log: &Log, replica: &str) {
     let is_json = match log.format {
         LogFormat::Json => true,
@@ -26,4 +27,14 @@ pub fn init(log: &Log, replica: &str) {
         .finish();
     // Fails only where a test has installed one before.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    std::panic::set_hook(Box::new(|panic| log_storm("a panic", &describe(panic))));
+}
+
+/// Where and what, in the log's one line.
+fn describe(panic: &PanicHookInfo<'_>) -> String {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    match panic.location() {
+        Some(location) => format!("{location}: {message}"),
+        None => message.to_owned(),
+    }
 }

@@ -19,10 +19,18 @@ static STORMS: LazyLock<Mutex<HashMap<&'static str, Storm>>> = LazyLock::new(Mut
 /// Logs an error of the kind `what` and its cause, unless the same kind was logged less than ten seconds ago: then
 /// it is only counted, for [`summarise_storms`], and the cause is not even formatted.
 pub fn log_storm(what: &'static str, cause: &dyn Display) {
+    if is_first(what) {
+        // The lock is not held any more: should this panic, the panic hook comes here, too.
+        tracing::error!(%cause, "{what}");
+    }
+}
+
+/// Counts an error of the kind `what`, and tells whether it is to be logged.
+fn is_first(what: &'static str) -> bool {
     let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(storm) = storms.get_mut(what) {
         storm.repeated += 1;
-        return;
+        return false;
     }
     storms.insert(
         what,
@@ -31,13 +39,20 @@ pub fn log_storm(what: &'static str, cause: &dyn Display) {
             repeated: 0,
         },
     );
-    drop(storms);
-    tracing::error!(%cause, "{what}");
+    true
 }
 
-/// Logs the sum of each storm that is ten seconds old, and forgets those that are over. To be called every
-/// second or so.
-pub fn summarise_storms() {
+/// Looks after the storms, for as long as it runs.
+pub async fn summarise_storms() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        summarise();
+    }
+}
+
+/// Logs the sum of each storm that is ten seconds old, and forgets those that are over.
+fn summarise() {
     let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
     storms.retain(|what, storm| {
         let age = storm.since.elapsed();

@@ -208,7 +208,13 @@ impl Client {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 65536];
-        let n = self.socket.read(&mut buffer)?;
+        let n = loop {
+            match self.socket.read(&mut buffer) {
+                // A read with a time-out is not begun anew by the kernel when a signal comes.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.unread.extend_from_slice(&buffer[..n]);
         Ok(n)
     }

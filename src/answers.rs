@@ -1,0 +1,45 @@
+//! The answers that are daybook's own: one line of text each.
+
+use axum::body::Body;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Response, StatusCode};
+
+use crate::store::Rejected;
+
+/// One line.
+pub fn plain(status: StatusCode, line: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{line}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+/// An early answer, after which the connection is closed.
+pub fn refused(status: StatusCode, reason: &str) -> Response<Body> {
+    let mut response = plain(status, reason);
+    close_after(&mut response);
+    response
+}
+
+/// 503: the row was not written.
+pub fn unavailable(reason: Rejected) -> Response<Body> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string());
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if matches!(reason, Rejected::Memory | Rejected::Draining) {
+        // The body may not have been read: the rest of the connection cannot be told from it.
+        close_after(&mut response);
+    }
+    response
+}
+
+/// Makes an answer the last one of its connection.
+pub fn close_after(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}
