@@ -11,7 +11,7 @@ run: ## build and start daybook on ./requests.db, and say where to send a first 
 	@exec scripts/run
 
 test: ## run all tests
-	@scripts/need cargo cc
+	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
 lint: ## check format, warnings, documentation, and the dependencies' licences and sources
