@@ -4,12 +4,14 @@
 //! with everything else that waits; the dispatcher, a task on the event loop, wakes the whole batch.
 
 mod checkpoint;
+mod dispatch;
 mod fatal;
 mod filesystem;
 mod insert;
 mod lock;
 mod open;
 mod open_error;
+mod outcome;
 mod place;
 mod queue;
 mod reader;
@@ -22,7 +24,6 @@ mod writer;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::http::Method;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -30,13 +31,14 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use fatal::Fatal;
 pub use open::{Done, init, sqlite_version};
 pub use open_error::OpenError;
+pub use outcome::{AppendError, Rejected};
+pub(crate) use outcome::{Outcome, Work};
 pub use reader::{ReadError, Reader, StoredRecord};
 pub use request::{RequestStore, WriteError};
 pub use state::{Activity, WriterState};
 
 use crate::config::{Commit, Database};
 use crate::metrics::Metrics;
-use crate::telemetry::log_storm;
 use queue::Queue;
 
 /// What is written down of one request: a row of `requests`, but for its id.
@@ -52,74 +54,6 @@ pub struct Record {
     pub content_length: u64,
     /// The client; none over a unix socket with no proxy to tell.
     pub remote_addr: Option<IpAddr>,
-}
-
-/// The application's own writes, run by the writer inside the record's savepoint; `false` undoes both.
-pub(crate) type Work = Box<dyn FnOnce(&rusqlite::Savepoint<'_>) -> bool + Send>;
-
-/// What became of one entry of the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// On disk; the id of the record, where the entry had one.
-    Committed(Option<i64>),
-    /// The application's work asked for it to be undone. Nothing was written.
-    Undone,
-    /// Nothing was written.
-    Rejected(Rejected),
-}
-
-/// Why a record was not written. Its `Display` is the line that the client reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// `commit.queue_records_max` records wait.
-    #[error("too many requests are waiting to be recorded")]
-    QueueFull,
-    /// Not begun within `commit.deadline`.
-    #[error("the request could not be recorded in time")]
-    Deadline,
-    /// `http.body_bytes_in_flight_max` is used up.
-    #[error("too many request bodies are held in memory")]
-    Memory,
-    /// SQLite refused.
-    #[error("the request could not be recorded")]
-    Storage,
-    /// The grace period of a shutdown is over.
-    #[error("the server is shutting down")]
-    Draining,
-}
-
-impl Rejected {
-    /// Every reason, for the metric to start at zero.
-    pub const ALL: [Self; 5] = [
-        Self::QueueFull,
-        Self::Deadline,
-        Self::Memory,
-        Self::Storage,
-        Self::Draining,
-    ];
-
-    /// The value of the metric's label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue_full",
-            Self::Deadline => "deadline",
-            Self::Memory => "memory",
-            Self::Storage => "storage",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-/// Why there is no id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The row was not written.
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-    /// Whether the row was written is not known: the writer is gone, and the process is about to end. No answer
-    /// may be given.
-    #[error("the outcome is not known")]
-    Unknown,
 }
 
 /// The handle that everybody has.
@@ -213,7 +147,7 @@ impl Store {
             state,
             path: database.path,
         }));
-        tokio::spawn(dispatch(store.clone(), batches));
+        tokio::spawn(dispatch::dispatch(store.clone(), batches));
         Ok(Opened {
             store,
             writer_ended,
@@ -276,92 +210,11 @@ impl Store {
     /// Refuses all that waits and all that is yet to come: the end of the grace period. What is inside a
     /// transaction is not touched.
     pub fn refuse(&self) {
-        reject(self.0.queue.refuse(), Rejected::Draining);
+        dispatch::reject(self.0.queue.refuse(), Rejected::Draining);
     }
 
     /// Tells the writer to end when the queue is empty.
     pub fn stop(&self) {
         self.0.queue.stop();
-    }
-}
-
-/// The task between the writer and the requests: it wakes a whole batch at once, on the event loop's own
-/// thread, and takes out of the queue what is past its deadline, with one timer for all.
-async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<writer::Answers>) {
-    let inner = &store.0;
-    // Should this task panic, nobody would ever be answered: end the writer, and so the process.
-    let _abandon_at_the_end = AbandonAtTheEnd(&inner.queue);
-    let next_expiry = || inner.queue.next_expiry(Instant::now()).into();
-    let expiry = tokio::time::sleep_until(next_expiry());
-    tokio::pin!(expiry);
-    loop {
-        tokio::select! {
-            biased;
-            batch = batches.recv() => match batch {
-                Some(batch) => for (reply, outcome) in batch {
-                    // Fails when the client has gone; the row is there all the same.
-                    let _ = reply.send(outcome);
-                },
-                // The writer has ended.
-                None => return,
-            },
-            () = inner.appended.notified() => inner.queue.release(),
-            () = &mut expiry => {
-                let expired = inner.queue.expire(Instant::now());
-                if !expired.is_empty() {
-                    log_storm("records expired in the queue", &WaitingFor(&store));
-                    reject(expired, Rejected::Deadline);
-                }
-                expiry.as_mut().reset(next_expiry());
-            }
-        }
-    }
-}
-
-struct AbandonAtTheEnd<'a>(&'a Queue);
-
-impl Drop for AbandonAtTheEnd<'_> {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
-}
-
-/// What the writer is waiting for, in words; looked up only if they are printed.
-struct WaitingFor<'a>(&'a Store);
-
-impl std::fmt::Display for WaitingFor<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (activity, since) = self.0.writer().current();
-        let seconds = since.as_secs_f32();
-        match (activity, lock::holder(self.0.path())) {
-            (Activity::Idle, _) => write!(formatter, "the writer is behind"),
-            (Activity::Committing, _) => {
-                write!(formatter, "a commit has taken {seconds:.1} s so far")
-            }
-            (Activity::WaitingForLock, Some(pid)) if pid == std::process::id() => {
-                write!(
-                    formatter,
-                    "a checkpoint, or a foreign writer, has held the database for {seconds:.1} s"
-                )
-            }
-            (Activity::WaitingForLock, Some(pid)) => {
-                write!(
-                    formatter,
-                    "process {pid} has held the write lock for {seconds:.1} s"
-                )
-            }
-            (Activity::WaitingForLock, None) => {
-                write!(
-                    formatter,
-                    "another process has held the database for {seconds:.1} s"
-                )
-            }
-        }
-    }
-}
-
-fn reject(entries: Vec<queue::Entry>, reason: Rejected) {
-    for entry in entries {
-        let _ = entry.reply.send(Outcome::Rejected(reason));
     }
 }
