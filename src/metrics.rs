@@ -74,7 +74,7 @@ impl Metrics {
         let requests = IntCounterVec::new(
             Opts::new(
                 "requests_total",
-                "Answers of the public listeners, by status code.",
+                "Answers of the public listeners but for health checks, by status code.",
             ),
             &["code"],
         )?;
