@@ -179,8 +179,7 @@ def test_the_heartbeat_comes_while_copies_arrive_and_only_then(litestream_progra
         process = run(name, litestream_program, "replicate", "-config", CONFIG, **env, BACKUP_HEARTBEAT_URL=url)
     time.sleep(40)  # it looks every 15 s
     server.shutdown()
-    assert "monitor error" in lines_of(process)
-    assert asked == ["/works"]
+    assert process.poll() is None and asked == ["/works"]
 
 
 # The copies.
@@ -263,7 +262,7 @@ class Sftp:
         self.process = run("sshd", sshd, "-D", "-e", "-f", config)
         until(lambda: "Server listening" in self.process.log.read_text())
 
-    def settings(self, host_key="ed25519"):
+    def settings(self, host_key="ecdsa"):
         return {
             "BACKUP_URL": f"sftp://root@{self.address}:2222{self.directory}/backup/requests.db",
             "BACKUP_SFTP_KEY_FILE": self.directory / "client",
@@ -277,7 +276,7 @@ def test_every_record_acknowledged_2_s_before_the_disk_is_lost_is_restored(
 ):
     path, address = tmp_path / "requests.db", next(addresses)
     env = settings(path, target.pop("BACKUP_URL"), address) | target
-    subprocess.run([daybook_program, "init"], env={"DAYBOOK_DATABASE__PATH": str(path)}, check=True)
+    subprocess.run([daybook_program, "init"], env={"DAYBOOK_DATABASE__PATH": str(path)}, check=True, stdout=subprocess.DEVNULL)
     litestream = run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
     until(lambda: metrics(address)[f'litestream_txid{{db="{path}"}}'] > 0)
     daybook = run("daybook", daybook_program, "serve", DAYBOOK_DATABASE__PATH=path, DAYBOOK_DATABASE__CREATE="false",
@@ -327,14 +326,18 @@ def refused(program, env):
     return subprocess.run(command, env={k: str(v) for k, v in env.items()}, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("host_key, says", [("rsa", "host key mismatch"), ("", "cannot parse sftp host key")])
+@pytest.mark.parametrize("host_key, says", [
+    ("another", "host key mismatch"),
+    # Which of a server's keys it wants to see, Litestream decides: ECDSA before RSA before ED25519.
+    ("ed25519", "host key mismatch"),
+    # Its own default would be to trust whoever answers.
+    ("", "cannot parse sftp host key"),
+])
 def test_a_server_that_does_not_show_the_expected_host_key_is_refused(litestream_program, run, tmp_path, host_key, says):
-    """Also when no key is given at all: Litestream's own default is to trust whoever answers."""
     server = Sftp(run, tmp_path)
-    if host_key:
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "another"], check=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "another"], check=True)
     sqlite3.connect(tmp_path / "requests.db").executescript("pragma journal_mode=wal; create table t (x)")
-    env = settings(tmp_path / "requests.db", "", next(addresses)) | server.settings(host_key and "another")
+    env = settings(tmp_path / "requests.db", "", next(addresses)) | server.settings(host_key)
     process = run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
     assert process.wait(20) == 1
     assert says in process.log.read_text()
