@@ -1,0 +1,112 @@
+"""Clients, well behaved and not. They know an address and nothing else, so any running system will do."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+Address = tuple[str, int]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str) -> Answer:
+    """One request on a connection of its own. `x_request_id="…"` is a header."""
+    connection = http.client.HTTPConnection(*address, timeout=15)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        names = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, names, answer.read())
+    finally:
+        connection.close()
+
+
+def send_raw(address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0) -> bytes:
+    """Sends the pieces as they are, pausing between them, and returns all that comes back within `until` seconds."""
+    deadline = time.monotonic() + until
+    received = b""
+    with socket.create_connection(address, timeout=until) as connection:
+        try:
+            for number, piece in enumerate(pieces):
+                if number:
+                    # An answer ends the pause.
+                    connection.settimeout(pause)
+                    try:
+                        received += connection.recv(65536)
+                        break
+                    except TimeoutError:
+                        pass
+                    connection.settimeout(until)
+                connection.sendall(piece)
+            while (left := deadline - time.monotonic()) > 0:
+                connection.settimeout(left)
+                part = connection.recv(65536)
+                if not part:
+                    break
+                received += part
+        except (TimeoutError, ConnectionError):
+            pass
+    return received
+
+
+def statuses(received: bytes) -> list[int]:
+    """The status of each answer in what came back."""
+    return [int(part[2:5]) for part in received.split(b"HTTP/1.")[1:]]
+
+
+@dataclass
+class Load:
+    """Clients that ask one thing after another on kept connections, within a `with`."""
+
+    address: Address
+    method: str = "GET"
+    clients: int = 8
+    record_ids: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    worst_seconds: float = 0.0
+
+    def __enter__(self) -> Load:
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        body = b"x" if self.method != "GET" else None
+        connection = http.client.HTTPConnection(*self.address, timeout=15)
+        while not self._over.is_set():
+            started = time.monotonic()
+            try:
+                connection.request(self.method, "/load", body)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.record_ids.append(int(answer.headers["record-id"]))
+                else:
+                    self.failures.append(f"{answer.status}")
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+            self.worst_seconds = max(self.worst_seconds, time.monotonic() - started)
+        connection.close()
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.record_ids)} {self.method}s answered, {len(self.failures)} failed, "
+            f"the slowest took {self.worst_seconds * 1000:.0f} ms"
+        )

@@ -1,0 +1,210 @@
+"""HAProxy with this repository's own haproxy/ in front of daybook processes on unix sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+START_SECONDS_MAX = 20.0
+STOP_SECONDS_MAX = 20.0
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Replica:
+    """One daybook process; `name` names its sockets."""
+
+    def __init__(self, binary: Path, directory: Path, name: str, settings: dict[str, str]) -> None:
+        self.name = name
+        self.admin = directory / f"{name}.admin.sock"
+        # Nothing of the caller's configuration.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("DAYBOOK_")}
+        environment |= {
+            "DAYBOOK_LISTEN": f"unix:{directory}/{name}.sock",
+            "DAYBOOK_ADMIN__LISTEN": f"unix:{self.admin}",
+            "DAYBOOK_REPLICA": name,
+            "DAYBOOK_TRUSTED_PROXIES": "unix",
+            "DAYBOOK_DATABASE__PATH": str(directory / "requests.db"),
+            "DAYBOOK_SHUTDOWN__DRAIN_DELAY": "2s",
+        } | settings
+        self._log = (directory / f"{name}.log").open("ab")
+        self.process = subprocess.Popen(
+            [binary, "serve"], cwd=directory, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
+        )
+        wait_until(lambda: self._is_ready(), f"replica {name} is ready")
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, f"replica {self.name} ended with {self.process.returncode}"
+        try:
+            return self.ask("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, path: str) -> tuple[int, bytes]:
+        """What its admin listener answers."""
+        connection = UnixConnection(self.admin)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS_MAX)
+        finally:
+            self.kill()
+
+
+class System:
+    """Replicas and an HAProxy, within a `with`. Nothing of it runs after that; the directory is the caller's."""
+
+    def __init__(
+        self, haproxy: Path, binary: Path, directory: Path, *,
+        names: tuple[str, ...] = ("1", "2"), settings: dict[str, str] | None = None, **variables: str,
+    ) -> None:
+        self._haproxy, self._binary, self.directory, self._names = haproxy, binary, directory, names
+        self._settings = settings or {}
+        self.replicas: dict[str, Replica] = {}
+        self.http, self.https, self.operator = (("127.0.0.1", port) for port in free_ports(3))
+        self.socket = directory / "haproxy.sock"
+        self.log = directory / "haproxy.jsonl"
+        self.variables = {
+            "HAPROXY_HTTP": "%s:%d" % self.http,
+            "HAPROXY_HTTPS": "%s:%d" % self.https,
+            "HAPROXY_OPERATOR": "%s:%d" % self.operator,
+            "HAPROXY_SOCKET": str(self.socket),
+            "HAPROXY_REPLICAS": str(len([name for name in names if name.isdecimal()])),
+            "HAPROXY_REPLICA_SOCKETS": str(directory),
+            # Not there.
+            "HAPROXY_LITESTREAM": "127.0.0.1:1",
+        } | variables
+        self._process: subprocess.Popen | None = None
+
+    def __enter__(self) -> System:
+        try:
+            for name in self._names:
+                self.start_replica(name)
+            self._start_haproxy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_replica(self, name: str) -> Replica:
+        replica = Replica(self._binary, self.directory, name, self._settings)
+        self.replicas[name] = replica
+        return replica
+
+    def _start_haproxy(self) -> None:
+        with self.log.open("ab") as log, (self.directory / "haproxy.err").open("ab") as errors:
+            self._process = subprocess.Popen(
+                [self._haproxy, "-db", *configuration("unix")], env=environment(self.variables), start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
+            )
+        for name in self._names:
+            server = "next/next1" if name == "next" else f"replicas/replica{name}"
+            self.wait_for_server(server, up=True)
+
+    def wait_for_server(self, server: str, *, up: bool) -> None:
+        wanted = ("UP",) if up else ("DOWN", "MAINT")
+        wait_until(lambda: self._server_status(server).startswith(wanted), f"{server} is {'up' if up else 'down'}")
+
+    def _server_status(self, server: str) -> str:
+        assert self._process.poll() is None, (self.directory / "haproxy.err").read_text()
+        try:
+            lines = self.command("show stat").splitlines()
+        except OSError:
+            return ""
+        for line in lines:
+            fields = line.split(",")
+            if fields[:2] == server.split("/"):
+                return fields[17]
+        return ""
+
+    def command(self, line: str) -> str:
+        """What the runtime socket answers."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self.socket))
+            connection.sendall(line.encode() + b"\n")
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+        return answer.decode().strip()
+
+    def records(self, path_prefix: str = "/") -> list[dict]:
+        """The newest records whose path begins so, oldest first, as any one replica tells them."""
+        status, body = next(iter(self.replicas.values())).ask("/requests?limit=1000")
+        assert status == 200, body
+        return [record for record in reversed(json.loads(body)["requests"]) if record["path"].startswith(path_prefix)]
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        for replica in self.replicas.values():
+            replica.kill()
+
+    def record_ids(self) -> set[int]:
+        """Stops everything first: Python's own SQLite must not read a database that others write."""
+        self.stop()
+        connection = sqlite3.connect(self.directory / "requests.db")
+        try:
+            return {row[0] for row in connection.execute("select id from requests")}
+        finally:
+            connection.close()
+
+
+def configuration(servers: str) -> list[str]:
+    return ["-f", str(REPOSITORY / "haproxy"), "-f", str(REPOSITORY / "haproxy" / "servers" / f"{servers}.cfg")]
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("HAPROXY")} | variables
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def wait_until(condition, what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {START_SECONDS_MAX} s: {what}"
+        time.sleep(0.01)

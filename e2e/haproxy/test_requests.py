@@ -1,0 +1,105 @@
+"""What becomes of ordinary requests, with the default settings."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from client import ask, send_raw, statuses
+
+
+def test_a_request_is_recorded_and_answered_by_a_replica(system):
+    answer = ask(system.http, "POST", "/hello?query", b"hello")
+    assert (answer.status, answer.body) == (200, b"hello")
+    [record] = system.records("/hello")
+    assert record["id"] == int(answer.headers["record-id"])
+    assert (record["method"], record["content_length"]) == ("POST", 5)
+
+
+def test_the_recorded_address_is_the_client_whatever_it_claims(system):
+    answer = ask(
+        system.http, path="/claims", x_forwarded_for="203.0.113.7", forwarded="for=203.0.113.8", x_real_ip="203.0.113.9",
+    )
+    assert answer.status == 200
+    answer = send_raw(
+        system.http,
+        b"GET /claims HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 203.0.113.8\r\n"
+        b"X-FORWARDED-FOR: unknown\r\nConnection: close\r\n\r\n",
+    )
+    assert statuses(answer) == [200]
+    assert [record["remote_addr"] for record in system.records("/claims")] == ["127.0.0.1"] * 2
+
+
+def test_connection_tokens_cannot_strip_the_client_address(system):
+    send_raw(
+        system.http,
+        b"GET /stripped HTTP/1.1\r\nHost: x\r\nConnection: close, X-Forwarded-For, X-Request-ID\r\n\r\n",
+    )
+    assert [record["remote_addr"] for record in system.records("/stripped")] == ["127.0.0.1"]
+
+
+def test_the_health_path_is_not_there_for_the_public(system):
+    for target in ("/healthz", "/healthz?x=1", "http://x/healthz"):
+        received = send_raw(system.http, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert statuses(received) == [404], target
+        assert received.endswith(b"\r\n\r\nnot found\n")
+    assert ask(system.http, "HEAD", "/healthz").status == 404
+
+
+def test_robots_txt_reaches_no_replica(system):
+    answer = ask(system.http, path="/robots.txt")
+    assert (answer.status, answer.body) == (200, b"User-agent: *\nDisallow: /\n")
+    assert answer.headers["cache-control"] == "public, max-age=86400"
+    assert "record-id" not in answer.headers
+    answer = ask(system.http, "HEAD", "/robots.txt")
+    assert (answer.status, answer.body) == (200, b"")
+    assert system.records("/robots.txt") == []
+
+
+def test_a_sane_request_id_is_kept_and_anything_else_replaced(system):
+    assert ask(system.http, x_request_id="abc-123.X_y").headers["x-request-id"] == "abc-123.X_y"
+    uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    made = [ask(system.http).headers["x-request-id"] for _ in range(2)]
+    assert made[0] != made[1] and all(uuid.fullmatch(id) for id in made)
+    for garbage in ("short", "x" * 65, 'quote"quote', "two words", "a-good-one, another", "{}{}{}{}{}"):
+        assert uuid.fullmatch(ask(system.http, x_request_id=garbage).headers["x-request-id"]), garbage
+    received = send_raw(
+        system.http,
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: first-of-two\r\nX-Request-ID: second-of-two\r\nConnection: close\r\n\r\n",
+    )
+    assert b"of-two" not in received.split(b"\r\n\r\n")[0]
+    # HAProxy's own answers have one, too.
+    assert ask(system.http, path="/healthz", x_request_id="abc-123.X_y").headers["x-request-id"] == "abc-123.X_y"
+
+
+def test_every_replica_takes_its_part(system):
+    for _ in range(20):
+        assert ask(system.http).status == 200
+    for replica in system.replicas.values():
+        metrics = replica.ask("/metrics")[1].decode()
+        [count] = re.findall(r'^daybook_requests_total\{.*code="200".*\} (\d+)', metrics, re.MULTILINE)
+        assert int(count) >= 5
+
+
+def test_the_log_is_json_lines_and_tells_what_went_wrong(start):
+    with start(HAPROXY_LOG="all") as system:
+        ask(system.http, "POST", '/"quoted"?secret', b"x", x_request_id="logged-request")
+        send_raw(system.http, b"nonsense\r\n\r\n")
+        for replica in system.replicas:
+            system.command(f"disable server replicas/replica{replica}")
+        assert ask(system.http, path="/nobody").status == 503
+    first, second, third = map(json.loads, system.log.read_text().splitlines())
+    assert first["request_id"] == "logged-request"
+    assert (first["method"], first["path"], first["status"]) == ("POST", '/"quoted"', 200)
+    assert first["server"] in ("replica1", "replica2")
+    assert second["status"] == 400
+    assert (third["path"], third["status"], third["client"]) == ("/nobody", 503, "127.0.0.1")
+
+
+def test_by_default_only_trouble_is_logged(start):
+    with start() as system:
+        for replica in system.replicas:
+            assert ask(system.http, path="/fine").status == 200
+            system.command(f"disable server replicas/replica{replica}")
+        assert ask(system.http, path="/trouble").status == 503
+    assert [json.loads(line)["path"] for line in system.log.read_text().splitlines()] == ["/trouble"]
