@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test lint bench image
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,3 +24,6 @@ lint: ## check format, warnings, documentation, and the dependencies' licences a
 bench: ## measure on this machine what recording costs (4 minutes; ARGS="--save", "--quick", see bench/README.md)
 	@scripts/need cargo cc python3 wrk
 	@exec bench/run $(ARGS)
+
+image: ## build the images localhost/daybook and localhost/daybook-restore, with podman
+	@exec scripts/image

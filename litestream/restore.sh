@@ -1,0 +1,49 @@
+#!/bin/sh
+# The one step that may create the database. Where there is none it is restored from its backup; then `daybook init`
+# brings it up to date, or creates it where there is no backup yet. When the backup cannot be read, nothing is created
+# and this fails: an empty database would hide the loss, and would soon be what is backed up.
+set -eu
+
+config=/etc/litestream/litestream.yml
+database=$DAYBOOK_DATABASE__PATH
+restored=$database.restoring
+
+fail() {
+    rm -rf "$restored" "$restored"[.-]*
+    echo "restore: $1" >&2
+    exit 1
+}
+
+restore() {
+    rm -rf "$restored" "$restored"[.-]*
+    litestream restore -config "$config" -if-replica-exists -integrity-check quick -o "$restored" "$database"
+}
+
+if [ -e "$database" ]; then
+    echo "restore: $database is there: nothing to restore"
+else
+    # SQLite would take the log of a lost database for the restored one's.
+    [ ! -e "$database-wal" ] || fail "$database-wal is there without $database: move it away, then start again"
+    [ -n "${BACKUP_URL-}" ] || fail "BACKUP_URL is not set: it says where the backup is"
+    trap 'fail "stopped"' INT TERM
+
+    # A server or a network may be late.
+    attempt=1
+    until restore; do
+        [ "$attempt" -lt 5 ] || fail "cannot restore $database from $BACKUP_URL (the reason is above): no database was created"
+        attempt=$((attempt + 1))
+        sleep 2
+    done
+
+    if [ -e "$restored" ]; then
+        # What Litestream remembers of a lost database is not true of this one.
+        rm -rf "$(dirname "$database")/.$(basename "$database")-litestream"
+        sync "$restored"
+        mv "$restored" "$database"
+        echo "restore: restored $database from $BACKUP_URL"
+    else
+        echo "restore: there is no backup at $BACKUP_URL yet: a new database"
+    fi
+fi
+
+exec daybook init
