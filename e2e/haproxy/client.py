@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import threading
 import time
@@ -60,7 +61,7 @@ def send_raw(address: Address, *pieces: bytes, pause: float = 0.0, until: float 
 
 def statuses(received: bytes) -> list[int]:
     """The status of each answer in what came back."""
-    return [int(part[2:5]) for part in received.split(b"HTTP/1.")[1:]]
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
 @dataclass

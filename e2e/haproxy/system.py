@@ -170,6 +170,11 @@ class System:
         assert status == 200, body
         return [record for record in reversed(json.loads(body)["requests"]) if record["path"].startswith(path_prefix)]
 
+    def log_lines(self, count: int) -> list[dict]:
+        """HAProxy's log, once it has so many lines: a line is written after its answer."""
+        wait_until(lambda: self.log.read_bytes().count(b"\n") >= count, f"{count} lines are logged")
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()

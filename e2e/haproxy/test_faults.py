@@ -1,0 +1,105 @@
+"""Replicas that die, freeze, restart: what clients see of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from client import Load, ask
+from system import wait_until
+
+
+def in_flight_at_a_replica_that_dies(system, method: str) -> int:
+    """The status of a request that one replica had, not answered, when it was killed while the other was there."""
+    system.command("disable server replicas/replica2")
+    system.replicas["1"].freeze()
+    answers = []
+    client = threading.Thread(target=lambda: answers.append(ask(system.http, method, "/once", b"x").status))
+    client.start()
+    # It is in the frozen replica's socket.
+    wait_until(lambda: current_sessions(system, "replica1") == 1, "the request is sent")
+    time.sleep(0.1)
+    system.command("enable server replicas/replica2")
+    system.wait_for_server("replicas/replica2", up=True)
+    system.replicas.pop("1").kill()
+    client.join()
+    return answers[0]
+
+
+def current_sessions(system, server: str) -> int:
+    for line in system.command("show stat").splitlines():
+        fields = line.split(",")
+        if fields[:2] == ["replicas", server]:
+            return int(fields[4])
+    raise AssertionError(f"no {server}")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_is_not_safe_is_never_repeated(start, method):
+    with start() as system:
+        assert in_flight_at_a_replica_that_dies(system, method) == 502
+        assert system.records("/once") == []
+
+
+def test_a_get_is_repeated_on_another_replica(start):
+    with start() as system:
+        assert in_flight_at_a_replica_that_dies(system, "GET") == 200
+        assert len(system.records("/once")) == 1
+
+
+def test_no_get_fails_and_no_record_is_lost_while_replicas_are_killed(start):
+    with start(names=("1", "2", "3", "4")) as system:
+        with Load(system.http) as load:
+            for name in ("2", "3", "2"):
+                time.sleep(0.7)
+                system.replicas[name].kill()
+                time.sleep(0.7)
+                system.start_replica(name)
+            time.sleep(0.7)
+        print(load)
+        assert load.failures == []
+        assert len(load.record_ids) > 1000
+        assert len(set(load.record_ids)) == len(load.record_ids)
+        assert set(load.record_ids) <= system.record_ids()
+
+
+def test_posts_that_fail_while_a_replica_is_killed_are_those_it_had(start):
+    with start(names=("1", "2", "3", "4")) as system:
+        with Load(system.http, "POST") as load:
+            time.sleep(0.7)
+            system.replicas["2"].kill()
+            time.sleep(0.7)
+            system.start_replica("2")
+            time.sleep(0.7)
+        print(load)
+        # At most one of each client was at the replica that died. (On a kept connection HAProxy answers by closing it.)
+        assert len(load.failures) <= load.clients
+        assert set(load.record_ids) <= system.record_ids()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_rolling_restart_fails_no_request(start, method):
+    with start(names=("1", "2", "3", "4")) as system:
+        with Load(system.http, method) as load:
+            for name in ("1", "2", "3", "4"):
+                time.sleep(0.2)
+                assert system.replicas[name].stop() == 0
+                system.start_replica(name)
+                system.wait_for_server(f"replicas/replica{name}", up=True)
+        print(load)
+        assert load.failures == []
+        assert set(load.record_ids) <= system.record_ids()
+
+
+def test_the_runtime_socket_takes_a_replica_away_and_brings_it_back(start):
+    with start() as system:
+        system.command("set server replicas/replica1 state drain")
+        with Load(system.http, clients=2) as load:
+            time.sleep(0.3)
+            system.command("set server replicas/replica1 state ready")
+            system.command("set server replicas/replica2 state maint")
+            time.sleep(0.3)
+        assert load.failures == []
+        assert oct(system.socket.stat().st_mode & 0o777) == "0o600"

@@ -1,0 +1,134 @@
+"""What clients that are slow, greedy or dishonest get."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from client import ask, send_raw, statuses
+
+MEBIBYTE = 1048576
+
+
+def test_a_head_that_does_not_end_is_answered_408_after_five_seconds(system):
+    started = time.monotonic()
+    received = send_raw(system.http, b"GET /slow-head HTTP/1.1\r\n", *[b"X: y\r\n"] * 20, pause=0.5)
+    assert statuses(received) == [408]
+    assert 4 < time.monotonic() - started < 7
+    assert system.records("/slow-head") == []
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+def test_a_body_that_does_not_end_is_answered_408_after_five_seconds(system, framing):
+    started = time.monotonic()
+    head = f"POST /slow-body HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode()
+    piece = b"1\r\nx\r\n" if "chunked" in framing else b"x"
+    received = send_raw(system.http, head, *[piece] * 20, pause=0.5)
+    assert statuses(received) == [408]
+    assert 4 < time.monotonic() - started < 7
+    assert system.records("/slow-body") == []
+
+
+def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(system):
+    assert len(ask(system.http, "POST", "/large", bytes(MEBIBYTE)).body) == MEBIBYTE
+    answer = ask(system.http, "POST", "/too-large", bytes(MEBIBYTE + 1))
+    assert (answer.status, answer.body) == (413, b"the body is too large\n")
+    assert system.records("/too-large") == []
+
+
+def test_too_large_a_body_is_refused_before_it_is_sent(system):
+    received = send_raw(
+        system.http,
+        b"POST /expects HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n",
+    )
+    assert statuses(received) == [413]
+
+
+def test_too_large_a_chunked_body_is_refused_by_the_replica(system):
+    chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
+    received = send_raw(
+        system.http, b"POST /too-large HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 20 + b"0\r\n\r\n",
+    )
+    assert statuses(received) == [413]
+
+
+def test_a_client_beyond_its_rate_is_answered_429_with_retry_after(start):
+    with start(HAPROXY_RATE_LIMIT="5") as system:
+        answers = [ask(system.http, path="/limited") for _ in range(8)]
+        assert [answer.status for answer in answers] == [200] * 5 + [429] * 3
+        assert answers[-1].headers["retry-after"] == "10"
+        assert answers[-1].body == b"too many requests\n"
+        assert len(system.records("/limited")) == 5
+
+
+# Each hides a second request, to /hidden, from a reader who frames the first differently, or is refused.
+SMUGGLED = {
+    "content-length and chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "chunked and content-length":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two content-lengths":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 34\r\n\r\n"
+        b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a list of content-lengths":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 34\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a content-length with a sign":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "white space before the colon":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length : 34\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a coding that is not chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "chunked twice":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a vertical tab before chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a folded transfer-encoding":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: 39\r\nTransfer-Encoding:\r\n chunked\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a chunk size with a sign":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"+0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a chunk size too large to count":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"10000000000000000\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a bare line feed after a chunk":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1\nx\n0\n\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a bare line feed in a chunk extension":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1;\nx\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a carriage return in a value":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nX: y\rContent-Length: 34\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a NUL in a value":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two hosts":
+        b"GET /outer HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a length under HTTP/1.0 with chunked":
+        b"POST /outer HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("attempt", SMUGGLED)
+def test_nothing_is_smuggled(system, attempt):
+    before = len(system.records())
+    received = send_raw(system.http, SMUGGLED[attempt], until=0.7)
+    recorded = [record["path"] for record in system.records()[before:]]
+    # HAProxy refuses it, or passes it on as one request that can be read in one way only; or the replica refuses it.
+    assert (statuses(received), recorded) in [([400], []), ([200], ["/outer"]), ([400], ["/outer"])]
+
+
+def test_a_bare_line_feed_ends_a_line_for_haproxy_and_never_reaches_a_replica(system):
+    before = len(system.records())
+    received = send_raw(
+        system.http,
+        b"POST /first HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n0\r\nX: y\n\nGET /second HTTP/1.1\nHost: x\n\n",
+        until=0.7,
+    )
+    assert statuses(received) == [200, 200]
+    assert [record["path"] for record in system.records()[before:]] == ["/first", "/second"]

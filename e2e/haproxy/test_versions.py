@@ -1,0 +1,71 @@
+"""A second version beside the first."""
+
+from __future__ import annotations
+
+import pytest
+
+from client import ask
+
+BOTH = {"names": ("1", "next"), "HAPROXY_NEXT": "on"}
+
+
+@pytest.fixture
+def versions(start):
+    """Which versions answer a request. It is told by the replicas' own counts, for their answers are alike."""
+    with start(**BOTH) as system:
+        yield system
+
+
+def answered_by_next(system, **request) -> bool:
+    def count() -> int:
+        lines = system.replicas["next"].ask("/metrics")[1].decode().splitlines()
+        return sum(int(line.split()[-1]) for line in lines if line.startswith("daybook_requests_total{"))
+
+    before = count()
+    assert ask(system.http, **request).status == 200
+    return count() > before
+
+
+def test_header_host_and_path_each_lead_to_the_next_version(versions):
+    assert answered_by_next(versions, x_api_version="2")
+    assert answered_by_next(versions, host="v2.example.org")
+    assert answered_by_next(versions, host="V2.example.org:8080")
+    assert answered_by_next(versions, path="/v2/things?x")
+    # The path is passed on as it came.
+    assert versions.records("/v2/")[0]["path"] == "/v2/things"
+
+
+def test_what_only_resembles_it_does_not(versions):
+    for request in ({}, {"x_api_version": "22"}, {"x_api_version": "1"}, {"host": "www.v2.example.org"}, {"path": "/v2"},
+                    {"path": "/v22/"}, {"path": "/x/v2/"}):
+        assert not answered_by_next(versions, **request), request
+
+
+def test_a_map_switches_each_way_off_and_on_while_it_runs(versions):
+    versions.command("del map maps/next-by-header.map 2")
+    assert not answered_by_next(versions, x_api_version="2")
+    assert answered_by_next(versions, path="/v2/")
+    versions.command("add map maps/next-by-header.map 3 next")
+    assert answered_by_next(versions, x_api_version="3")
+
+
+def test_a_percentage_is_a_variable_and_a_map_overrides_it(start):
+    with start(**BOTH, HAPROXY_NEXT_PERCENT="30") as system:
+        assert 25 <= sum(answered_by_next(system) for _ in range(200)) <= 100
+        system.command("add map maps/next-percent.map percent 100")
+        assert all(answered_by_next(system) for _ in range(20))
+        system.command("set map maps/next-percent.map percent 0")
+        assert not any(answered_by_next(system) for _ in range(20))
+
+
+def test_without_the_next_version_who_asks_for_it_gets_503_and_chance_the_current_one(start):
+    with start(names=("1",), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
+        system.wait_for_server("next/next1", up=False)
+        assert ask(system.http, path="/v2/").status == 503
+        assert ask(system.http, x_api_version="2").status == 503
+        assert all(ask(system.http).status == 200 for _ in range(10))
+
+
+def test_unless_it_is_switched_on_nothing_is_special(start):
+    with start(names=("1",)) as system:
+        assert ask(system.http, path="/v2/", x_api_version="2", host="v2.example.org").status == 200
