@@ -1,0 +1,76 @@
+"""What the rules and the dashboard ask for exists: under that name, in what the real programs export."""
+
+import json
+import os
+import re
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "daybook.json").read_text())
+PANELS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+RULES = "".join(path.read_text() for path in sorted((ROOT / "prometheus" / "rules").glob("*.yml")))
+# The rules without comments and annotations, which may speak of a metric more loosely.
+EXPRESSIONS = re.sub(r"annotations:.*?(?=^ +- |\Z)", "", re.sub("#.*", "", RULES), flags=re.S | re.M)
+ADDRESS = "127.0.78.1"
+
+
+def exported(url, *command, **env):
+    """The names that a program exports once it listens."""
+    process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]} | env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                text = urllib.request.urlopen(url, timeout=5).read().decode()
+                return set(re.findall(r"^([a-z0-9_]+)[ {]", text, re.M))
+            except OSError:
+                time.sleep(0.1)
+        pytest.fail(f"{command[0]} does not answer at {url}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def asked_for(program):
+    text = re.sub('"[^"]*"', "", "\n".join([*PANELS, EXPRESSIONS]))
+    return set(re.findall(rf"(?<!:)\b{program}_[a-z0-9_]+\b(?!:)", text))
+
+
+def test_promtool_parses_every_panel(tmp_path):
+    rules = [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(PANELS)]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    promtool = subprocess.run([ROOT / "scripts" / "promtool"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    subprocess.run([promtool, "check", "rules", tmp_path / "rules.json"], check=True)
+
+
+def test_every_recorded_name_that_is_used_is_recorded():
+    recorded = set(re.findall(r"record: (\S+)", RULES))
+    used = set(re.findall(r"\bjob:[a-z0-9_]+:[a-z0-9_]+", "\n".join(PANELS) + RULES))
+    assert recorded and used <= recorded
+
+
+def test_daybook_exports_what_is_asked_of_it(tmp_path):
+    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "daybook"], cwd=ROOT, check=True)
+    program = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release" / "daybook"
+    names = exported(f"http://{ADDRESS}:9100/metrics", program, "serve", DAYBOOK_DATABASE__PATH=str(tmp_path / "requests.db"),
+                     DAYBOOK_LISTEN=f"{ADDRESS}:8080", DAYBOOK_ADMIN__LISTEN=f"{ADDRESS}:9100")
+    assert asked_for("daybook") - names - {"daybook_requests_total"} == set()  # which needs a first request
+
+
+def test_haproxy_exports_what_is_asked_of_it(tmp_path):
+    program = subprocess.run([ROOT / "e2e" / "haproxy" / "program"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", program, "-f", ROOT / "haproxy", "-f", ROOT / "haproxy/servers/unix.cfg",
+                     HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:9101", HAPROXY_SOCKET=str(tmp_path / "socket"))
+    assert asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
+
+
+def test_litestream_knows_what_is_asked_of_it():
+    """Some of its metrics exist only after an error, so we look into the program."""
+    program = subprocess.run([ROOT / "scripts" / "litestream"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    binary = Path(program).read_bytes()
+    names = asked_for("litestream")
+    assert names and all(name.encode() in binary for name in names)
