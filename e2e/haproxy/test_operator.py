@@ -47,6 +47,19 @@ def test_litestreams_metrics_are_passed_on(start):
         litestream.shutdown()
 
 
+def test_litestreams_heartbeats_are_counted(start):
+    with start() as system:
+        for _ in range(3):
+            assert ask(system.operator, path="/litestream/heartbeat").status == 204
+        counted = 'haproxy_backend_http_responses_total{proxy="litestream_heartbeat",code="2xx"} 3'
+        assert counted in ask(system.operator, path="/haproxy/metrics").body.decode()
+
+
+def test_without_a_certificate_none_expires(system):
+    answer = ask(system.operator, path="/haproxy/certificates")
+    assert answer.status == 200 and b"{" not in answer.body
+
+
 def test_nothing_else_of_the_admin_listener_is_there(system):
     for path in ("/", "/metrics", "/replica/1/requests", "/replica/1/metrics/../requests", "/replica/1/metrics/", "/healthz"):
         received = send_raw(system.operator, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 
 import pytest
@@ -54,6 +55,15 @@ def test_http_is_redirected_with_its_method_and_query(curl):
     assert answer.status == 308
     assert answer.headers["location"] == "https://www.example.org/x/y?z=1"
     assert curl.system.records("/x/y") == []
+
+
+def test_prometheus_learns_when_the_certificate_expires(curl, certificates):
+    command = ["openssl", "x509", "-in", certificates / "site.pem", "-noout", "-enddate", "-dateopt", "iso_8601"]
+    end = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().removeprefix("notAfter=")
+    body = ask(curl.system.operator, path="/haproxy/certificates").body.decode()
+    [line] = [line for line in body.splitlines() if not line.startswith("#")]
+    assert line.startswith(f'haproxy_certificate_not_after_seconds{{file="{certificates}/site.pem"}} ')
+    assert int(line.split()[-1]) == datetime.datetime.fromisoformat(end).timestamp()
 
 
 def test_tls_1_1_is_refused(curl):
