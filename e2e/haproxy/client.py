@@ -31,8 +31,11 @@ def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | No
         connection.close()
 
 
-def send_raw(address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0) -> bytes:
-    """Sends the pieces as they are, pausing between them, and returns all that comes back within `until` seconds."""
+def send_raw(
+    address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0, first_only: bool = False,
+) -> bytes:
+    """Sends the pieces as they are, pausing between them, and returns what comes back until the other side closes, or for
+    `until` seconds; with `first_only`, what comes back first."""
     deadline = time.monotonic() + until
     received = b""
     with socket.create_connection(address, timeout=until) as connection:
@@ -48,12 +51,12 @@ def send_raw(address: Address, *pieces: bytes, pause: float = 0.0, until: float 
                         pass
                     connection.settimeout(until)
                 connection.sendall(piece)
-            while (left := deadline - time.monotonic()) > 0:
+            while not (first_only and received) and (left := deadline - time.monotonic()) > 0:
                 connection.settimeout(left)
                 part = connection.recv(65536)
-                if not part:
-                    break
                 received += part
+                if not part or first_only:
+                    break
         except (TimeoutError, ConnectionError):
             pass
     return received
