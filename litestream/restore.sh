@@ -16,7 +16,9 @@ fail() {
 
 restore() {
     rm -rf "$restored" "$restored"[.-]*
-    litestream restore -config "$config" -if-replica-exists -integrity-check quick -o "$restored" "$database"
+    litestream restore -config "$config" -if-replica-exists -integrity-check quick -o "$restored" "$database" &
+    litestream=$!
+    wait "$litestream"
 }
 
 if [ -e "$database" ]; then
@@ -25,15 +27,16 @@ else
     # SQLite would take the log of a lost database for the restored one's.
     [ ! -e "$database-wal" ] || fail "$database-wal is there without $database: move it away, then start again"
     [ -n "${BACKUP_URL-}" ] || fail "BACKUP_URL is not set: it says where the backup is"
-    trap 'fail "stopped"' INT TERM
+    trap 'kill "$litestream" && wait "$litestream"; fail "stopped: no database was created"' INT TERM
 
-    # A server or a network may be late.
-    attempt=1
+    # A server or a network may be half a minute late.
+    start=$(date +%s)
     until restore; do
-        [ "$attempt" -lt 5 ] || fail "cannot restore $database from $BACKUP_URL (the reason is above): no database was created"
-        attempt=$((attempt + 1))
+        [ $(($(date +%s) - start)) -lt 30 ] ||
+            fail "cannot restore $database from $BACKUP_URL (the reason is above): no database was created"
         sleep 2
     done
+    trap - INT TERM
 
     if [ -e "$restored" ]; then
         # What Litestream remembers of a lost database is not true of this one.
