@@ -88,7 +88,7 @@ class Host:
     def enter(self, *command: str) -> list[str]:
         """The command line that runs a command in the host, for callers with plans of their own."""
         clean = ["env", "--ignore-environment", "HOME=/root", "LANG=C.UTF-8", f"PATH={SBIN_PATH}"]
-        return ["nsenter", "--target", str(self.pid), "--all", "--wd=/root", *clean, *command]
+        return ["nsenter", "--target", str(self.pid), "--all", "--wdns=/root", *clean, *command]
 
     def put(self, source: Path, target: str) -> None:
         """Copies a file, or what is in a directory, to `target` in the host."""
