@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench image
+.PHONY: help run test lint bench image up down e2e
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,3 +27,12 @@ bench: ## measure on this machine what recording costs (4 minutes; ARGS="--save"
 
 image: ## build the images localhost/daybook and localhost/daybook-restore, with podman
 	@exec scripts/image
+
+up: image ## start the whole system of compose.yaml: replicas, HAProxy, Litestream, Prometheus
+	@exec scripts/up
+
+down: ## stop it; its volumes stay
+	@exec scripts/compose down
+
+e2e: ## prove the whole system, built and run on a host of its own (root on Debian 12; 15 minutes)
+	@exec e2e/run $(ARGS)

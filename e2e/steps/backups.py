@@ -1,0 +1,45 @@
+"""Where the backup goes: for each kind, the server that it needs and the settings that lead to it."""
+
+from __future__ import annotations
+
+from composed import Composed
+
+
+def to_a_volume(composed: Composed) -> dict[str, str]:
+    return {}
+
+
+def to_sftp(composed: Composed) -> dict[str, str]:
+    """OpenSSH in a container of its own, reached over the host's address as a server elsewhere would be."""
+    host = composed.host
+    host.run("mkdir", "-p", "/srv/sftp")
+    for key in ("host_key", "user_key"):
+        host.run("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", f"/srv/sftp/{key}")
+    host.run("cp", "/srv/sftp/user_key.pub", "/srv/sftp/authorized_keys")
+    host.run("chown", "10001", "/srv/sftp/user_key")
+    serve(composed, "sftp", 2222, "--volume", "/srv/sftp:/keys:ro")
+    kind, key, *_ = host.run("cat", "/srv/sftp/host_key.pub").split()
+    return {
+        "BACKUP_URL": f"sftp://backup@{host.address}:2222/backup/requests.db",
+        "BACKUP_SFTP_KEY_FILE": "/srv/sftp/user_key",
+        "BACKUP_SFTP_HOST_KEY": f"{kind} {key}",
+    }
+
+
+def to_s3(composed: Composed) -> dict[str, str]:
+    key, secret = "daybook", "only-on-the-test-host"
+    serve(composed, "s3", 9000, "--env", f"S3_ACCESS_KEY={key}", "--env", f"S3_SECRET_KEY={secret}")
+    return {
+        "BACKUP_URL": "s3://backup/requests.db",
+        "BACKUP_S3_ENDPOINT": f"http://{composed.host.address}:9000",
+        "BACKUP_S3_REGION": "us-east-1",
+        "LITESTREAM_ACCESS_KEY_ID": key,
+        "LITESTREAM_SECRET_ACCESS_KEY": secret,
+    }
+
+
+def serve(composed: Composed, name: str, port: int, *arguments: str) -> None:
+    composed.host.run(
+        "podman", "run", "--detach", "--name", name, "--publish", f"{port}:{port}", *arguments,
+        f"localhost/daybook-e2e-{name}:latest",
+    )

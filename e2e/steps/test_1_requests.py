@@ -1,0 +1,88 @@
+"""The system as `make up` starts it, and what it is for."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+
+import pytest
+
+from client import Load, ask
+from composed import Composed, eventually
+
+
+def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded(composed: Composed, figure):
+    started = time.monotonic()
+    composed.start()
+    figure(f"healthy after {time.monotonic() - started:.1f} s")
+    answer = ask(composed.http, "POST", "/hello", b"hello, daybook")
+    assert (answer.status, answer.body) == (200, b"hello, daybook")
+    assert composed.query("select method, path, content_length from requests where id = ?", answer.headers["record-id"]) == [
+        ("POST", "/hello", 14)
+    ]
+
+
+def test_every_answered_request_is_in_the_database_once_and_every_replica_took_its_share(composed: Composed, figure):
+    before = composed.committed()
+    with Load(composed.http, method="POST", clients=16) as load:
+        time.sleep(5)
+    assert load.failures == []
+    rows = composed.query("select id from requests where path = '/load'")
+    assert sorted(load.record_ids) == sorted(row[0] for row in rows)
+    taken = [after - earlier for earlier, after in zip(before, composed.committed())]
+    assert sum(taken) == len(rows)
+    assert min(taken) > len(rows) * 0.1
+    figure(f"{load}; {len(rows)} rows, by replica: {taken}")
+
+
+def test_the_clients_own_address_is_recorded_whatever_it_claims(composed: Composed, figure):
+    host = composed.host
+    address = f"{host.network}.77"
+    subprocess.run(["ip", "address", "add", f"{address}/24", "dev", host.link], check=True)
+    connection = http.client.HTTPConnection(*composed.http, timeout=5, source_address=(address, 0))
+    connection.request("GET", "/who", headers={"X-Forwarded-For": "203.0.113.1", "Forwarded": "for=203.0.113.1"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert [record["remote_addr"] for record in composed.records("/who")] == [address]
+    figure(f"recorded {address}")
+
+
+def test_prometheus_scrapes_every_replica_haproxy_and_litestream_and_no_target_is_down(composed: Composed, figure):
+    def ask_prometheus(path: str) -> dict:
+        url = f"http://127.0.0.1:9090/api/v1/{path}"
+        return json.loads(composed.host.run("curl", "--silent", "--fail", "--max-time", "5", url))["data"]
+
+    def all_scraped() -> list[tuple[str, str]]:
+        targets = [(target["labels"]["job"], target["health"]) for target in ask_prometheus("targets")["activeTargets"]]
+        jobs = [job for job, _ in targets]
+        here = jobs.count("daybook") == 4 and {"haproxy", "litestream", "prometheus"} <= set(jobs)
+        return targets if here and all(health != "unknown" for _, health in targets) else []
+
+    targets = eventually(90, all_scraped, "every target has been scraped")
+    assert [target for target in targets if target[1] != "up"] == []
+    ready = ask_prometheus("query?query=count(daybook_ready==1)")["result"][0]["value"][1]
+    assert ready == "4"
+    figure(f"{len(targets)} targets up, of them {sum(job == 'daybook' for job, _ in targets)} replicas")
+
+
+@pytest.mark.parametrize("port", [9090, 9100, 9101])
+def test_nothing_of_the_operators_is_reached_from_outside(composed: Composed, port: int):
+    with pytest.raises(OSError):
+        socket.create_connection((composed.host.address, port), timeout=2).close()
+
+
+def test_robots_txt_is_answered_without_a_replica_and_the_health_path_not_at_all(composed: Composed):
+    before = len(composed.records())
+    assert ask(composed.http, path="/robots.txt").status == 200
+    assert ask(composed.http, path="/healthz").status == 404
+    assert len(composed.records()) == before
+
+
+def test_a_replica_can_reach_nothing_outside(composed: Composed):
+    """An internal network has no way out: the host routes nothing that comes from it."""
+    networks = json.loads(composed.host.run("podman", "inspect", composed.containers("daybook")[0]))[0]
+    assert list(networks["NetworkSettings"]["Networks"]) == ["daybook_replicas"]
+    assert json.loads(composed.host.run("podman", "network", "inspect", "daybook_replicas"))[0]["internal"]

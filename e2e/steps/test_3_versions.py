@@ -1,0 +1,56 @@
+"""The same compose.yaml under docker-compose, with a second version beside the first and a limit on each client."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from client import ask
+from composed import Composed, eventually, metric
+
+RATE_LIMIT = 40
+
+
+def answered_by(composed: Composed, backend: str) -> float:
+    return metric(composed.operator("/haproxy/metrics"), "haproxy_backend_http_responses_total", f'proxy="{backend}"', '"2xx"')
+
+
+def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Composed, figure):
+    composed.clear()
+    started = time.monotonic()
+    composed.start(
+        "docker-compose", COMPOSE_PROFILES="next", HAPROXY_NEXT="on", HAPROXY_RATE_LIMIT=str(RATE_LIMIT),
+    )
+    figure(f"healthy after {time.monotonic() - started:.1f} s")
+    assert ask(composed.http, "POST", "/hello", b"x").headers["record-id"] == "1"
+    assert len(composed.containers("next")) == 4
+    eventually(20, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
+
+
+@pytest.mark.parametrize("asks", [{"path": "/v2/things"}, {"x_api_version": "2"}, {"host": "v2.example.org"}])
+def test_path_header_and_host_each_lead_to_the_next_version(composed: Composed, asks: dict):
+    next_before, replicas_before = answered_by(composed, "next"), answered_by(composed, "replicas")
+    assert ask(composed.http, **asks).status == 200
+    assert answered_by(composed, "next") == next_before + 1
+    assert answered_by(composed, "replicas") == replicas_before
+
+
+def test_any_other_request_stays_with_the_first_version(composed: Composed):
+    before = answered_by(composed, "next")
+    assert ask(composed.http, path="/v1/things").status == 200
+    assert answered_by(composed, "next") == before
+
+
+def test_a_client_beyond_its_rate_is_answered_429_and_nothing_of_it_is_recorded(composed: Composed, figure):
+    answers = [ask(composed.http, path="/limited") for _ in range(RATE_LIMIT + 10)]
+    statuses = [answer.status for answer in answers]
+    assert statuses == sorted(statuses) and set(statuses) == {200, 429}
+    assert answers[-1].headers["retry-after"] == "10"
+    assert len(composed.records("/limited")) == statuses.count(200) <= RATE_LIMIT
+    figure(f"{statuses.count(200)} answered 200, then {statuses.count(429)} answered 429")
+
+
+def test_docker_compose_stops_it_and_nothing_runs_on(composed: Composed):
+    composed.script("compose", "--profile", "next", "down", seconds_max=90)
+    assert composed.host.run("podman", "ps", "--all", "--quiet") == ""

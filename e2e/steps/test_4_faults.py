@@ -1,0 +1,53 @@
+"""kill -9 under load, with what it costs: failed requests are counted, acknowledged records are looked up."""
+
+from __future__ import annotations
+
+import time
+
+from client import Load, ask
+from composed import Composed, eventually
+
+
+def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
+    """Kills each of these containers in turn, two seconds apart, while GETs and POSTs go on."""
+    with Load(composed.http, clients=8) as gets, Load(composed.http, method="POST", clients=8) as posts:
+        time.sleep(1)
+        for victim in victims:
+            composed.kill(victim)
+            time.sleep(2)
+        time.sleep(1)
+    assert min(len(gets.record_ids), len(posts.record_ids)) > 100
+    return gets, posts
+
+
+def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(composed: Composed, figure):
+    composed.clear()
+    composed.start()
+    victims = composed.containers("daybook")[:3]
+    gets, posts = under_load(composed, *victims)
+    assert gets.failures == []
+    assert composed.missing(gets.record_ids + posts.record_ids) == set()
+    # A POST that may have reached it is not sent again: at most those that were under way can fail.
+    assert len(posts.failures) <= 8 * len(victims)
+    eventually(10, lambda: len(composed.containers("daybook")) == 4, "all replicas run again")
+    figure(f"{len(victims)} replicas killed in turn: {gets}; {posts}; 0 acknowledged records missing")
+
+
+def test_a_killed_haproxy_is_back_within_seconds_and_no_acknowledged_record_is_lost(composed: Composed, figure):
+    haproxy, = composed.containers("haproxy")
+    gets, posts = under_load(composed, haproxy)
+    assert composed.missing(gets.record_ids + posts.record_ids) == set()
+    assert ask(composed.http).status == 200
+    figure(f"{gets}; {posts}; 0 acknowledged records missing")
+
+
+def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed: Composed, figure):
+    litestream, = composed.containers("litestream")
+    gets, posts = under_load(composed, litestream)
+    assert gets.failures == posts.failures == []
+    assert composed.missing(gets.record_ids + posts.record_ids) == set()
+    eventually(10, lambda: composed.containers("litestream") == [litestream], "Litestream runs again")
+    sync = ("litestream", "sync", "-wait", "-timeout", "20", "-socket", "/run/litestream/litestream.sock")
+    started = time.monotonic()
+    composed.host.run("podman", "exec", litestream, *sync, "/var/lib/daybook/requests.db")
+    figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")

@@ -1,0 +1,81 @@
+"""The whole data volume is lost, under load, and the system is started again from its backup."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+from backups import to_a_volume, to_s3, to_sftp
+from client import Load, ask
+from composed import Composed
+from host import HostError
+
+
+def lose_the_machine(composed: Composed) -> None:
+    """Ends all of the system at once, Litestream first, so that it copies nothing more."""
+    for service in ("litestream", "haproxy", "daybook", "prometheus", "restore"):
+        composed.host.run("podman", "rm", "--force", "--time", "0", *composed.containers(service))
+
+
+@pytest.mark.parametrize("target", [to_sftp, to_s3, to_a_volume])
+def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_restored(
+    composed: Composed, target, figure, tmp_path
+):
+    composed.clear()
+    settings = target(composed)
+    composed.start(**settings)
+
+    with Load(composed.http, method="POST", clients=16) as load:
+        time.sleep(6)
+        acknowledged = len(load.record_ids)
+        time.sleep(2)
+        lose_the_machine(composed)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{composed.database}{suffix}", f"{tmp_path}/lost.db{suffix}")
+    composed.host.run("podman", "volume", "rm", "daybook_data")
+    lost = composed.rows(database=tmp_path / "lost.db")
+
+    started = time.monotonic()
+    composed.start(**settings)
+    seconds = time.monotonic() - started
+
+    restored = composed.rows()
+    assert composed.missing(load.record_ids[:acknowledged]) == set()
+    assert restored == composed.rows(up_to=restored.last_id, database=tmp_path / "lost.db")
+    assert ask(composed.http, "POST", "/after").status == 200
+    figure(
+        f"{lost.count} rows lost, {restored.count} restored and the system healthy within {seconds:.1f} s; all {acknowledged}"
+        f" acknowledged more than 2 s before are there; SHA-256 of the {restored.count} rows before and after:"
+        f" {restored.sha256[:16]}…"
+    )
+
+
+def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_the_backup_alone(composed: Composed, figure):
+    """It goes on where the last step ended, with the backup on a volume."""
+    composed.script("compose", "down", seconds_max=90)
+    before = composed.rows()
+    composed.host.run("podman", "volume", "rm", "daybook_data")
+    backup = composed.volumes / "daybook_backup/_data"
+    files = {path: path.read_bytes() for path in backup.rglob("*.ltx")}
+    for path in files:
+        path.write_bytes(b"damaged")
+
+    started = time.monotonic()
+    with pytest.raises(HostError, match="cannot restore /var/lib/daybook/requests.db from file:///var/lib/backup/"):
+        composed.start()
+    figure(f"refused after {time.monotonic() - started:.1f} s")
+    # Whoever does not use `make up` waits for it in vain, and no replica starts either.
+    composed.host.attempt("env", *composed.environment, "timeout", "25", "/srv/daybook/scripts/compose", "up", "--detach")
+    assert composed.containers("daybook") == []
+    assert not composed.database.exists()
+    assert {path.read_bytes() for path in backup.rglob("*.ltx")} == {b"damaged"}
+    assert set(backup.rglob("*.ltx")) == set(files)
+
+    # The backup is mended, and all is there again.
+    composed.script("compose", "down", seconds_max=90)
+    for path, content in files.items():
+        path.write_bytes(content)
+    composed.start()
+    assert composed.rows() == before
