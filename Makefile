@@ -14,12 +14,13 @@ test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-lint: ## check format, warnings, documentation, and the dependencies' licences and sources
+lint: ## check format, warnings, documentation, the dependencies' licences and sources, the alerts
 	@scripts/need cargo cc
 	cargo fmt --check
 	scripts/cargo-deny
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	scripts/check-prometheus
 
 bench: ## measure on this machine what recording costs (4 minutes; ARGS="--save", "--quick", see bench/README.md)
 	@scripts/need cargo cc python3 wrk
