@@ -53,9 +53,10 @@ class Replica:
         self.last_lines: deque[str] = deque(maxlen=20)
         self._ready: queue.Queue[dict | None] = queue.Queue()
         started = time.perf_counter()
-        # A process group of its own: Ctrl-C is for us, and we stop it in order.
+        # A process group of its own: Ctrl-C is for us, and we stop it in order. (Not a session: with its autogroups the
+        # kernel would share the cores between sessions, a fifth for wrk, instead of between threads.)
         self._process = subprocess.Popen(
-            [binary, "serve"], cwd=database.parent, env=environment, start_new_session=True,
+            [binary, "serve"], cwd=database.parent, env=environment, process_group=0,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         self._asked_to_stop = False
