@@ -15,7 +15,8 @@ RATE_LIMIT = 40
 
 
 def answered_by(composed: Composed, backend: str) -> float:
-    return metric(composed.operator("/haproxy/metrics"), "haproxy_backend_http_responses_total", f'proxy="{backend}"', '"2xx"')
+    metrics = composed.operator("/haproxy/metrics")
+    return metric(metrics, "haproxy_backend_http_responses_total", f'proxy="{backend}"', 'code="2xx"')
 
 
 def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Composed, figure):
