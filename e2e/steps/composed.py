@@ -73,7 +73,8 @@ class Composed:
         return self.script("up", seconds_max=150)
 
     def script(self, name: str, *arguments: str, seconds_max: float) -> str:
-        return self.host.run("env", *self.environment, f"{DIRECTORY}/scripts/{name}", *arguments, seconds_max=seconds_max)
+        command = (f"{DIRECTORY}/scripts/{name}", *arguments)
+        return self.host.run("env", *self.environment, *command, seconds_max=seconds_max)
 
     def clear(self) -> None:
         """`make down`, and no volume stays."""
