@@ -97,7 +97,7 @@ class Host:
         subprocess.run(["cp", "-r", f"{source}/." if source.is_dir() else source, inside], check=True)
 
     def take_number(self) -> None:
-        """Finds a number that no other host of this machine has, and clears away what an earlier owner may have left."""
+        """Finds a number that no other host of this machine has. (An earlier owner's remains are cleared at boot.)"""
         for number in range(1, 255):
             directory = CACHE / "hosts" / str(number)
             directory.mkdir(parents=True, exist_ok=True)
