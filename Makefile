@@ -37,5 +37,5 @@ up: ## build the images and start the whole system of compose.yaml: replicas, HA
 down: ## stop it; its volumes stay
 	@exec scripts/compose down
 
-e2e: ## prove the whole system, built and run on a host of its own (root on Debian 12; 15 minutes)
+e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 15 minutes)
 	@exec e2e/run $(ARGS)

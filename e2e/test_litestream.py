@@ -240,7 +240,8 @@ class Sftp:
 
     def __init__(self, run, directory):
         sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
-        assert sshd, "OpenSSH's server is missing: apt-get install openssh-server"
+        if not sshd:
+            pytest.skip("needs OpenSSH's server: apt-get install openssh-server")
         self.directory, self.address = directory, next(addresses)
         for kind in ("ed25519", "ecdsa", "rsa", "client"):
             key_type = "ed25519" if kind == "client" else kind
