@@ -165,3 +165,21 @@ fn a_lone_request_is_committed_without_a_pause() {
         "{naps} naps for {REQUESTS} requests"
     );
 }
+
+#[test]
+fn no_thread_of_a_server_takes_the_core_from_whoever_runs() {
+    let server = Server::start();
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
+    let policies: Vec<String> = tasks
+        .map(|task| {
+            let stat = task.expect("a thread").path().join("stat");
+            let stat = fs::read_to_string(stat).expect("its state");
+            // Behind the name in brackets, which may have spaces, `policy` is the 39th field: see proc(5).
+            let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+            fields.skip(38).next().expect("the policy").to_owned()
+        })
+        .collect();
+    assert!(policies.len() >= 3, "{policies:?}");
+    // SCHED_BATCH
+    assert!(policies.iter().all(|policy| policy == "3"), "{policies:?}");
+}
