@@ -129,6 +129,21 @@ class Host:
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                 start_new_session=True,  # Ctrl-C is for us: we stop it.
             )
+        self.wait_until_up()
+
+    def reboot(self) -> None:
+        """As an operator does it: what is running is stopped, and the same files are booted again."""
+        before = self.pid
+        self.attempt("systemctl", "reboot")
+        deadline = time.monotonic() + STOP_SECONDS_MAX * 3
+        while os.path.exists(f"/proc/{before}"):
+            if time.monotonic() > deadline:
+                raise HostError("the host did not stop for its reboot")
+            time.sleep(0.05)
+        self.pid = 0
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
         deadline = time.monotonic() + BOOT_SECONDS_MAX
         while not (self.pid and self.attempt("test", "-S", "/run/dbus/system_bus_socket").returncode == 0):
             if self.process.poll() is not None or time.monotonic() > deadline:
