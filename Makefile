@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench image up down e2e
+.PHONY: help run test lint bench image up down e2e e2e-host
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,3 +36,7 @@ down: ## stop it; its volumes stay
 
 e2e: ## prove the whole system, built and run on a host of its own (root on Debian 12; 15 minutes)
 	@exec e2e/run $(ARGS)
+
+e2e-host: ## prove quadlet/ and systemd/, installed on a host of its own (root on Debian 12; 5 minutes)
+	@scripts/check-units
+	@exec e2e/run e2e/server

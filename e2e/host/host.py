@@ -153,9 +153,9 @@ class Host:
             self.pid = self.pid or init_of(self.process.pid)
         # It may end as "degraded": some units need what only real hardware has.
         self.attempt("systemctl", "is-system-running", "--wait", seconds_max=BOOT_SECONDS_MAX)
-        here = f"address add {self.gateway}/24 dev {self.link}\nlink set {self.link} up\n"
+        here = f"address replace {self.gateway}/24 dev {self.link}\nlink set {self.link} up\n"
         subprocess.run(["ip", "-batch", "-"], input=here, text=True, check=True)
-        there = f"address add {self.address}/24 dev host0\nlink set host0 up\nroute add default via {self.gateway}\n"
+        there = f"address replace {self.address}/24 dev host0\nlink set host0 up\nroute replace default via {self.gateway}\n"
         self.run("ip", "-batch", "-", input=there)
 
     def stop(self) -> None:

@@ -1,0 +1,155 @@
+"""quadlet/ on a server: steps in the order in which they stand."""
+
+from __future__ import annotations
+
+import time
+
+from client import ask
+from server import Server, eventually
+from steady import Steady
+
+
+def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure):
+    started = time.monotonic()
+    server.follow("Install")
+    took = time.monotonic() - started
+    answer = ask(server.http, "POST", "/hello", b"hello, daybook")
+    assert (answer.status, answer.body) == (200, b"hello, daybook")
+    assert server.units(state="failed") == []
+    assert server.replicas_up() == 4
+    figure(f"serving with 4 replicas {took:.1f} s after the first command")
+
+
+def test_the_clients_own_address_is_recorded(server: Server, figure):
+    ask(server.http, path="/who", X_Forwarded_For="203.0.113.1")
+    server.host.run("curl", "--silent", "--fail", "http://127.0.0.1/who")
+    addresses = server.rows("select remote_addr from requests where path = '/who' order by id")
+    assert addresses == [(server.host.gateway,), ("127.0.0.1",)]
+    figure(f"recorded {addresses[0][0]} and {addresses[1][0]}")
+
+
+def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
+    """Its root, its user, its capabilities and its network, as the kernel has them."""
+    pid = server.main_pid("daybook@1.service")
+    status = dict(line.split(":\t", 1) for line in server.host.run("cat", f"/proc/{pid}/status").splitlines())
+    assert status["Uid"].split() == ["10001"] * 4
+    assert (status["CapEff"], status["CapBnd"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "0" * 16, "1", "2")
+    mounts = server.host.run("cat", f"/proc/{pid}/mounts").splitlines()
+    writable = {line.split()[1] for line in mounts if line.split()[3].split(",")[0] == "rw"}
+    assert next(line for line in mounts if line.split()[1] == "/").split()[3].startswith("ro")
+    figure(f"writable for a replica: {' '.join(sorted(writable))}")
+
+
+def test_a_replica_can_open_no_connection(server: Server, figure):
+    """From within its own network: neither to the host, nor to HAProxy, nor to its siblings."""
+    pid = server.main_pid("daybook@1.service")
+    within = ("nsenter", "--target", pid, "--net")
+    assert server.host.run(*within, "ip", "-brief", "link").split()[0::4][:1] == ["lo"]
+    assert server.host.run(*within, "ip", "route", "show", "table", "main") == ""
+    for address in (f"{server.host.address}:80", f"{server.host.gateway}:80", "10.89.65.3:9101", "127.0.0.1:80"):
+        attempt = server.host.attempt(*within, "curl", "--silent", "--max-time", "2", f"http://{address}/")
+        assert attempt.returncode == 7, f"{address}: {attempt}"
+    # Of the sockets in /run/daybook it sees none.
+    assert server.host.attempt("ls", f"/proc/{pid}/root/run/daybook").stdout == ""
+    figure("no route, no interface but its own loopback, none of the other replicas' sockets")
+
+
+def test_every_metric_of_the_operator_is_there_and_litestream_sends_its_heartbeat(server: Server):
+    for path in ("/haproxy/metrics", "/litestream/metrics", *(f"/replica/{n}/metrics" for n in range(1, 5))):
+        assert server.operator(path) != ""
+    server.host.run("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+
+
+def test_a_restarted_replica_costs_no_request(server: Server, figure):
+    with Steady(server.http) as load:
+        time.sleep(1)
+        server.host.run("systemctl", "restart", "daybook@1")
+        time.sleep(1)
+    assert load.failures == []
+    assert server.missing(load.record_ids) == set()
+    figure(str(load))
+
+
+def test_a_restarted_haproxy_costs_no_request(server: Server, figure):
+    with Steady(server.http) as load:
+        time.sleep(1)
+        server.host.run("systemctl", "restart", "haproxy")
+        time.sleep(1)
+    assert load.failures == []
+    figure(str(load))
+
+
+def test_a_restarted_litestream_costs_no_request(server: Server, figure):
+    with Steady(server.http) as load:
+        time.sleep(1)
+        server.host.run("systemctl", "restart", "litestream")
+        time.sleep(1)
+    assert load.failures == []
+    figure(str(load))
+
+
+def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server, figure):
+    with Steady(server.http) as load:
+        for replica in (1, 2, 3):
+            time.sleep(1)
+            server.host.run("kill", "-9", server.main_pid(f"daybook@{replica}.service"))
+        time.sleep(3)
+    assert [failure for failure in load.failures if failure.startswith("GET")] == []
+    assert server.missing(load.record_ids) == set()
+    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up again")
+    figure(f"three killed, a second apart: {load}")
+
+
+def test_two_replicas_become_four_and_four_two_without_a_failed_request(server: Server, figure):
+    server.shell("daybook-scale 2")
+    assert server.replicas_up() == 2
+    with Steady(server.http) as load:
+        for count in (4, 2):
+            time.sleep(1)
+            server.shell(f"daybook-scale {count}")
+            eventually(10, lambda: server.replicas_up() == count, f"{count} replicas")
+            assert len(server.units("daybook@*.service")) == len(server.units("daybook@*.socket")) == count
+        time.sleep(1)
+    assert load.failures == []
+    server.shell("daybook-scale 4")
+    figure(str(load))
+
+
+def test_after_a_reboot_it_serves_by_itself_and_has_every_acknowledged_record(server: Server, figure):
+    with Steady(server.http) as load:
+        time.sleep(2)
+    assert load.failures == []
+    started = time.monotonic()
+    server.host.reboot()
+    assert eventually(60, lambda: serves(server), "it serves")
+    figure(f"serving {time.monotonic() - started:.1f} s after the command; {len(load.record_ids)} records, 0 missing")
+    assert server.missing(load.record_ids) == set()
+    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
+    assert server.units(state="failed") == []
+
+
+def test_a_stopped_target_leaves_nothing_and_a_started_one_serves(server: Server, figure):
+    started = time.monotonic()
+    server.stop()
+    figure(f"nothing left after {time.monotonic() - started:.1f} s")
+    server.host.run("systemctl", "start", "daybook.target", seconds_max=90)
+    assert ask(server.http).status == 200
+
+
+def test_every_other_command_of_the_readme_works(server: Server):
+    server.follow("Run it")
+    assert server.replicas_up() == 2
+    server.follow("Share the CPU")
+    server.host.run("systemd-analyze", "cat-config", "systemd/system/nats-server.service.d/share.conf")
+    server.host.run("sh", "-c", "umask 077; echo no key >/root/backup-sftp-key")
+    server.follow("Secrets")
+    server.host.run("systemctl", "restart", "litestream")
+    owner = server.host.run("podman", "exec", "litestream", "stat", "-c", "%u %a", "/run/secrets/backup-sftp-key")
+    assert owner.split() == ["10001", "400"]
+
+
+def serves(server: Server) -> bool:
+    try:
+        return ask(server.http).status == 200
+    except OSError:
+        return False
