@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 
+from client import ask
 from host import Host
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -96,6 +97,12 @@ class Server:
     def missing(self, record_ids: list[int]) -> set[int]:
         """Those of the acknowledged records that are not in the database."""
         return set(record_ids) - {row[0] for row in self.rows("select id from requests")}
+
+    def serves(self) -> bool:
+        try:
+            return ask(self.http).status == 200
+        except OSError:
+            return False
 
     def stop(self) -> None:
         self.host.run("systemctl", "stop", "daybook.target")

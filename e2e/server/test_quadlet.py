@@ -121,9 +121,10 @@ def test_after_a_reboot_it_serves_by_itself_and_has_every_acknowledged_record(se
     assert load.failures == []
     started = time.monotonic()
     server.host.reboot()
-    assert eventually(60, lambda: serves(server), "it serves")
-    figure(f"serving {time.monotonic() - started:.1f} s after the command; {len(load.record_ids)} records, 0 missing")
+    eventually(60, server.serves, "it serves")
+    took = time.monotonic() - started
     assert server.missing(load.record_ids) == set()
+    figure(f"serving {took:.1f} s after the command; {len(load.record_ids)} records, 0 missing")
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
     assert server.units(state="failed") == []
 
@@ -146,10 +147,3 @@ def test_every_other_command_of_the_readme_works(server: Server):
     server.host.run("systemctl", "restart", "litestream")
     owner = server.host.run("podman", "exec", "litestream", "stat", "-c", "%u %a", "/run/secrets/backup-sftp-key")
     assert owner.split() == ["10001", "400"]
-
-
-def serves(server: Server) -> bool:
-    try:
-        return ask(server.http).status == 200
-    except OSError:
-        return False
