@@ -22,15 +22,20 @@ BOOT_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 20
 
 # The host's root is the image with a layer above it. Podman's storage cannot lie on such layers, so it is a plain
-# directory of this machine; thereby SQLite, too, meets a real file system. systemd-nspawn takes the shell's place.
+# directory of this machine; thereby SQLite, too, meets a real file system.
 # It gets control groups of its own, or two hosts would share them.
 BOOT = """
 set -eu
 for group in $CGROUPS; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done
 mount -t overlay overlay -o "lowerdir=$IMAGE,upperdir=$INSTANCE/upper,workdir=$INSTANCE/work" "$INSTANCE/root"
-exec systemd-nspawn --quiet --directory="$INSTANCE/root" --machine="$MACHINE" --hostname="$NAME" --boot \
-    --network-veth --console=read-only --register=no --keep-unit --capability=all --bind=/dev/fuse \
-    --system-call-filter="add_key keyctl bpf" --bind="$INSTANCE/containers:/var/lib/containers"
+until
+    status=0
+    systemd-nspawn --quiet --directory="$INSTANCE/root" --machine="$MACHINE" --hostname="$NAME" --boot \
+        --network-veth --console=read-only --register=no --keep-unit --capability=all --bind=/dev/fuse \
+        --system-call-filter="add_key keyctl bpf" --bind="$INSTANCE/containers:/var/lib/containers" || status=$?
+    [ $status != 133 ] # The host wants to be booted again.
+do :; done
+exit $status
 """
 
 
