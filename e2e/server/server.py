@@ -34,7 +34,7 @@ class Server:
         self.http = (host.address, 80)
         self.database = {
             "quadlet": host.directory / "containers/storage/volumes/daybook-data/_data/requests.db",
-            "systemd": host.directory / "upper/var/lib/private/daybook/requests.db",
+            "systemd": host.directory / "containers/private/daybook/requests.db",
         }[form]
 
     def prepare(self) -> None:

@@ -12,6 +12,18 @@ from steady import Steady
 
 
 @pytest.fixture(scope="module", autouse=True)
+def disk(server: Server) -> None:
+    """The state lies on a real file system, as on a server; the test host's root is layers."""
+    server.shell(
+        """
+        mkdir -p -m 700 /var/lib/containers/private /var/lib/private
+        echo '/var/lib/containers/private /var/lib/private none bind' >>/etc/fstab
+        mount /var/lib/private
+        """
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
 def programs(server: Server) -> None:
     """What the README has from elsewhere, taken out of the images: Debian's HAProxy and Litestream's own program."""
     server.shell(
@@ -104,14 +116,14 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server
 
 def test_one_more_instance_joins_the_shared_port(server: Server, figure):
     server.follow("One more instance")
-    assert "daybook@5.service" in server.units("daybook@*.service")
+    eventually(10, lambda: "daybook@5.service" in server.units("daybook@*.service"), "it runs")
     server.shell("for i in $(seq 100); do curl -s -o /dev/null http://127.0.0.1:8080/; done")
     metrics = server.host.run("curl", "-s", "--unix-socket", "/run/daybook/5.admin.sock", "http://localhost/metrics")
     taken = next(line for line in metrics.splitlines() if line.startswith("daybook_records_committed_total{"))
     assert float(taken.split()[-1]) > 0
     figure(f"of 100 requests on 127.0.0.1:8080 the fifth replica took {taken.split()[-1]}")
     server.host.run("systemctl", "stop", "daybook@5.socket")
-    assert server.units("daybook@5.service", "daybook*@5.socket") == []
+    eventually(20, lambda: server.units("daybook@5.service", "daybook*@5.socket") == [], "it is gone")
 
 
 def test_two_replicas_become_four_without_a_failed_request(server: Server, figure):
