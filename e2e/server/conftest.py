@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE.parent / "host"), str(HERE.parent / "haproxy")]
+sys.path += [str(HERE.parent / "host"), str(HERE.parent / "haproxy"), str(HERE.parent / "steps")]
 
 from host import Host  # noqa: E402
 from server import Server  # noqa: E402

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
-import time
-from pathlib import Path
 
 import apsw
 
-from client import ask
+from client import Address, ask
+from composed import REPOSITORY, eventually
 from host import Host
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 # Where the repository's files lie on the host.
 DIRECTORY = "/srv/daybook"
 FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus")
@@ -22,6 +21,7 @@ IMAGES = (
     "docker.io/library/haproxy:3.0.11",
     "docker.io/litestream/litestream:0.5.17",
     "docker.io/prom/prometheus:v3.5.3",
+    "localhost/daybook-e2e-sftp:latest",
 )
 
 
@@ -98,6 +98,10 @@ class Server:
         """Those of the acknowledged records that are not in the database."""
         return set(record_ids) - {row[0] for row in self.rows("select id from requests")}
 
+    def reachable(self, *ports: int) -> list[int]:
+        """Those of the ports that answer from outside."""
+        return [port for port in ports if socket_opens((self.host.address, port))]
+
     def serves(self) -> bool:
         try:
             return ask(self.http).status == 200
@@ -109,20 +113,19 @@ class Server:
         eventually(30, lambda: not self.leftovers(), "nothing is left")
 
     def leftovers(self) -> list[str]:
-        """What runs, listens or lies about of daybook."""
+        """What of daybook still runs, listens or lies about."""
         units = self.units("daybook*.socket", "daybook*@*.service", "haproxy.*", "litestream.service", "prometheus.service")
         containers = json.loads(self.host.run("podman", "ps", "--all", "--format", "json"))
         processes = self.host.run("sh", "-c", "ps -eo args | grep -E '^/?(usr/.*/)?(daybook|haproxy|litestream|conmon)' || true")
         listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 8080 or sport = 9101 or sport = 9102'")
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
-        names = [name for container in containers for name in container["Names"]]
+        names = [name for container in containers for name in container["Names"] if name != "sftp"]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
 
 
-def eventually(seconds_max: float, condition, what: str):
-    """Waits until `condition()` is true, and returns what it was."""
-    deadline = time.monotonic() + seconds_max
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds_max:.0f} s: {what}"
-        time.sleep(0.2)
-    return value
+def socket_opens(address: Address) -> bool:
+    try:
+        socket.create_connection(address, timeout=2).close()
+        return True
+    except OSError:
+        return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 
+from backups import to_sftp
 from client import ask
-from server import Server, eventually
+from composed import eventually
+from server import Server
 from steady import Steady
 
 
@@ -54,10 +57,21 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
     figure("no route, no interface but its own loopback, none of the other replicas' sockets")
 
 
-def test_every_metric_of_the_operator_is_there_and_litestream_sends_its_heartbeat(server: Server):
-    for path in ("/haproxy/metrics", "/litestream/metrics", *(f"/replica/{n}/metrics" for n in range(1, 5))):
-        assert server.operator(path) != ""
+def test_only_port_80_answers_from_outside(server: Server):
+    assert server.reachable(80, 8080, 9090, 9100, 9101, 9102) == [80]
+
+
+def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(server: Server, figure):
+    def targets() -> list[tuple[str, str]]:
+        answer = server.host.run("curl", "--silent", "--fail", "http://127.0.0.1:9090/api/v1/targets")
+        found = [(target["scrapePool"], target["health"]) for target in json.loads(answer)["data"]["activeTargets"]]
+        return found if found and all(health != "unknown" for _, health in found) else []
+
+    found = eventually(60, targets, "every target has been scraped")
+    assert [target for target in found if target[1] != "up"] == []
+    assert [job for job, _ in found].count("daybook") == 4
     server.host.run("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+    figure(f"{len(found)} targets up")
 
 
 def test_a_restarted_replica_costs_no_request(server: Server, figure):
@@ -137,13 +151,57 @@ def test_a_stopped_target_leaves_nothing_and_a_started_one_serves(server: Server
     assert ask(server.http).status == 200
 
 
-def test_every_other_command_of_the_readme_works(server: Server):
+def test_the_other_commands_of_the_readme_work(server: Server):
     server.follow("Run it")
     assert server.replicas_up() == 2
     server.follow("Share the CPU")
-    server.host.run("systemd-analyze", "cat-config", "systemd/system/nats-server.service.d/share.conf")
-    server.host.run("sh", "-c", "umask 077; echo no key >/root/backup-sftp-key")
+
+
+def test_a_lost_database_comes_back_from_an_sftp_server_whose_key_is_a_secret(server: Server, figure):
+    settings = to_sftp(server)
+    server.shell(
+        f"""
+        install -m 600 {settings["BACKUP_SFTP_KEY_FILE"]} /root/backup-sftp-key
+        sed -i 's|^BACKUP_URL=.*|BACKUP_URL={settings["BACKUP_URL"]}|' /etc/daybook/daybook.env
+        echo 'BACKUP_SFTP_HOST_KEY={settings["BACKUP_SFTP_HOST_KEY"]}' >>/etc/daybook/daybook.env
+        """
+    )
     server.follow("Secrets")
     server.host.run("systemctl", "restart", "litestream")
-    owner = server.host.run("podman", "exec", "litestream", "stat", "-c", "%u %a", "/run/secrets/backup-sftp-key")
-    assert owner.split() == ["10001", "400"]
+    with Steady(server.http) as load:
+        time.sleep(3)
+    eventually(30, lambda: server.host.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "all is copied")
+    lose(server)
+    started = time.monotonic()
+    server.host.run("systemctl", "start", "daybook.target", seconds_max=90)
+    assert ask(server.http).status == 200
+    took = time.monotonic() - started
+    assert server.missing(load.record_ids) == set()
+    figure(f"serving {took:.1f} s after the start; {len(load.record_ids)} records, 0 missing")
+
+
+def test_without_database_and_backup_nothing_is_created_and_it_recovers_by_itself(server: Server, figure):
+    records = len(server.rows("select id from requests"))
+    server.host.run("podman", "exec", "litestream", *SYNC)
+    lose(server)
+    server.host.run("podman", "stop", "--time", "1", "sftp")
+    server.host.attempt("systemctl", "start", "daybook.target", seconds_max=120)
+    assert not server.serves()
+    assert not server.database.exists()
+    started = time.monotonic()
+    server.host.run("podman", "start", "sftp")
+    eventually(90, server.serves, "it serves")
+    assert len(server.rows("select id from requests")) > records
+    figure(f"serving {time.monotonic() - started:.1f} s after the backup could be reached again")
+
+
+def lose(server: Server) -> None:
+    """The database's volume is gone, as after the loss of a disk."""
+    server.stop()
+    server.shell("podman volume rm daybook-data && systemctl restart daybook-data-volume.service")
+
+
+SYNC = (
+    "litestream", "sync", "-wait", "-timeout", "20", "-socket", "/run/litestream/litestream.sock",
+    "/var/lib/daybook/requests.db",
+)

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from client import ask
-from server import Server, eventually
+from composed import eventually
+from server import Server
 from steady import Steady
 
 
@@ -58,6 +59,10 @@ def test_the_clients_own_address_is_recorded(server: Server):
     server.host.run("curl", "--silent", "--fail", "--header", "X-Forwarded-For: 203.0.113.1", "http://127.0.0.1:8080/who")
     addresses = server.rows("select remote_addr from requests where path = '/who' order by id")
     assert addresses == [(server.host.gateway,), ("127.0.0.1",)]
+
+
+def test_only_port_80_answers_from_outside(server: Server):
+    assert server.reachable(80, 8080, 9100, 9101, 9102) == [80]
 
 
 def test_the_security_scores(server: Server, figure):
