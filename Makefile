@@ -28,7 +28,9 @@ bench: ## measure on this machine what recording costs (4 minutes; ARGS="--save"
 image: ## build the images localhost/daybook and localhost/daybook-restore, with podman
 	@exec scripts/image
 
-up: image ## start the whole system of compose.yaml: replicas, HAProxy, Litestream, Prometheus
+up: ## build the images and start the whole system of compose.yaml: replicas, HAProxy, Litestream, Prometheus
+	@scripts/compose --version >/dev/null
+	@scripts/image
 	@exec scripts/up
 
 down: ## stop it; its volumes stay

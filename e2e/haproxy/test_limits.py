@@ -37,6 +37,10 @@ def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(system):
     assert system.records("/too-large") == []
 
 
+def test_a_client_that_sends_far_too_much_sees_why_it_is_refused(system):
+    assert [ask(system.http, "POST", "/far-too-large", bytes(10 * MEBIBYTE)).status for _ in range(5)] == [413] * 5
+
+
 def test_too_large_a_body_is_refused_before_it_is_sent(system):
     received = send_raw(
         system.http,

@@ -93,7 +93,7 @@ class Host:
     def enter(self, *command: str) -> list[str]:
         """The command line that runs a command in the host, for callers with plans of their own."""
         clean = ["env", "--ignore-environment", "HOME=/root", "LANG=C.UTF-8", f"PATH={SBIN_PATH}"]
-        return ["nsenter", "--target", str(self.pid), "--all", "--wd=/root", *clean, *command]
+        return ["nsenter", "--target", str(self.pid), "--all", "--wdns=/root", *clean, *command]
 
     def put(self, source: Path, target: str) -> None:
         """Copies a file, or what is in a directory, to `target` in the host."""
@@ -102,7 +102,7 @@ class Host:
         subprocess.run(["cp", "-r", f"{source}/." if source.is_dir() else source, inside], check=True)
 
     def take_number(self) -> None:
-        """Finds a number that no other host of this machine has, and clears away what an earlier owner may have left."""
+        """Finds a number that no other host of this machine has. (An earlier owner's remains are cleared at boot.)"""
         for number in range(1, 255):
             directory = CACHE / "hosts" / str(number)
             directory.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from composed import Composed
 
-CREDENTIALS = {"LITESTREAM_ACCESS_KEY_ID": "daybook", "LITESTREAM_SECRET_ACCESS_KEY": "only-on-the-test-host"}
-
 
 def to_a_volume(composed: Composed) -> dict[str, str]:
     return {}
@@ -29,12 +27,14 @@ def to_sftp(composed: Composed) -> dict[str, str]:
 
 
 def to_s3(composed: Composed) -> dict[str, str]:
-    serve(composed, "s3", 9000, "--env", f"RCLONE_AUTH_KEY={','.join(CREDENTIALS.values())}")
+    key, secret = "daybook", "only-on-the-test-host"
+    serve(composed, "s3", 9000, "--env", f"S3_ACCESS_KEY={key}", "--env", f"S3_SECRET_KEY={secret}")
     return {
         "BACKUP_URL": "s3://backup/requests.db",
         "BACKUP_S3_ENDPOINT": f"http://{composed.host.address}:9000",
         "BACKUP_S3_REGION": "us-east-1",
-        **CREDENTIALS,
+        "LITESTREAM_ACCESS_KEY_ID": key,
+        "LITESTREAM_SECRET_ACCESS_KEY": secret,
     }
 
 

@@ -56,7 +56,8 @@ class Composed:
         """Brings the images and the repository's files to the host, as a deployment would."""
         save = subprocess.Popen(["podman", "save", "--quiet", "--multi-image-archive", *IMAGES], stdout=subprocess.PIPE)
         subprocess.run(
-            self.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL, check=True, timeout=300
+            self.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL,
+            check=True, timeout=300,
         )
         assert save.wait() == 0
         for image, further in IMAGES.items():
@@ -72,7 +73,8 @@ class Composed:
         return self.script("up", seconds_max=150)
 
     def script(self, name: str, *arguments: str, seconds_max: float) -> str:
-        return self.host.run("env", *self.environment, f"{DIRECTORY}/scripts/{name}", *arguments, seconds_max=seconds_max)
+        command = (f"{DIRECTORY}/scripts/{name}", *arguments)
+        return self.host.run("env", *self.environment, *command, seconds_max=seconds_max)
 
     def clear(self) -> None:
         """`make down`, and no volume stays."""
@@ -120,7 +122,8 @@ class Composed:
     def records(self, path_prefix: str = "/") -> list[dict]:
         """The records whose path begins so, oldest first."""
         rows = self.query("select id, path, method, remote_addr from requests order by id")
-        return [dict(zip(("id", "path", "method", "remote_addr"), row)) for row in rows if row[1].startswith(path_prefix)]
+        names = ("id", "path", "method", "remote_addr")
+        return [dict(zip(names, row)) for row in rows if row[1].startswith(path_prefix)]
 
     def missing(self, record_ids: list[int]) -> set[int]:
         """Those of the acknowledged records that are not in the database."""

@@ -50,6 +50,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not measured:
+        return
     terminalreporter.section("figures")
     for line in measured:
         terminalreporter.line(line)

@@ -20,9 +20,8 @@ def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded
     figure(f"healthy after {time.monotonic() - started:.1f} s")
     answer = ask(composed.http, "POST", "/hello", b"hello, daybook")
     assert (answer.status, answer.body) == (200, b"hello, daybook")
-    assert composed.query("select method, path, content_length from requests where id = ?", answer.headers["record-id"]) == [
-        ("POST", "/hello", 14)
-    ]
+    row = "select method, path, content_length from requests where id = ?"
+    assert composed.query(row, answer.headers["record-id"]) == [("POST", "/hello", 14)]
 
 
 def test_every_answered_request_is_in_the_database_once_and_every_replica_took_its_share(composed: Composed, figure):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import ssl
 import time
 
 import pytest
@@ -13,7 +15,8 @@ RATE_LIMIT = 40
 
 
 def answered_by(composed: Composed, backend: str) -> float:
-    return metric(composed.operator("/haproxy/metrics"), "haproxy_backend_http_responses_total", f'proxy="{backend}"', '"2xx"')
+    metrics = composed.operator("/haproxy/metrics")
+    return metric(metrics, "haproxy_backend_http_responses_total", f'proxy="{backend}"', 'code="2xx"')
 
 
 def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Composed, figure):
@@ -54,3 +57,23 @@ def test_a_client_beyond_its_rate_is_answered_429_and_nothing_of_it_is_recorded(
 def test_docker_compose_stops_it_and_nothing_runs_on(composed: Composed):
     composed.script("compose", "--profile", "next", "down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
+
+
+def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed: Composed):
+    composed.clear()
+    host = composed.host
+    host.run("mkdir", "-p", "/srv/certificates")
+    host.run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+        "-subj", "/CN=daybook.test", "-addext", f"subjectAltName=IP:{host.address}",
+        "-keyout", "/srv/certificates/daybook.pem.key", "-out", "/srv/certificates/daybook.pem",
+    )
+    host.run("chown", "-R", "99", "/srv/certificates")
+    composed.start(HAPROXY_TLS="on", HAPROXY_CERTIFICATES_DIR="/srv/certificates")
+    trusted = ssl.create_default_context(cadata=host.run("cat", "/srv/certificates/daybook.pem"))
+    connection = http.client.HTTPSConnection(host.address, 8443, context=trusted, timeout=5)
+    connection.request("GET", "/secret")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["record-id"]) == (200, "1")
+    connection.close()
+    assert ask(composed.http, path="/secret").status == 308

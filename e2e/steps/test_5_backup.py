@@ -46,13 +46,15 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     assert restored == composed.rows(up_to=restored.last_id, database=tmp_path / "lost.db")
     assert ask(composed.http, "POST", "/after").status == 200
     figure(
-        f"{lost.count} rows lost, {restored.count} restored and the system healthy within {seconds:.1f} s; all {acknowledged}"
-        f" acknowledged more than 2 s before are there; SHA-256 of the {restored.count} rows before and after:"
-        f" {restored.sha256[:16]}…"
+        f"{lost.count} rows lost, {restored.count} restored and the system healthy within {seconds:.1f} s; all"
+        f" {acknowledged} acknowledged more than 2 s before are there; SHA-256 of the {restored.count} rows, before and"
+        f" after: {restored.sha256[:16]}…"
     )
 
 
-def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_the_backup_alone(composed: Composed, figure):
+def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_the_backup_alone(
+    composed: Composed, figure
+):
     """It goes on where the last step ended, with the backup on a volume."""
     composed.script("compose", "down", seconds_max=90)
     before = composed.rows()
@@ -67,7 +69,8 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
         composed.start()
     figure(f"refused after {time.monotonic() - started:.1f} s")
     # Whoever does not use `make up` waits for it in vain, and no replica starts either.
-    composed.host.attempt("env", *composed.environment, "timeout", "25", "/srv/daybook/scripts/compose", "up", "--detach")
+    up = ("timeout", "25", "/srv/daybook/scripts/compose", "up", "--detach")
+    composed.host.attempt("env", *composed.environment, *up)
     assert composed.containers("daybook") == []
     assert not composed.database.exists()
     assert {path.read_bytes() for path in backup.rglob("*.ltx")} == {b"damaged"}
