@@ -114,6 +114,17 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server
     figure(f"three killed, a second apart: {load}")
 
 
+def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure):
+    before = server.main_pid("daybook@2.service")
+    server.host.run("kill", "-STOP", before)
+    started = time.monotonic()
+    eventually(5, lambda: server.replicas_up() == 3, "HAProxy does without it")
+    noticed = time.monotonic() - started
+    eventually(90, lambda: server.replicas_up() == 4, "it serves again")
+    assert server.main_pid("daybook@2.service") != before
+    figure(f"HAProxy did without it after {noticed:.1f} s, it served again after {time.monotonic() - started:.0f} s")
+
+
 def test_two_replicas_become_four_and_four_two_without_a_failed_request(server: Server, figure):
     server.shell("daybook-scale 2")
     assert server.replicas_up() == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -72,6 +73,12 @@ def test_the_security_scores(server: Server, figure):
         figure(line.lstrip("→ "))
 
 
+def test_what_a_replica_may_not_see_does_not_keep_it_from_measuring_itself(server: Server):
+    metrics = server.operator("/replica/1/metrics")
+    for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"):
+        assert float(re.search(f"^{name}{{.*}} (.*)$", metrics, re.MULTILINE)[1]) > 0, name
+
+
 def test_a_replica_can_open_no_connection(server: Server, figure):
     pid = server.main_pid("daybook@1.service")
     within = ("nsenter", "--target", pid, "--net")
@@ -117,6 +124,17 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server
     assert server.missing(load.record_ids) == set()
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up again")
     figure(f"three killed, a second apart: {load}")
+
+
+def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure):
+    before = server.main_pid("daybook@2.service")
+    server.host.run("kill", "-STOP", before)
+    started = time.monotonic()
+    eventually(5, lambda: server.replicas_up() == 3, "HAProxy does without it")
+    noticed = time.monotonic() - started
+    eventually(90, lambda: server.replicas_up() == 4, "it serves again")
+    assert server.main_pid("daybook@2.service") != before
+    figure(f"HAProxy did without it after {noticed:.1f} s, it served again after {time.monotonic() - started:.0f} s")
 
 
 def test_one_more_instance_joins_the_shared_port(server: Server, figure):
