@@ -22,6 +22,7 @@ IMAGES = (
     "docker.io/litestream/litestream:0.5.17",
     "docker.io/prom/prometheus:v3.5.3",
     "localhost/daybook-e2e-sftp:latest",
+    "localhost/daybook-e2e-s3:latest",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from backups import to_sftp
+from backups import to_s3, to_sftp
 from client import ask
 from composed import eventually
 from server import Server
@@ -204,6 +204,32 @@ def test_without_database_and_backup_nothing_is_created_and_it_recovers_by_itsel
     eventually(90, server.serves, "it serves")
     assert len(server.rows("select id from requests")) > records
     figure(f"serving {time.monotonic() - started:.1f} s after the backup could be reached again")
+
+
+def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure):
+    settings = to_s3(server)
+    secret = settings["LITESTREAM_SECRET_ACCESS_KEY"]
+    server.shell(
+        f"""
+        printf %s {settings["LITESTREAM_ACCESS_KEY_ID"]} | podman secret create backup-s3-key-id -
+        printf %s {secret} | podman secret create backup-s3-secret -
+        for unit in litestream daybook-restore; do
+            rm /etc/containers/systemd/$unit.container.d/sftp.conf
+            install -m 644 -t /etc/containers/systemd/$unit.container.d quadlet/secrets/s3.conf
+        done
+        sed -i 's|^BACKUP_URL=.*|BACKUP_URL={settings["BACKUP_URL"]}|' /etc/daybook/daybook.env
+        echo 'BACKUP_S3_ENDPOINT={settings["BACKUP_S3_ENDPOINT"]}' >>/etc/daybook/daybook.env
+        echo 'BACKUP_S3_REGION={settings["BACKUP_S3_REGION"]}' >>/etc/daybook/daybook.env
+        systemctl daemon-reload
+        systemctl restart litestream
+        """
+    )
+    eventually(30, lambda: server.host.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "all is copied")
+    objects = server.host.run("podman", "exec", "s3", "find", "/srv/backup", "-name", "*.ltx").split()
+    assert objects
+    seen = server.host.run("sh", "-c", "systemctl cat litestream; podman inspect litestream; cat /proc/[0-9]*/cmdline")
+    assert secret not in seen.replace(f"--secret-key\0{secret}", "")
+    figure(f"{len(objects)} files at the S3 server")
 
 
 def lose(server: Server) -> None:

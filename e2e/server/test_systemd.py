@@ -137,6 +137,33 @@ def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure)
     figure(f"HAProxy did without it after {noticed:.1f} s, it served again after {time.monotonic() - started:.0f} s")
 
 
+def test_a_replica_that_cannot_start_is_left_alone_until_it_is_told_to_try_again(server: Server, figure):
+    """Its configuration is wrong. HAProxy's checks knock at its socket all the time."""
+    directory = "/etc/systemd/system/daybook@2.service.d"
+    with Steady(server.http) as load:
+        server.shell(
+            f"""
+            mkdir {directory}
+            printf '[Service]\nEnvironment=DAYBOOK_COMMIT__DEADLINE=soon\n' >{directory}/wrong.conf
+            systemctl daemon-reload
+            systemctl restart daybook@2 || true
+            """
+        )
+        failed = ["daybook-admin@2.socket", "daybook@2.service", "daybook@2.socket"]
+        eventually(60, lambda: server.units(state="failed") == failed, "it is left alone")
+        server.shell(
+            f"""
+            rm -r {directory}
+            systemctl daemon-reload
+            systemctl reset-failed 'daybook*@2*'
+            systemctl start daybook@2.socket
+            """
+        )
+        eventually(10, lambda: server.replicas_up() == 4, "it serves again")
+    assert load.failures == []
+    figure(str(load))
+
+
 def test_one_more_instance_joins_the_shared_port(server: Server, figure):
     server.follow("One more instance")
     eventually(10, lambda: "daybook@5.service" in server.units("daybook@*.service"), "it runs")
