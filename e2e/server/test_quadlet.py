@@ -214,8 +214,8 @@ def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure)
         printf %s {settings["LITESTREAM_ACCESS_KEY_ID"]} | podman secret create backup-s3-key-id -
         printf %s {secret} | podman secret create backup-s3-secret -
         for unit in litestream daybook-restore; do
-            rm /etc/containers/systemd/$unit.container.d/sftp.conf
-            install -m 644 -t /etc/containers/systemd/$unit.container.d quadlet/secrets/s3.conf
+            rm -rf /etc/containers/systemd/$unit.container.d
+            install -D -m 644 -t /etc/containers/systemd/$unit.container.d quadlet/secrets/s3.conf
         done
         sed -i 's|^BACKUP_URL=.*|BACKUP_URL={settings["BACKUP_URL"]}|' /etc/daybook/daybook.env
         echo 'BACKUP_S3_ENDPOINT={settings["BACKUP_S3_ENDPOINT"]}' >>/etc/daybook/daybook.env
@@ -227,8 +227,7 @@ def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure)
     eventually(30, lambda: server.host.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "all is copied")
     objects = server.host.run("podman", "exec", "s3", "find", "/srv/backup", "-name", "*.ltx").split()
     assert objects
-    seen = server.host.run("sh", "-c", "systemctl cat litestream; podman inspect litestream; cat /proc/[0-9]*/cmdline")
-    assert secret not in seen.replace(f"--secret-key\0{secret}", "")
+    assert secret not in server.host.run("sh", "-c", "systemctl cat litestream; podman inspect litestream")
     figure(f"{len(objects)} files at the S3 server")
 
 
