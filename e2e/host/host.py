@@ -22,8 +22,8 @@ BOOT_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 20
 
 # The host's root is the image with a layer above it. Podman's storage cannot lie on such layers, so it is a plain
-# directory of this machine; thereby SQLite, too, meets a real file system.
-# It gets control groups of its own, or two hosts would share them.
+# directory of this machine; thereby SQLite, too, meets a real file system. The host gets control groups of its own, or two
+# hosts would share them.
 BOOT = """
 set -eu
 for group in $CGROUPS; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done

@@ -38,7 +38,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """A step that failed shows what the services have said last; the host is gone afterwards."""
     report = yield
     if report.failed and (server := getattr(item, "funcargs", {}).get("server")):
-        said = server.host.attempt("sh", "-c", "systemctl --failed --no-pager; journalctl --no-pager --lines 80 --output short")
+        said = server.host.attempt("sh", "-c", "systemctl --failed --no-pager; journalctl --no-pager --lines 80")
         report.sections.append(("the host", said.stdout))
     return report
 

@@ -42,7 +42,8 @@ class Server:
         """Brings the images and the repository's files to the host, as a deployment would."""
         save = subprocess.Popen(["podman", "save", "--quiet", "--multi-image-archive", *IMAGES], stdout=subprocess.PIPE)
         subprocess.run(
-            self.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL, check=True, timeout=300
+            self.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL,
+            check=True, timeout=300,
         )
         assert save.wait() == 0
         for name in FILES:
