@@ -2,10 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench image up down e2e
+.PHONY: help run test lint bench image up down e2e e2e-host
 
 help: ## list the targets (this)
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and start daybook on ./requests.db, and say where to send a first request
 	@exec scripts/run
@@ -39,3 +39,7 @@ down: ## stop it; its volumes stay
 
 e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 15 minutes)
 	@exec e2e/run $(ARGS)
+
+e2e-host: ## prove quadlet/ and systemd/, installed on a host of its own (root on Debian 12; 5 minutes)
+	@scripts/check-units
+	@exec e2e/run e2e/server

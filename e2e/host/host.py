@@ -22,15 +22,20 @@ BOOT_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 20
 
 # The host's root is the image with a layer above it. Podman's storage cannot lie on such layers, so it is a plain
-# directory of this machine; thereby SQLite, too, meets a real file system. systemd-nspawn takes the shell's place.
-# It gets control groups of its own, or two hosts would share them.
+# directory of this machine; thereby SQLite, too, meets a real file system. The host gets control groups of its own, or two
+# hosts would share them.
 BOOT = """
 set -eu
 for group in $CGROUPS; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done
 mount -t overlay overlay -o "lowerdir=$IMAGE,upperdir=$INSTANCE/upper,workdir=$INSTANCE/work" "$INSTANCE/root"
-exec systemd-nspawn --quiet --directory="$INSTANCE/root" --machine="$MACHINE" --hostname="$NAME" --boot \
-    --network-veth --console=read-only --register=no --keep-unit --capability=all --bind=/dev/fuse \
-    --system-call-filter="add_key keyctl bpf" --bind="$INSTANCE/containers:/var/lib/containers"
+until
+    status=0
+    systemd-nspawn --quiet --directory="$INSTANCE/root" --machine="$MACHINE" --hostname="$NAME" --boot \
+        --network-veth --console=read-only --register=no --keep-unit --capability=all --bind=/dev/fuse \
+        --system-call-filter="add_key keyctl bpf" --bind="$INSTANCE/containers:/var/lib/containers" || status=$?
+    [ $status != 133 ] # The host wants to be booted again.
+do :; done
+exit $status
 """
 
 
@@ -129,6 +134,21 @@ class Host:
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                 start_new_session=True,  # Ctrl-C is for us: we stop it.
             )
+        self.wait_until_up()
+
+    def reboot(self) -> None:
+        """As an operator does it: what is running is stopped, and the same files are booted again."""
+        before = self.pid
+        self.attempt("systemctl", "reboot")
+        deadline = time.monotonic() + STOP_SECONDS_MAX * 3
+        while os.path.exists(f"/proc/{before}"):
+            if time.monotonic() > deadline:
+                raise HostError("the host did not stop for its reboot")
+            time.sleep(0.05)
+        self.pid = 0
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
         deadline = time.monotonic() + BOOT_SECONDS_MAX
         while not (self.pid and self.attempt("test", "-S", "/run/dbus/system_bus_socket").returncode == 0):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -138,9 +158,9 @@ class Host:
             self.pid = self.pid or init_of(self.process.pid)
         # It may end as "degraded": some units need what only real hardware has.
         self.attempt("systemctl", "is-system-running", "--wait", seconds_max=BOOT_SECONDS_MAX)
-        here = f"address add {self.gateway}/24 dev {self.link}\nlink set {self.link} up\n"
+        here = f"address replace {self.gateway}/24 dev {self.link}\nlink set {self.link} up\n"
         subprocess.run(["ip", "-batch", "-"], input=here, text=True, check=True)
-        there = f"address add {self.address}/24 dev host0\nlink set host0 up\nroute add default via {self.gateway}\n"
+        there = f"address replace {self.address}/24 dev host0\nlink set host0 up\nroute replace default via {self.gateway}\n"
         self.run("ip", "-batch", "-", input=there)
 
     def stop(self) -> None:
