@@ -175,8 +175,8 @@ fn no_thread_of_a_server_takes_the_core_from_whoever_runs() {
             let stat = task.expect("a thread").path().join("stat");
             let stat = fs::read_to_string(stat).expect("its state");
             // Behind the name in brackets, which may have spaces, `policy` is the 39th field: see proc(5).
-            let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
-            fields.skip(38).next().expect("the policy").to_owned()
+            let mut fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+            fields.nth(38).expect("the policy").to_owned()
         })
         .collect();
     assert!(policies.len() >= 3, "{policies:?}");
