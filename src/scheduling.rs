@@ -12,7 +12,8 @@ use std::io;
 /// # Errors
 /// Where a sandbox forbids it.
 pub fn do_not_preempt() -> io::Result<()> {
-    let priority = libc::sched_param { sched_priority: 0 };
+    // The kernel's own `struct sched_param`; the C libraries disagree about theirs.
+    let priority: libc::c_int = 0;
     // SAFETY: the kernel only reads `priority`, which outlives the call; 0 is the calling thread. By its number, because
     // musl's function of this name does nothing but fail.
     let result = unsafe {
