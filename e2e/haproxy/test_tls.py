@@ -26,12 +26,12 @@ def certificates(tmp_path_factory):
 def curl(start, certificates):
     """`curl(…)` asks for https://localhost/ and trusts that certificate alone."""
     with start(HAPROXY_TLS="on", HAPROXY_CERTIFICATES=str(certificates)) as system:
-        def curl(*arguments: str, path: str = "/") -> str:
+        def curl(*arguments: str, path: str = "/", check: bool = True) -> str:
             command = [
                 "curl", "-sS", "--max-time", "10", "--cacert", str(certificates / "site.pem"), *arguments,
                 f"https://localhost:{system.https[1]}{path}",
             ]
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            return subprocess.run(command, check=check, capture_output=True, text=True).stdout
 
         curl.system = system
         yield curl
@@ -75,4 +75,6 @@ def test_tls_1_1_is_refused(curl):
 def test_robots_and_limits_hold_for_http_2(curl):
     assert curl("--http2", path="/robots.txt").startswith("User-agent")
     assert curl("--http2", "-o", "/dev/null", "-w", "%{http_code}", path="/healthz") == "404"
-    assert curl("--http2", "-w", "%{http_code}", "-o", "/dev/null", "-H", "content-length: 2000000", "-d", "x") == "413"
+    # It sends less than it says, so that curl may call the end of the stream an error, after the answer.
+    too_large = ("-H", "content-length: 2000000", "-d", "x")
+    assert curl("--http2", "-w", "%{http_code}", "-o", "/dev/null", *too_large, check=False) == "413"
