@@ -23,7 +23,7 @@ pub mod listen;
 mod metrics;
 mod readiness;
 mod recorder;
-pub mod scheduling;
+mod scheduling;
 pub mod serve;
 pub mod shutdown;
 pub mod store;

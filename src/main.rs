@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use daybook::config::{self, Config, Listen};
 use daybook::listen::Inherited;
 use daybook::serve::{Ended, ServeError};
-use daybook::{handler, healthcheck, scheduling, serve, shutdown, store, telemetry};
+use daybook::{handler, healthcheck, serve, shutdown, store, telemetry};
 
 /// musl's own allocator is slow under this load.
 #[global_allocator]
@@ -119,9 +119,6 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = load(file)?;
     telemetry::init(&config.log, &config.replica);
     let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
-    if let Err(error) = scheduling::do_not_preempt() {
-        tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
-    }
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let signals = shutdown::signals().map_err(|error| Failure::new(error, true))?;

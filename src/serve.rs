@@ -22,6 +22,7 @@ use crate::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::recorder::Recorder;
+use crate::scheduling;
 use crate::shutdown::{Shutdown, Stop};
 use crate::store::{OpenError, Opened, Reader, Store};
 use crate::{systemd, telemetry};
@@ -77,6 +78,10 @@ pub async fn serve(
             return Ok(Ended::NotStarted);
         }
     };
+    // Now that the writer has its thread: it is to go on as it is.
+    if let Err(error) = scheduling::do_not_preempt() {
+        tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
+    }
     let listeners = bind_all("listen", &config.listen, Sharing::Shared, &mut inherited)?;
     let operators = bind_all(
         "admin.listen",

@@ -167,19 +167,22 @@ fn a_lone_request_is_committed_without_a_pause() {
 }
 
 #[test]
-fn no_thread_of_a_server_takes_the_core_from_whoever_runs() {
+fn the_event_loop_takes_the_core_from_nobody_and_the_writer_gets_it_at_once() {
     let server = Server::start();
-    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
-    let policies: Vec<String> = tasks
-        .map(|task| {
+    let policy_of = |name: &str| {
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
+        tasks.find_map(|task| {
             let stat = task.expect("a thread").path().join("stat");
             let stat = fs::read_to_string(stat).expect("its state");
-            // Behind the name in brackets, which may have spaces, `policy` is the 39th field: see proc(5).
-            let mut fields = stat.rsplit(')').next().expect("fields").split_whitespace();
-            fields.nth(38).expect("the policy").to_owned()
+            // Behind the name in brackets, `policy` is the 39th field: see proc(5).
+            let (before, fields) = stat.rsplit_once(')')?;
+            let policy = fields.split_whitespace().nth(38).expect("the policy");
+            before
+                .ends_with(&format!("({name}"))
+                .then(|| policy.to_owned())
         })
-        .collect();
-    assert!(policies.len() >= 3, "{policies:?}");
-    // SCHED_BATCH
-    assert!(policies.iter().all(|policy| policy == "3"), "{policies:?}");
+    };
+    // SCHED_BATCH and SCHED_OTHER.
+    assert_eq!(policy_of("daybook").as_deref(), Some("3"));
+    assert_eq!(policy_of("writer").as_deref(), Some("0"));
 }
