@@ -9,9 +9,6 @@ use std::io;
 /// arrives in one turn shares a commit. Four replicas and `wrk`, each in a session of its own as services are, on two
 /// cores: 11 records a commit instead of 5, 27 instead of 46 µs of CPU a request.
 ///
-/// For the event loop alone. The writer has to run as soon as it gets the write lock: when it waited, too, others took the
-/// lock again and again before it came to run, and at `synchronous = "full"` the p99 went from 27 to 140 ms.
-///
 /// # Errors
 /// Where a sandbox forbids it.
 pub fn do_not_preempt() -> io::Result<()> {

@@ -54,6 +54,10 @@ pub async fn serve(
     mut stops: mpsc::Receiver<Stop>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<Ended, ServeError> {
+    // First of all: the threads to come inherit it.
+    if let Err(error) = scheduling::do_not_preempt() {
+        tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
+    }
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
     // The database first: nothing listens that cannot record. Others may hold it for ever: a signal is heard meanwhile,
@@ -78,10 +82,6 @@ pub async fn serve(
             return Ok(Ended::NotStarted);
         }
     };
-    // Now that the writer has its thread: it is to go on as it is.
-    if let Err(error) = scheduling::do_not_preempt() {
-        tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
-    }
     let listeners = bind_all("listen", &config.listen, Sharing::Shared, &mut inherited)?;
     let operators = bind_all(
         "admin.listen",

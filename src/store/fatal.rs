@@ -12,8 +12,8 @@ pub enum Fatal {
     UnknownOutcome {
         /// How many requests were left without an answer.
         records: usize,
-        /// What SQLite said.
-        source: rusqlite::Error,
+        /// What SQLite, or the kernel, said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// SQLite has found the file damaged.
     #[error("the database is damaged ({0}): restore it from the backup")]

@@ -9,6 +9,7 @@ mod fatal;
 mod filesystem;
 mod insert;
 mod lock;
+mod log_file;
 mod open;
 mod open_error;
 mod outcome;
@@ -37,7 +38,7 @@ pub use reader::{ReadError, Reader, StoredRecord};
 pub use request::{RequestStore, WriteError};
 pub use state::{Activity, WriterState};
 
-use crate::config::{Commit, Database};
+use crate::config::{Commit, Database, Synchronous};
 use crate::metrics::Metrics;
 use queue::Queue;
 
@@ -106,6 +107,10 @@ impl Store {
         } = open::open(database)?;
         // Every insert, and the statements around them, stays prepared.
         connection.set_prepared_statement_cache_capacity(32);
+        let log = match database.synchronous {
+            Synchronous::Full => Some(open::hand_over_sync(&connection, &database)?),
+            Synchronous::Normal => None,
+        };
         let queue = Arc::new(Queue::new(commit.queue_records_max, commit.deadline));
         let state = Arc::new(WriterState::new());
         let (answers, batches) = mpsc::unbounded_channel();
@@ -117,6 +122,7 @@ impl Store {
                 path: database.path.clone(),
                 source,
             })?,
+            log,
             queue: queue.clone(),
             state: state.clone(),
             answers,
@@ -201,7 +207,7 @@ impl Store {
         let bytes = |path: &Path| path.metadata().map_or(0, |file| file.len());
         Sizes {
             database_bytes: bytes(self.path()),
-            wal_bytes: bytes(&place::beside(self.path(), "-wal")),
+            wal_bytes: bytes(&log_file::path(self.path())),
             disk_free_bytes: rustix::fs::statvfs(self.path())
                 .map_or(0, |found| found.f_bavail * found.f_frsize),
         }

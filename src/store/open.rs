@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::lock::{self, WriteLock};
+use super::log_file::{self, LogFile};
 use super::schema::{self, Found};
 use super::{OpenError, place};
-use crate::config::Database;
+use crate::config::{Database, Synchronous};
 
 /// The first SQLite without the WAL-reset bug, which corrupts a database when two processes write and checkpoint
 /// at the same instant (sqlite.org, release notes of 3.51.3).
@@ -110,6 +111,21 @@ pub(super) fn open_lock(database: &Database) -> Result<WriteLock, OpenError> {
     })
 }
 
+/// From now on it is the caller who syncs what this connection commits.
+pub(super) fn hand_over_sync(
+    connection: &Connection,
+    database: &Database,
+) -> Result<LogFile, OpenError> {
+    let path = &database.path;
+    connection
+        .pragma_update(None, "synchronous", Synchronous::Normal.as_str())
+        .map_err(|error| OpenError::sqlite(path, error))?;
+    LogFile::open(path).map_err(|source| OpenError::Path {
+        path: log_file::path(path),
+        source,
+    })
+}
+
 /// Another connection to a database that [`open`] has made ready.
 pub(super) fn connect(database: &Database) -> Result<Connection, OpenError> {
     connect_with(database, OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -132,7 +148,7 @@ fn connect_with(database: &Database, flags: OpenFlags) -> Result<Connection, Ope
 fn look(database: &Database) -> Result<(Connection, Found), OpenError> {
     // A connection that may write moves what is in a log into the database when it is the last to close: that is for
     // the owner to do. Where there is no log, reading makes an empty one, and only such a connection takes it away.
-    let flags = if place::beside(&database.path, "-wal").exists() {
+    let flags = if log_file::path(&database.path).exists() {
         OpenFlags::SQLITE_OPEN_READ_ONLY
     } else {
         OpenFlags::SQLITE_OPEN_READ_WRITE

@@ -1,7 +1,7 @@
 //! The writer: one thread, one connection, and the order that the whole product rests on.
 //!
-//! Wait for work, lock, `BEGIN IMMEDIATE`, take what waits and has not expired, insert, `COMMIT`, unlock, and
-//! only then tell the requests. There is no timer in it.
+//! Wait for work, lock, `BEGIN IMMEDIATE`, take what waits and has not expired, insert, `COMMIT`, unlock, sync (at
+//! `full`), and only then tell the requests. There is no timer in it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::checkpoint::Checkpointer;
 use super::fatal::Fatal;
 use super::insert::{InsertError, Inserter, one_record_can_cause};
 use super::lock::WriteLock;
+use super::log_file::LogFile;
 use super::queue::{Entry, Queue};
 use super::same_file::SameFile;
 use super::state::{Activity, WriterState};
@@ -29,6 +30,8 @@ pub(super) struct Writer {
     pub checkpointer: Checkpointer,
     pub connection: Connection,
     pub file: SameFile,
+    /// Commits are synced here; none at `normal`, where they are not.
+    pub log: Option<LogFile>,
     pub queue: Arc<Queue>,
     pub state: Arc<WriterState>,
     pub answers: mpsc::UnboundedSender<Answers>,
@@ -93,6 +96,7 @@ impl Writer {
         match ended {
             Ended::Committed(outcomes) => {
                 if !outcomes.is_empty() {
+                    self.sync(outcomes.len())?;
                     self.count(&outcomes, begun);
                 }
                 let replies = taken.batch.into_iter().map(|entry| entry.reply);
@@ -179,7 +183,15 @@ impl Writer {
                 // A deferred constraint, say, which one handler's write has broken.
                 Ok((!one_record_can_cause(&source)).then_some(Ended::RolledBack))
             }
-            Err(source) => Err(Fatal::UnknownOutcome { records, source }),
+            Err(error) => Err(unknown_outcome(records, error)),
+        }
+    }
+
+    /// Lets what was committed survive a power cut, where that is wanted.
+    fn sync(&self, records: usize) -> Result<(), Fatal> {
+        match &self.log {
+            Some(log) => log.sync().map_err(|error| unknown_outcome(records, error)),
+            None => Ok(()),
         }
     }
 
@@ -219,6 +231,13 @@ impl Writer {
 
     fn send(&self, answers: Answers) -> Result<(), Fatal> {
         self.answers.send(answers).map_err(|_| Fatal::NobodyAnswers)
+    }
+}
+
+fn unknown_outcome(records: usize, error: impl std::error::Error + Send + Sync + 'static) -> Fatal {
+    Fatal::UnknownOutcome {
+        records,
+        source: Box::new(error),
     }
 }
 
