@@ -23,8 +23,7 @@ lint: ## check format, warnings, documentation, the dependencies' licences and s
 	scripts/check-prometheus
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
 
-bench: ## measure on this machine what recording costs (4 minutes; ARGS="--save", "--quick", see bench/README.md)
-	@scripts/need cargo cc python3 wrk
+bench: ## measure daybook beside what it is compared with (12 minutes; ARGS="--quick", "--only …", see bench/README.md)
 	@exec bench/run $(ARGS)
 
 image: ## build the images localhost/daybook and localhost/daybook-restore, with podman

@@ -10,10 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
-from measure import CONNECTIONS, THREADS, Load, Starts
-from replicas import Variant
+from load import THREADS
+from measure import Measurement, Starts
+from suite import LATENCIES, RATIOS, Row
 
-Loads = dict[Variant, list[Load]]
+Measured = dict[Row, list[Measurement]]
 """One entry per round; the same index in every list is the same round."""
 
 NOISY_PER_CORE = 0.25
@@ -25,13 +26,13 @@ class Figure:
 
     name: str
     values: list[float]
-    unit: str
+    unit: str = ""
     at_least: float | None = None
     at_most: float | None = None
-    faults: tuple[str, ...] = ()
+    void: bool = False
 
     def verdict(self) -> str:
-        if self.faults:
+        if self.void:
             return "**VOID**"
         if self.at_least is not None:
             return "reached" if median(self.values) >= self.at_least else "**missed**"
@@ -55,71 +56,68 @@ class Figure:
         return f"{value:.1f} {self.unit}" if self.unit else f"{value:.2f}"
 
 
-def figures(loads: Loads, starts: Starts) -> list[Figure]:
-    def ratio(name: str, of: Variant, to: Variant, at_least: float | None) -> Figure:
-        # Within a round, for what else the machine was doing then weighs on both.
-        values = [a.requests_per_second / b.requests_per_second for a, b in zip(loads[of], loads[to])]
-        return Figure(name, values, "", at_least=at_least, faults=faults_of(loads[of] + loads[to]))
-
-    one_off, one, one_full = (Variant(1, mode) for mode in ("off", "normal", "full"))
-    four_off, four, four_full = (Variant(4, mode) for mode in ("off", "normal", "full"))
-    p99, worst = [load.p99_ms for load in loads[four]], [load.worst_ms for load in loads[four]]
-    faults = faults_of(loads[four])
+def figures(measured: Measured, starts: Starts) -> list[Figure]:
+    by_name = {row.name: runs for row, runs in measured.items()}
+    found = []
+    for ratio in RATIOS:
+        if ratio.of in by_name and ratio.to in by_name:
+            # Within a round, for what else the machine was doing then weighs on both.
+            pairs = list(zip(by_name[ratio.of], by_name[ratio.to]))
+            values = [a.requests_per_second / b.requests_per_second for a, b in pairs if b.requests_per_second]
+            void = any(measurement.faults for pair in pairs for measurement in pair)
+            found.append(Figure(ratio.name, values or [0.0], at_least=ratio.at_least, void=void))
+    for latency in LATENCIES:
+        if latency.of in by_name:
+            runs = by_name[latency.of]
+            values = [run.percentiles_ms[latency.percentile] for run in runs]
+            void = any(run.faults for run in runs)
+            found.append(Figure(latency.name, values, "ms", at_most=latency.at_most_ms, void=void))
     return [
-        ratio("recorded (`normal`) / not recorded, 1 process", one, one_off, 0.80),
-        ratio("recorded (`normal`) / not recorded, 4 processes", four, four_off, 0.75),
-        Figure("p99, `normal`, 4 processes", p99, "ms", at_most=10, faults=faults),
-        Figure("worst, `normal`, 4 processes", worst, "ms", at_most=50, faults=faults),
-        ratio("`full` / `normal`, 4 processes", four_full, four, 0.6),
-        ratio("`full` / `normal`, 1 process", one_full, one, None),
+        *found,
         Figure(f"ready after its start, on {starts.database_rows:,} rows", starts.milliseconds, "ms", at_most=50),
         Figure("resident, idle after its start", starts.resident_mib, "MiB", at_most=20),
-        Figure("resident, 1 s after the load (largest of 4)", [load.resident_mib for load in loads[four]], "MiB"),
     ]
 
 
-def faults_of(loads: list[Load]) -> tuple[str, ...]:
-    return tuple(fault for load in loads for fault in load.faults)
-
-
-def markdown(loads: Loads, starts: Starts, seconds: int, machine: list[str]) -> str:
-    rounds = len(next(iter(loads.values())))
+def markdown(measured: Measured, starts: Starts, seconds: float, machine: list[str]) -> str:
+    rounds = len(next(iter(measured.values())))
     lines = [
-        "# daybook: what recording costs",
+        "# daybook, measured",
         "",
-        f"`wrk -t{THREADS} -c{CONNECTIONS} -d{seconds}s` on loopback, {rounds} interleaved round(s): the medians, the",
-        "smallest and the largest. A ratio is one of requests per second within a round.",
+        f"`wrk -t{THREADS} -c100 -d{seconds:.0f}s` on loopback where nothing else is said, {rounds} interleaved round(s): the",
+        "medians, the smallest and the largest. A ratio is one of requests per second within a round. The load generator has",
+        "the same cores.",
         "",
         "| figure | measured | min … max | wanted | verdict |",
         "| --- | ---: | ---: | ---: | --- |",
-        *(figure.row() for figure in figures(loads, starts)),
+        *(figure.row() for figure in figures(measured, starts)),
         "",
-        "| processes × mode | requests/s | min … max | p50 ms | p99 ms | worst ms | CPU µs/request | answers | rows |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        *(variant_row(variant, runs) for variant, runs in loads.items()),
+        "| what | requests/s | min … max | p50 ms | p99 ms | worst ms | CPU µs/request | MiB | answers | rows |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(line(row, runs) for row, runs in measured.items()),
         "",
-        "Answers and rows are of all rounds together. The rows beyond the answers are of requests that were in flight",
-        "when wrk stopped: at most one per connection and round. CPU is that of daybook's processes alone.",
+        "Answers and rows are of all rounds together. The rows beyond the answers are of requests that were in flight when",
+        "the load ended: at most one per connection and round. CPU is that of the service, without the load generator's;",
+        "MiB is the largest process's, after the load. At a fixed rate, latency counts from when a request was due.",
         "",
     ]
-    faults = faults_of([load for runs in loads.values() for load in runs])
+    faults = [fault for runs in measured.values() for run in runs for fault in run.faults]
     if faults:
         lines += ["**VOID**, and why:", "", *(f"- {fault}" for fault in faults), ""]
     return "\n".join([*lines, *(f"- {fact}" for fact in machine)]) + "\n"
 
 
-def variant_row(variant: Variant, runs: list[Load]) -> str:
-    rates = [load.requests_per_second for load in runs]
+def line(row: Row, runs: list[Measurement]) -> str:
+    rates = [run.requests_per_second for run in runs]
     cells = [
-        str(variant),
+        row.name,
         f"{median(rates):,.0f}",
         f"{min(rates):,.0f} … {max(rates):,.0f}",
-        *(f"{median(values):.1f}" for values in (
-            [load.p50_ms for load in runs], [load.p99_ms for load in runs], [load.worst_ms for load in runs],
-            [load.cpu_us_per_request for load in runs],
-        )),
-        f"{sum(load.answers for load in runs):,}",
-        f"{sum(load.rows for load in runs):,}",
+        *(f"{median(run.percentiles_ms[name] for run in runs):.1f}" for name in ("50", "99", "100")),
+        f"{median(run.cpu_us_per_request for run in runs):.1f}",
+        f"{max(run.resident_mib for run in runs):.0f}",
+        f"{sum(run.answers for run in runs):,}",
+        f"{sum(run.rows for run in runs):,}",
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -1,0 +1,171 @@
+"""daybook, as it is measured: replicas on one file, alone, behind HAProxy, or with Litestream beside them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import queue
+import time
+from pathlib import Path
+
+from process import START_SECONDS_MAX, Process, free_address
+from subject import Subject, count_rows
+from tools import REPOSITORY, Tools
+
+
+class Replica(Process):
+    """One daybook process that has said it is ready."""
+
+    def __init__(self, binary: Path, database: Path, mode: str, number: int, listen: str) -> None:
+        """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false."""
+        # Nothing of the caller's configuration: neither the environment nor a ./daybook.toml.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DAYBOOK_")}
+        environment |= {
+            "DAYBOOK_LISTEN": listen,
+            "DAYBOOK_ADMIN__LISTEN": "127.0.0.1:0",
+            "DAYBOOK_REPLICA": str(number),
+            "DAYBOOK_DATABASE__PATH": str(database),
+            "DAYBOOK_DATABASE__SYNCHRONOUS": "normal" if mode == "off" else mode,
+            "DAYBOOK_RECORD": "false" if mode == "off" else "true",
+            "DAYBOOK_TRUSTED_PROXIES": '["unix", "127.0.0.1/32"]',
+            "DAYBOOK_HTTP__BODY_BYTES_IN_FLIGHT_MAX": str(1 << 30),
+            "DAYBOOK_LOG__FORMAT": "json",
+        }
+        self._ready: queue.Queue[dict] = queue.Queue()
+        started = time.perf_counter()
+        super().__init__([binary, "serve"], database.parent, environment, self._look_at)
+        try:
+            self.ready_line = self._wait_for_ready_line()
+            self.address: str = self.ready_line["listen"][0]
+            admin = self.ready_line["admin_listen"][0]
+            self.wait_until(lambda: is_ready(admin), f"answered 200 at http://{admin}/readyz")
+        except BaseException:
+            self.stop()
+            raise
+        self.start_seconds = time.perf_counter() - started
+        """From before the fork to the first 200 of /readyz."""
+
+    def _look_at(self, line: str) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(event, dict) and event.get("message") == "ready":
+            self._ready.put(event)
+
+    def _wait_for_ready_line(self) -> dict:
+        try:
+            return self._ready.get(timeout=START_SECONDS_MAX)
+        except queue.Empty:
+            raise self.failure("did not become ready") from None
+
+
+def is_ready(admin: str) -> bool:
+    connection = http.client.HTTPConnection(admin, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+class Daybook(Subject):
+    """So many replicas on one file, sharing one port."""
+
+    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str) -> None:
+        super().__init__(work)
+        self._tools, self._count, self._mode = tools, replicas, mode
+        self.database = work / "requests.db"
+        self.records = mode != "off"
+
+    def start(self) -> None:
+        listen = "127.0.0.1:0"
+        for number in range(1, self._count + 1):
+            listen = self.start_replica(number, listen).address  # The kernel finds the first a port; the others share it.
+        self.address = listen
+
+    def start_replica(self, number: int, listen: str) -> Replica:
+        replica = Replica(self._tools.daybook, self.database, self._mode, number, listen)
+        self.processes.append(replica)
+        return replica
+
+    def rows(self) -> int:
+        return count_rows(self.database)
+
+
+class BehindHAProxy(Daybook):
+    """Replicas on a socket each, with this repository's own haproxy/ before them."""
+
+    dies_of_sigterm = True
+
+    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str, over: str, threads: int) -> None:
+        """`over` is `unix` or `tcp`."""
+        super().__init__(work, tools, replicas, mode)
+        self._over, self._threads = over, threads
+
+    def start(self) -> None:
+        servers = (REPOSITORY / "haproxy/servers/unix.cfg").read_text()
+        for number in range(1, self._count + 1):
+            listen = f"unix:{self.work}/{number}.sock" if self._over == "unix" else "127.0.0.1:0"
+            replica = self.start_replica(number, listen)
+            if self._over == "tcp":
+                servers = servers.replace(f"unix@$HAPROXY_REPLICA_SOCKETS/{number}.sock", replica.address)
+        written = self.work / "servers.cfg"
+        written.write_text(servers)
+        self.address = free_address()
+        environment = os.environ | {
+            "HAPROXY_HTTP": self.address,
+            "HAPROXY_OPERATOR": free_address(),
+            "HAPROXY_SOCKET": str(self.work / "haproxy.sock"),
+            "HAPROXY_REPLICAS": str(self._count),
+            "HAPROXY_REPLICA_SOCKETS": str(self.work),
+            "HAPROXY_LITESTREAM": "127.0.0.1:9",
+            "HAPROXY_THREADS": str(self._threads),
+        }
+        haproxy = Process([self._tools.haproxy, "-f", REPOSITORY / "haproxy", "-f", written], self.work, environment)
+        self.processes.append(haproxy)
+        haproxy.wait_until(lambda: answers_ok(self.address), "passed a request on")
+
+    def stop(self) -> None:
+        # HAProxy first, so that nobody asks a replica that is gone.
+        self.processes.reverse()
+        super().stop()
+
+
+def answers_ok(address: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/started")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+class WithLitestream(Daybook):
+    """Litestream beside the replicas, with this repository's own litestream/litestream.yml, copying to the same disk."""
+
+    def start(self) -> None:
+        super().start()
+        configuration = (REPOSITORY / "litestream/litestream.yml").read_text()
+        for fixed, ours in (
+            ("/run/litestream/litestream.sock", str(self.work / "litestream.sock")),
+            ("${BACKUP_METRICS_LISTEN}:9102", free_address()),
+        ):
+            assert fixed in configuration, fixed
+            configuration = configuration.replace(fixed, ours)
+        written = self.work / "litestream.yml"
+        written.write_text(configuration)
+        copy = self.work / "copy"
+        environment = os.environ | {"DAYBOOK_DATABASE__PATH": str(self.database), "BACKUP_URL": f"file://{copy}"}
+        litestream = Process([self._tools.litestream, "replicate", "-config", written], self.work, environment)
+        self.processes.append(litestream)
+        litestream.wait_until(lambda: any(copy.rglob("*.ltx")), "copied anything")
+
+    def stop(self) -> None:
+        self.processes.reverse()
+        super().stop()

@@ -1,0 +1,100 @@
+"""Measures daybook on this machine beside what it is compared with, and holds it against what is wanted.
+
+Exit status: 0 if all of it is reached, 1 if something is missed or void, 2 if it could not be measured."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+from measure import measure, measure_starts
+from plots import draw
+from process import BenchError, MissingProgram
+from report import Measured, describe_machine, figures, file_system, markdown
+from suite import Row, rows
+from tools import REPOSITORY, Tools, build_daybook
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    wanted = [row for row in rows() if not arguments.only or any(part in row.name for part in arguments.only)]
+    if arguments.list or not wanted:
+        print("\n".join(row.name for row in rows()))
+        return 0 if arguments.list else 2
+    rounds, seconds, starts_count = (1, 2, 5) if arguments.quick else (arguments.rounds, 4, 15)
+    load_average = os.getloadavg()[0]  # Before the build.
+    tools = Tools(build_daybook())
+    directory = (arguments.dir or tools.daybook.parent.parent / "bench").resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    if file_system(directory) in ("tmpfs", "ramfs"):
+        raise BenchError(f"{directory} is in memory, where a sync costs nothing: give --dir a directory on a disk")
+
+    starts = measure_starts(tools, directory, starts_count)
+    measured: Measured = {row: [] for row in wanted}
+    left_out: dict[Row, str] = {}
+    for number in range(rounds):
+        # There and back, so that a machine which slows down does not favour whoever comes first.
+        for row in wanted if number % 2 == 0 else reversed(wanted):
+            try:
+                measurement = measure(tools, directory, row, seconds)
+            except MissingProgram as error:
+                left_out[row] = str(error)
+                progress(f"left out: {row.name}: {error}")
+                continue
+            measured[row].append(measurement)
+            progress(f"round {number + 1} of {rounds}: {row.name:45} {measurement.requests_per_second:9,.0f} requests/s")
+            for fault in measurement.faults:
+                progress(f"*** VOID *** {fault}")
+
+    measured = {row: runs for row, runs in measured.items() if runs}
+    report = markdown(measured, starts, seconds, describe_machine(tools.daybook, directory, starts.sqlite, load_average) + [
+        f"left out: {row.name}: {why}" for row, why in left_out.items()
+    ])
+    print(report)
+    if arguments.save:
+        save(report, measured)
+    return 0 if all(figure.is_good() for figure in figures(measured, starts)) else 1
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, 4 s each time (3)")
+    parser.add_argument("--only", action="append", metavar="PART", help="only rows whose name contains it; may be repeated")
+    parser.add_argument("--list", action="store_true", help="list the rows, and measure nothing")
+    parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
+    parser.add_argument("--save", action="store_true", help="write report and pictures to docs/benchmarks/ as well")
+    return parser.parse_args()
+
+
+def save(report: str, measured: Measured) -> None:
+    directory = REPOSITORY / "docs/benchmarks" / f"{datetime.now(timezone.utc):%Y-%m-%d-%H%M}"
+    directory.mkdir(parents=True)
+    pictures = [f"![{path.stem}]({path.name})" for path in draw(measured, directory)]
+    (directory / "README.md").write_text("\n\n".join([report.rstrip(), *pictures]) + "\n")
+    progress(f"saved in {directory.relative_to(REPOSITORY)}")
+
+
+def progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def interrupted(number: int, _frame: object) -> None:
+    # Once is enough: from here on everything is being stopped and removed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        progress(f"bench/run: {error}")
+        sys.exit(2)

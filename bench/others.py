@@ -1,0 +1,135 @@
+"""What daybook is compared with."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+from pathlib import Path
+
+from process import MissingProgram, Process, free_address
+from subject import Subject, count_rows
+from tools import Tools
+
+
+class Seed(Subject):
+    """The application that daybook grew out of: so many processes, sharing one port and one file."""
+
+    dies_of_sigterm = True
+
+    def __init__(self, work: Path, tools: Tools, processes: int, records: bool) -> None:
+        super().__init__(work)
+        self._tools, self._count = tools, processes
+        self._database = work / "requests.db"
+        self.records = records
+
+    def start(self) -> None:
+        self.address = free_address()
+        app = Path(__file__).parent / "seed/app.py"
+        for _ in range(self._count):
+            database = [self._database] if self.records else []
+            process = Process([self._tools.python, app, self.address, *database], self.work)
+            self.processes.append(process)
+            # One after the other: they would set the journal mode at once, and one be told that the file is busy.
+            process.wait_until(lambda: process.has_open(self.address), f"listened at {self.address}")
+
+    def rows(self) -> int:
+        return count_rows(self._database)
+
+
+class PocketBase(Subject):
+    """A record of the same columns by its API, into a collection that everybody may write to."""
+
+    method = "POST"
+    path = "/api/collections/requests/records"
+    content_type = "application/json"
+    body = json.dumps({
+        "timestamp": 1795446000.123456, "method": "GET", "path": "/bench", "content_length": 0,
+        "remote_addr": "127.0.0.1",
+    }).encode()
+
+    def __init__(self, work: Path, tools: Tools) -> None:
+        super().__init__(work)
+        self._tools = tools
+
+    def start(self) -> None:
+        migrations = self.work / "pb_migrations"
+        migrations.mkdir()
+        shutil.copy(Path(__file__).parent / "pocketbase.js", migrations / "1_requests.js")
+        self.address = free_address()
+        process = Process([
+            self._tools.pocketbase, "serve", f"--http={self.address}", f"--dir={self.work}/pb_data",
+            f"--migrationsDir={migrations}",
+        ], self.work)
+        self.processes.append(process)
+        process.wait_until(lambda: self._has_collection(), "had its collection")
+
+    def _has_collection(self) -> bool:
+        connection = http.client.HTTPConnection(self.address, timeout=5)
+        try:
+            connection.request("POST", self.path, self.body, {"content-type": self.content_type})
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def rows(self) -> int:
+        return count_rows(self.work / "pb_data/data.db") - 1  # The one of the start.
+
+
+NGINX = """
+daemon off;
+worker_processes auto;
+pid nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    server {{ listen {address}; location / {{ return 200; }} }}
+}}
+"""
+HAPROXY = """
+global
+    nbthread {cores}
+defaults
+    mode http
+    timeout client 30s
+    timeout connect 1s
+    timeout server 30s
+frontend bare
+    bind {address}
+    http-request return status 200
+"""
+
+
+class Bare(Subject):
+    """A server that answers 200 and does nothing else: what this machine and its load generator can do at all."""
+
+    records = False
+    dies_of_sigterm = True
+
+    def __init__(self, work: Path, tools: Tools, program: str) -> None:
+        """`program` is `nginx` or `haproxy`."""
+        super().__init__(work)
+        self._tools, self._program = tools, program
+
+    def start(self) -> None:
+        self.address = free_address()
+        configuration = self.work / "bare.cfg"
+        if self._program == "nginx":
+            nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+            if nginx is None:
+                raise MissingProgram("nginx is missing: sudo apt-get install nginx-light")
+            configuration.write_text(NGINX.format(address=self.address))
+            command = [nginx, "-p", self.work, "-c", configuration, "-e", "stderr"]
+        else:
+            configuration.write_text(HAPROXY.format(address=self.address, cores=os.cpu_count()))
+            command = [self._tools.haproxy, "-f", configuration]
+        process = Process(command, self.work)
+        self.processes.append(process)
+        process.wait_for_port(self.address)
+

@@ -1,0 +1,139 @@
+"""A program that runs beside us: started, looked at from outside, and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+START_SECONDS_MAX = 20.0
+STOP_SECONDS_MAX = 20.0
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class BenchError(Exception):
+    """Something that leaves nothing to measure."""
+
+
+class MissingProgram(BenchError):
+    """A program that only a comparison needs is not on this machine."""
+
+
+class Process:
+    """One program, with the end of what it says on standard error."""
+
+    def __init__(
+        self, command: list[str | Path], directory: Path, environment: dict[str, str] | None = None,
+        on_line: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.name = Path(command[0]).name
+        self.last_lines: deque[str] = deque(maxlen=20)
+        self._on_line = on_line
+        self._asked_to_stop = False
+        # A process group of its own: Ctrl-C is for us, and we stop it in order. (Not a session: with its autogroups the
+        # kernel would share the cores between sessions, a fifth for wrk, instead of between threads.)
+        self._process = subprocess.Popen(
+            command, cwd=directory, env=environment, process_group=0,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+
+    def _read_log(self) -> None:
+        # To the end, for a full pipe would stop the process.
+        for line in self._process.stderr:
+            self.last_lines.append(line.rstrip())
+            self._on_line(line)
+
+    def failure(self, what: str) -> BenchError:
+        return BenchError("\n  ".join([f"{self.name} {what}; the end of what it said:", *self.last_lines]))
+
+    def wait_until(self, is_true: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not is_true():
+            if self._process.poll() is not None:
+                self._reader.join(1)
+                raise self.failure(f"ended with {self._process.returncode} before it {what}")
+            if time.monotonic() > deadline:
+                raise self.failure(f"did not become ready: not once it {what}")
+            time.sleep(0.001)
+
+    def has_open(self, address: str) -> bool:
+        """Whether it listens there; of several that share a port, each has to."""
+        _, _, port = address.rpartition(":")
+        inodes = {line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()
+                  if line.split()[3] == "0A" and line.split()[1].endswith(f":{int(port):04X}")}
+        descriptors = Path(f"/proc/{self._process.pid}/fd")
+        try:
+            names = [os.readlink(descriptor) for descriptor in descriptors.iterdir()]
+        except OSError:  # One of them was closed meanwhile.
+            return False
+        return any(f"socket:[{inode}]" in names for inode in inodes)
+
+    def wait_for_port(self, address: str) -> None:
+        self.wait_until(lambda: accepts(address), f"accepted connections at {address}")
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of it and of what it has started. The kernel counts in ticks of 10 ms."""
+        return sum(ticks(pid) for pid in family(self._process.pid)) / CLOCK_TICKS
+
+    def resident_mib(self) -> float:
+        return sum(resident_kib(pid) for pid in family(self._process.pid)) / 1024
+
+    def ask_to_stop(self, number: int = signal.SIGTERM) -> None:
+        # Once: a second signal means at once.
+        if not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._process.send_signal(number)
+
+    def stop(self) -> int:
+        """Its exit status; negative if it took a signal that it did not handle."""
+        self.ask_to_stop()
+        try:
+            status = self._process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self._reader.join(1)
+        return status
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(member for child in children for member in family(int(child)))]
+
+
+def ticks(pid: int) -> int:
+    # The second field, in parentheses, may contain spaces. Then: its own, and those of children that have ended.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15])
+
+
+def resident_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+def accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_address() -> str:
+    """A port of loopback that nobody has at this moment, for programs that cannot say which one they took."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"

@@ -1,0 +1,130 @@
+"""What is measured, in which order, and what is wanted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from daybook import BehindHAProxy, Daybook, WithLitestream
+from load import Load
+from others import Bare, PocketBase, Seed
+from postgres import PostgreSQL
+from subject import Subject
+from tools import Tools
+
+HAPROXY_THREADS = 1
+"""haproxy/'s own default."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One service under one load."""
+
+    name: str
+    make: Callable[[Path, Tools], Subject]
+    load: Load = Load()
+
+
+def daybook(replicas: int, mode: str) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: Daybook(work, tools, replicas, mode)
+
+
+def seed(processes: int, records: bool) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: Seed(work, tools, processes, records)
+
+
+def haproxy(over: str) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: BehindHAProxy(work, tools, 4, "normal", over, HAPROXY_THREADS)
+
+
+def rows() -> list[Row]:
+    measured = [
+        Row("nginx, a bare `return 200`", lambda work, tools: Bare(work, tools, "nginx")),
+        Row("HAProxy, a bare `return 200`", lambda work, tools: Bare(work, tools, "haproxy")),
+    ]
+    for replicas in (1, 2, 4, 8):
+        for mode in ("off", "normal", "full"):
+            if mode != "off" or replicas in (1, 4):
+                measured.append(Row(f"{replicas} × {mode}", daybook(replicas, mode)))
+    for connections in CONNECTIONS:
+        for mode in ("normal", "full"):
+            measured.append(Row(f"4 × {mode}, {connections} connections", daybook(4, mode), Load(connections=connections)))
+    for size, name in ((1024, "1 KiB"), (102400, "100 KiB")):
+        for mode in ("off", "normal"):
+            measured.append(Row(f"4 × {mode}, bodies of {name}", daybook(4, mode), Load(body_bytes=size)))
+    for rate in RATES:
+        load = Load(tool="oha", requests_per_second=rate)
+        measured.append(Row(f"4 × full at {rate:,}/s", daybook(4, "full"), load))
+    measured += [
+        Row("HAProxy on unix sockets, 4 × normal", haproxy("unix")),
+        Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
+        Row("with Litestream, 4 × normal", lambda work, tools: WithLitestream(work, tools, 4, "normal")),
+        Row("4 × normal, hey", daybook(4, "normal"), Load(tool="hey")),
+    ]
+    for processes in (1, 4):
+        measured.append(Row(f"seed, {processes} × without a database", seed(processes, False)))
+        measured.append(Row(f"seed, {processes} × recording", seed(processes, True)))
+    return [
+        *measured,
+        Row("seed, 4 × recording, hey", seed(4, True), Load(tool="hey")),
+        Row(f"seed, 4 × recording at {SEED_RATE:,}/s", seed(4, True), Load(tool="oha", requests_per_second=SEED_RATE)),
+        Row("PocketBase", lambda work, tools: PocketBase(work, tools)),
+        Row("PostgreSQL, an insert a request", lambda work, tools: PostgreSQL(work, tools, "insert")),
+        Row("PostgreSQL, group-committed", lambda work, tools: PostgreSQL(work, tools, "group")),
+    ]
+
+
+CONNECTIONS = (10, 400, 1000, 2000)
+"""Besides 100."""
+RATES = (2_000, 5_000, 10_000, 15_000)
+SEED_RATE = 2_000
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Requests per second of one row over those of another, within each round."""
+
+    name: str
+    of: str
+    to: str
+    at_least: float | None = None
+
+
+RATIOS = (
+    Ratio("recorded (`normal`) / not recorded, 1 replica", "1 × normal", "1 × off", 0.90),
+    Ratio("recorded (`normal`) / not recorded, 4 replicas", "4 × normal", "4 × off", 0.90),
+    Ratio("`full` / `normal`, 1 replica", "1 × full", "1 × normal"),
+    Ratio("`full` / `normal`, 4 replicas", "4 × full", "4 × normal", 0.80),
+    Ratio("`full` / `normal`, 4 replicas, 400 connections", "4 × full, 400 connections", "4 × normal, 400 connections", 0.95),
+    Ratio("4 replicas / 1 replica, recording", "4 × normal", "1 × normal", 0.95),
+    Ratio("4 replicas / the seed's 4 processes, `wrk`", "4 × normal", "seed, 4 × recording", 20),
+    Ratio("4 replicas / the seed's 4 processes, `hey`", "4 × normal, hey", "seed, 4 × recording, hey", 8),
+    Ratio("with Litestream / without", "with Litestream, 4 × normal", "4 × normal", 0.85),
+    Ratio("through HAProxy on unix sockets / direct", "HAProxy on unix sockets, 4 × normal", "4 × normal", 0.60),
+    Ratio("through HAProxy on TCP / direct", "HAProxy on TCP, 4 × normal", "4 × normal"),
+    Ratio("recorded / not recorded, bodies of 1 KiB", "4 × normal, bodies of 1 KiB", "4 × off, bodies of 1 KiB"),
+    Ratio("recorded / not recorded, bodies of 100 KiB", "4 × normal, bodies of 100 KiB", "4 × off, bodies of 100 KiB"),
+    Ratio("4 × `normal` / PocketBase", "4 × normal", "PocketBase"),
+    Ratio("4 × `full` / PostgreSQL, an insert a request", "4 × full", "PostgreSQL, an insert a request"),
+    Ratio("4 × `full` / PostgreSQL, group-committed", "4 × full", "PostgreSQL, group-committed"),
+    Ratio("4 × `normal` / nginx's bare 200", "4 × normal", "nginx, a bare `return 200`"),
+)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """A percentile of one row, in milliseconds."""
+
+    name: str
+    of: str
+    percentile: str
+    at_most_ms: float
+
+
+LATENCIES = (
+    Latency("p99, 4 × `normal`", "4 × normal", "99", 5),
+    Latency("worst, 4 × `normal`", "4 × normal", "100", 20),
+    Latency("p99 through HAProxy on unix sockets", "HAProxy on unix sockets, 4 × normal", "99", 20),
+    Latency("worst with Litestream", "with Litestream, 4 × normal", "100", 250),
+)

@@ -1,0 +1,74 @@
+"""The programs that are measured, or measured with: where they are, and how they come there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from process import BenchError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daybook"
+OHA_VERSION = "1.16.0"
+
+
+@dataclass
+class Tools:
+    """Each is built or installed when it is first asked for, into a cache outside the tree."""
+
+    daybook: Path
+
+    @cached_property
+    def haproxy(self) -> Path:
+        return Path(output(REPOSITORY / "e2e/haproxy/program"))
+
+    @cached_property
+    def litestream(self) -> Path:
+        return Path(output(REPOSITORY / "scripts/litestream"))
+
+    @cached_property
+    def oha(self) -> Path:
+        """It sends at a fixed rate and counts from when a request should have been sent."""
+        root = CACHE / f"oha-{OHA_VERSION}"
+        binary = root / "bin/oha"
+        if not binary.exists():
+            run("cargo", "install", "oha", "--version", OHA_VERSION, "--locked", "--root", root)
+        return binary
+
+    @cached_property
+    def postgres_server(self) -> Path:
+        manifest = REPOSITORY / "bench/postgres/Cargo.toml"
+        target = CACHE / "bench-postgres"
+        run("cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", manifest, "--target-dir", target)
+        return target / "release/bench-postgres"
+
+    @cached_property
+    def python(self) -> Path:
+        """With what requirements.txt names; it has `pocketbase` beside it."""
+        return Path(os.sys.executable)
+
+    @property
+    def pocketbase(self) -> Path:
+        return self.python.parent / "pocketbase"
+
+
+def build_daybook() -> Path:
+    run("cargo", "build", "--release", "--locked", "--bin", "daybook")
+    metadata = json.loads(output("cargo", "metadata", "--no-deps", "--format-version=1"))
+    return Path(metadata["target_directory"]) / "release" / "daybook"
+
+
+def run(*command: str | Path) -> None:
+    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
+        raise BenchError(f"failed: {' '.join(map(str, command))}")
+
+
+def output(*command: str | Path) -> str:
+    done = subprocess.run(command, cwd=REPOSITORY, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"failed: {' '.join(map(str, command))}")
+    return done.stdout.strip()
