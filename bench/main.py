@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -83,6 +84,17 @@ def progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def exit_with(work: Callable[[], int]) -> None:
+    """Runs it, and exits with its status."""
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
+    try:
+        sys.exit(work())
+    except BenchError as error:
+        progress(f"bench/run: {error}")
+        sys.exit(2)
+
+
 def interrupted(number: int, _frame: object) -> None:
     # Once is enough: from here on everything is being stopped and removed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -91,10 +103,4 @@ def interrupted(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, interrupted)
-    signal.signal(signal.SIGTERM, interrupted)
-    try:
-        sys.exit(main())
-    except BenchError as error:
-        progress(f"bench/run: {error}")
-        sys.exit(2)
+    exit_with(main)
