@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
@@ -39,6 +40,19 @@ def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(system):
 
 def test_a_client_that_sends_far_too_much_sees_why_it_is_refused(system):
     assert [ask(system.http, "POST", "/far-too-large", bytes(10 * MEBIBYTE)).status for _ in range(5)] == [413] * 5
+
+
+def test_of_a_refused_client_the_rest_of_its_body_is_read_and_nothing_after_it(system):
+    with socket.create_connection(system.http, timeout=15) as connection:
+        connection.sendall(b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
+        assert statuses(connection.recv(65536)) == [413]
+        connection.sendall(bytes(MEBIBYTE + 1))
+        assert connection.recv(1) == b""
+
+
+def test_a_head_that_is_refused_gets_one_line_of_text(system):
+    received = send_raw(system.http, b"PRI * HTTP/2.0\r\n\r\n\r\n\r\n")
+    assert statuses(received) == [400] and received.endswith(b"\r\n\r\nthe request is malformed\n")
 
 
 def test_too_large_a_body_is_refused_before_it_is_sent(system):
