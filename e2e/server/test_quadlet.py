@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from backups import to_s3, to_sftp
+from backups import S3_KEY_ID, S3_SECRET, to_s3, to_sftp
 from client import ask
 from composed import eventually
 from server import Server
@@ -101,11 +101,10 @@ def test_without_database_and_backup_nothing_is_created_and_it_recovers_by_itsel
 
 def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure):
     settings = to_s3(server)
-    secret = settings["LITESTREAM_SECRET_ACCESS_KEY"]
     server.shell(
         f"""
-        printf %s {settings["LITESTREAM_ACCESS_KEY_ID"]} | podman secret create backup-s3-key-id -
-        printf %s {secret} | podman secret create backup-s3-secret -
+        printf %s {S3_KEY_ID} | podman secret create backup-s3-key-id -
+        printf %s {S3_SECRET} | podman secret create backup-s3-secret -
         for unit in litestream daybook-restore; do
             rm -rf /etc/containers/systemd/$unit.container.d
             install -D -m 644 -t /etc/containers/systemd/$unit.container.d quadlet/secrets/s3.conf
@@ -120,7 +119,7 @@ def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure)
     eventually(30, lambda: server.host.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "all is copied")
     objects = server.host.run("podman", "exec", "s3", "find", "/srv/backup", "-name", "*.ltx").split()
     assert objects
-    assert secret not in server.host.run("sh", "-c", "systemctl cat litestream; podman inspect litestream")
+    assert S3_SECRET not in server.host.run("sh", "-c", "systemctl cat litestream; podman inspect litestream")
     figure(f"{len(objects)} files at the S3 server")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 
 import pytest
 
-from backups import to_a_volume, to_s3, to_sftp
+from backups import S3_SECRET, to_a_volume, to_s3, to_sftp
 from client import Load, ask
 from composed import Composed
 from host import HostError
@@ -19,6 +20,15 @@ def lose_the_machine(composed: Composed) -> None:
         composed.host.run("podman", "rm", "--force", "--time", "0", *composed.containers(service))
 
 
+def shown(composed: Composed) -> str:
+    """What Podman shows of the system's containers, the arguments that it was given included, and their environments."""
+    names = [*composed.containers("litestream"), *composed.containers("restore")]
+    inspected = composed.host.run("podman", "inspect", *names)
+    assert "CreateCommand" in inspected
+    pids = [container["State"]["Pid"] for container in json.loads(inspected)]
+    return inspected + composed.host.run("cat", *(f"/proc/{pid}/environ" for pid in pids))
+
+
 @pytest.mark.parametrize("target", [to_sftp, to_s3, to_a_volume])
 def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_restored(
     composed: Composed, target, figure, tmp_path
@@ -26,6 +36,7 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     composed.clear()
     settings = target(composed)
     composed.start(**settings)
+    assert S3_SECRET not in shown(composed)
 
     with Load(composed.http, method="POST", clients=16) as load:
         time.sleep(6)
