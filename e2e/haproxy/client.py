@@ -32,10 +32,10 @@ def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | No
 
 
 def send_raw(
-    address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0, first_only: bool = False,
+    address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0, more: float | None = None,
 ) -> bytes:
     """Sends the pieces as they are, pausing between them, and returns what comes back until the other side closes, or for
-    `until` seconds; with `first_only`, what comes back first."""
+    `until` seconds; with `more`, only for so many seconds after the last that came."""
     deadline = time.monotonic() + until
     received = b""
     with socket.create_connection(address, timeout=until) as connection:
@@ -51,11 +51,11 @@ def send_raw(
                         pass
                     connection.settimeout(until)
                 connection.sendall(piece)
-            while not (first_only and received) and (left := deadline - time.monotonic()) > 0:
-                connection.settimeout(left)
+            while (left := deadline - time.monotonic()) > 0:
+                connection.settimeout(left if more is None or not received else min(left, more))
                 part = connection.recv(65536)
                 received += part
-                if not part or first_only:
+                if not part:
                     break
         except (TimeoutError, ConnectionError):
             pass
