@@ -68,18 +68,18 @@ def test_a_replica_that_cannot_start_is_left_alone_until_it_is_told_to_try_again
             systemctl start daybook@2.socket
             """
         )
-        eventually(10, lambda: server.replicas_up() == 4, "it serves again")
+        eventually(30, lambda: server.replicas_up() == 4, "it serves again")
     assert load.failures == []
     figure(str(load))
 
 
 def test_one_more_instance_joins_the_shared_port(server: Server, figure):
     server.follow("One more instance")
-    eventually(10, lambda: "daybook@5.service" in server.units("daybook@*.service"), "it runs")
+    eventually(30, lambda: "daybook@5.service" in server.units("daybook@*.service"), "it runs")
     server.shell("for i in $(seq 100); do curl -s -o /dev/null http://127.0.0.1:8080/; done")
     metrics = server.host.run("curl", "-s", "--unix-socket", "/run/daybook/5.admin.sock", "http://localhost/metrics")
     taken = next(line for line in metrics.splitlines() if line.startswith("daybook_records_committed_total{"))
     assert float(taken.split()[-1]) > 0
     figure(f"of 100 requests on 127.0.0.1:8080 the fifth replica took {taken.split()[-1]}")
     server.host.run("systemctl", "stop", "daybook@5.socket")
-    eventually(20, lambda: server.units("daybook@5.service", "daybook*@5.socket") == [], "it is gone")
+    eventually(30, lambda: server.units("daybook@5.service", "daybook*@5.socket") == [], "it is gone")
