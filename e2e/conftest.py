@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -9,10 +12,39 @@ from pathlib import Path
 
 import pytest
 
-sys.path += [str(Path(__file__).resolve().parent / name) for name in ("host", "haproxy", "steps", "server")]
+HERE = Path(__file__).resolve().parent
+sys.path += [str(HERE / name) for name in ("host", "haproxy", "steps", "server")]
 
 measured: list[str] = []
 began = time.monotonic()
+
+
+def printed(*command: Path | str) -> Path:
+    """The path that a script prints."""
+    return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> Path:
+    return printed(HERE / "haproxy" / "program")
+
+
+@pytest.fixture(scope="session")
+def litestream_program() -> Path:
+    return printed(HERE.parent / "scripts" / "litestream")
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """daybook: $DAYBOOK, or what cargo builds."""
+    if given := os.environ.get("DAYBOOK"):
+        return Path(given)
+    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "daybook"], cwd=HERE.parent, check=True)
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version=1"],
+        cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "daybook"
 
 
 @pytest.fixture

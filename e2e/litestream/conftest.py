@@ -2,22 +2,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
-
-from programs import ROOT
-
-
-@pytest.fixture(scope="session")
-def litestream_program():
-    return subprocess.run([ROOT / "scripts" / "litestream"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def daybook_program():
-    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "daybook"], cwd=ROOT, check=True)
-    return str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release" / "daybook")
 
 
 @pytest.fixture

@@ -105,14 +105,14 @@ class Sftp:
 
 @pytest.mark.parametrize("target", ["file", "sftp"], indirect=True)
 def test_every_record_acknowledged_2_s_before_the_disk_is_lost_is_restored(
-    litestream_program, daybook_program, run, tmp_path, target
+    litestream_program, binary, run, tmp_path, target
 ):
     path, address = tmp_path / "requests.db", next(addresses)
     env = settings(path, target.pop("BACKUP_URL"), address) | target
-    subprocess.run([daybook_program, "init"], env={"DAYBOOK_DATABASE__PATH": str(path)}, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([binary, "init"], env={"DAYBOOK_DATABASE__PATH": str(path)}, check=True, stdout=subprocess.DEVNULL)
     litestream = run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
     until(lambda: metrics(address)[f'litestream_txid{{db="{path}"}}'] > 0)
-    daybook = run("daybook", daybook_program, "serve", DAYBOOK_DATABASE__PATH=path, DAYBOOK_DATABASE__CREATE="false",
+    daybook = run("daybook", binary, "serve", DAYBOOK_DATABASE__PATH=path, DAYBOOK_DATABASE__CREATE="false",
                   DAYBOOK_LISTEN=f"{address}:8080", DAYBOOK_ADMIN__LISTEN=f"{address}:9100")
     until(lambda: urllib.request.urlopen(f"http://{address}:8080/healthz"))
     load = Load(address)
