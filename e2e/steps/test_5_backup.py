@@ -93,3 +93,10 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
         path.write_bytes(content)
     composed.start()
     assert composed.contents() == before
+
+
+def test_a_backup_at_s3_without_its_key_is_refused_at_once(composed: Composed):
+    composed.clear()
+    with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user 10001"):
+        composed.start(BACKUP_URL="s3://backup/requests.db")
+    assert composed.containers("daybook") == []
