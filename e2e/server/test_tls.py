@@ -125,8 +125,7 @@ def test_https_speaks_http_2_and_is_to_stay_and_http_is_redirected(server: Serve
 
 
 def test_the_keys_are_for_root_haproxy_and_lego_alone(server: Server):
-    haproxy = {"quadlet": "99", "systemd": server.host.run("id", "--group", "haproxy").strip()}[server.form] \
-        if server.form == "systemd" else "99"
+    haproxy = "99" if server.form == "quadlet" else server.host.run("id", "--group", "haproxy").strip()
     stat = server.host.run("stat", "--format=%a %u %g", "/etc/daybook/certificates", IN_USE).splitlines()
     assert stat == [f"750 0 {haproxy}", f"640 0 {haproxy}"]
     state = server.host.run("stat", "--dereference", "--format=%a %u", "/var/lib/daybook-certificate/").split()
