@@ -83,6 +83,20 @@ def test_terms_are_accepted_on_purpose_or_nothing_is_asked_for(server: Server, a
     assert server.reachable(443) == []
 
 
+def test_where_something_else_has_port_443_http_goes_on(server: Server):
+    listener = "import socket, time; s = socket.create_server(('', 443)); print(flush=True); time.sleep(60)"
+    operators_own(server, days_ago=1, days_left=90)
+    with subprocess.Popen(server.host.enter("python3", "-c", listener), stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        done = server.host.attempt("daybook-certificate", "use", "/root/chain.pem", "/root/key.pem")
+        other.kill()
+    assert done.returncode != 0
+    assert "daybook-certificate: HAProxy did not start with port 443, and goes on without" in done.stderr
+    assert ask(server.http).status == 200
+    assert server.host.run("ls", "--almost-all", "/etc/daybook/certificates") == ""
+    server.host.run("systemctl", "reset-failed")
+
+
 def test_the_first_certificate_opens_port_443_and_costs_no_request(server: Server, acme: Acme, figure):
     set_up(server, ACME_TERMS_ACCEPTED="yes")
     with Steady(server.http, rate=100) as load:
