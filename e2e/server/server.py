@@ -77,7 +77,7 @@ class Server(Daybook):
         processes = self.host.run("sh", "-c", "ps -eo args | grep -E '^/?(usr/.*/)?(daybook|haproxy|litestream)' || true")
         listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 443 or sport = 8080 or sport = 9101 or sport = 9102'")
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
-        names = [name for container in containers for name in container["Names"] if name != "sftp"]
+        names = [name for container in containers for name in container["Names"] if name not in ("sftp", "acme")]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
 
     def last_words(self) -> str:

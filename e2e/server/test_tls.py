@@ -84,12 +84,13 @@ def test_terms_are_accepted_on_purpose_or_nothing_is_asked_for(server: Server, a
 
 
 def test_where_something_else_has_port_443_http_goes_on(server: Server):
-    listener = "import socket, time; s = socket.create_server(('', 443)); print(flush=True); time.sleep(60)"
     operators_own(server, days_ago=1, days_left=90)
-    with subprocess.Popen(server.host.enter("python3", "-c", listener), stdout=subprocess.PIPE) as other:
+    listen = "import socket, sys; it = socket.create_server(('', 443)); print(flush=True); sys.stdin.read()"
+    command = server.host.enter("python3", "-c", listen)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         done = server.host.attempt("daybook-certificate", "use", "/root/chain.pem", "/root/key.pem")
-        other.kill()
+        other.stdin.close()  # It ends.
     assert done.returncode != 0
     assert "daybook-certificate: HAProxy did not start with port 443, and goes on without" in done.stderr
     assert ask(server.http).status == 200
