@@ -208,9 +208,10 @@ def test_a_certificate_of_the_operators_own_takes_its_place(server: Server, acme
     "prepare, says",
     [
         ("openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out /root/key.pem", "KEY_VALUES_MISMATCH"),
-        ("echo nonsense >/root/chain.pem", "NO_START_LINE"),
+        ("echo nonsense >/root/chain.pem", "there is no certificate in PEM form"),
         ("rm /root/chain.pem", "/root/chain.pem: No such file or directory"),
     ],
+    ids=["another key", "nonsense", "no file"],
 )
 def test_one_that_is_unusable_is_refused_and_the_old_one_stays(server: Server, prepare: str, says: str):
     before = server.host.run("sha256sum", IN_USE), end_that_prometheus_sees(server)
@@ -234,8 +235,9 @@ def test_one_that_has_expired_is_refused(server: Server):
         # Nobody is there.
         ({"ACME_SERVER": "https://127.0.0.1:14001/dir"}, "connection refused"),
         # It finds no proof, for it finds nobody under that name.
-        ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, "urn:ietf:params:acme:error"),
+        ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, f"[elsewhere.{NAME}] acme: error"),
     ],
+    ids=["unreachable", "refuses"],
 )
 def test_when_none_can_be_had_the_old_one_stays_and_the_unit_has_failed(
     server: Server, acme: Acme, settings: dict[str, str], says: str, figure
