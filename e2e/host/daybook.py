@@ -19,6 +19,8 @@ IMAGES = (
     "docker.io/library/haproxy:3.0.11",
     "docker.io/litestream/litestream:0.5.17",
     "docker.io/prom/prometheus:v3.5.3",
+    "docker.io/goacme/lego:v4.9.1",
+    "localhost/daybook-e2e-acme:latest",
     "localhost/daybook-e2e-sftp:latest",
     "localhost/daybook-e2e-s3:latest",
 )

@@ -27,18 +27,18 @@ class Server(Daybook):
         if self.form == "systemd":
             self.shell(DISK + PROGRAMS)
 
-    def commands(self, heading: str) -> str:
-        """The commands that stand under a heading of the form's README."""
-        readme = (REPOSITORY / self.form / "README.md").read_text()
+    def commands(self, heading: str, page: str = "") -> str:
+        """The commands that stand under a heading of the form's README, or of the other form's."""
+        readme = (REPOSITORY / (page or self.form) / "README.md").read_text()
         section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
         return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
     def shell(self, commands: str, seconds_max: float = 90) -> str:
         return self.host.run("bash", "-euc", f"cd {DIRECTORY}\n{commands}", seconds_max=seconds_max)
 
-    def follow(self, heading: str) -> str:
+    def follow(self, heading: str, page: str = "") -> str:
         """Runs the commands under a heading; returns what they printed."""
-        return self.shell(self.commands(heading))
+        return self.shell(self.commands(heading, page))
 
     def units(self, *patterns: str, state: str = "active") -> list[str]:
         """The names of the units that match and are in that state."""
@@ -72,12 +72,12 @@ class Server(Daybook):
 
     def leftovers(self) -> list[str]:
         """What of daybook still runs, listens or lies about."""
-        units = self.units("daybook*.socket", "daybook*@*.service", "haproxy.*", "litestream.service", "prometheus.service")
+        units = self.units("daybook*.socket", "daybook*@*.service", "haproxy*", "litestream.service", "prometheus.service")
         containers = json.loads(self.host.run("podman", "ps", "--all", "--format", "json"))
         processes = self.host.run("sh", "-c", "ps -eo args | grep -E '^/?(usr/.*/)?(daybook|haproxy|litestream)' || true")
-        listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 8080 or sport = 9101 or sport = 9102'")
+        listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 443 or sport = 8080 or sport = 9101 or sport = 9102'")
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
-        names = [name for container in containers for name in container["Names"] if name != "sftp"]
+        names = [name for container in containers for name in container["Names"] if name not in ("sftp", "acme")]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
 
     def last_words(self) -> str:
@@ -91,12 +91,15 @@ DISK = """
     echo '/var/lib/containers/private /var/lib/private none bind' >>/etc/fstab
     mount /var/lib/private
 """
-# What the README has from elsewhere, taken out of the images: Debian's HAProxy and Litestream's own program.
+# What the README has from elsewhere, taken out of the images: Debian's HAProxy and lego, and Litestream's own program.
 PROGRAMS = """
     groupadd --system haproxy
     useradd --system --gid haproxy --home-dir /var/lib/haproxy --shell /usr/sbin/nologin haproxy
     container=$(podman create docker.io/litestream/litestream:0.5.17)
     podman cp "$container:/usr/local/bin/litestream" /usr/local/bin/litestream
+    podman rm "$container"
+    container=$(podman create docker.io/goacme/lego:v4.9.1)
+    podman cp "$container:/lego" /usr/bin/lego
     podman rm "$container"
     image=$(podman image mount docker.io/library/haproxy:3.0.11)
     cp "$image/usr/sbin/haproxy" /usr/sbin/haproxy
