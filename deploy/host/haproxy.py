@@ -34,18 +34,26 @@ def servers() -> dict[str, dict[str, str]]:
     }
 
 
-def is_up(server: str) -> bool:
-    return servers()[server]["status"].startswith("UP")
+def row_of(server: str) -> dict[str, str]:
+    try:
+        return servers()[server]
+    except KeyError:
+        raise Failure(f"HAProxy has no server {server}: does it run with the settings of today?") from None
+
+
+def is_up(row: dict[str, str]) -> bool:
+    return row["status"].startswith("UP")
 
 
 def answers(server: str) -> int:
     """How many answers of 2xx to 4xx it has given."""
-    return sum(int(servers()[server][f"hrsp_{code}xx"]) for code in (2, 3, 4))
+    row = row_of(server)
+    return sum(int(row[f"hrsp_{code}xx"]) for code in (2, 3, 4))
 
 
 def drain(server: str) -> None:
     """Sends it nothing new, and goes on checking it. Never the last one that is up."""
-    up = [name for name in servers() if name.startswith("replicas/") and is_up(name)]
+    up = [name for name, row in servers().items() if name.startswith("replicas/") and is_up(row)]
     if up == [server]:
         raise Failure(f"HAProxy has no other replica that is up beside {server}")
     _set_state(server, "drain")
@@ -59,10 +67,10 @@ def admit(server: str) -> None:
 
 def wait_until_up(server: str) -> None:
     def otherwise() -> str:
-        row = servers()[server]
+        row = row_of(server)
         return f"HAProxy does not reach it: {row['status']}, {row['check_status']} {row['last_chk']}".rstrip()
 
-    wait(UP_SECONDS_MAX, lambda: server in servers() and is_up(server), otherwise)
+    wait(UP_SECONDS_MAX, lambda: is_up(row_of(server)), otherwise)
 
 
 def _set_state(server: str, state: str) -> None:

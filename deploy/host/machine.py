@@ -23,6 +23,10 @@ class Refusal(Failure):
     """Nothing was begun."""
 
 
+class Stopped(Exception):
+    """By a signal. Not a Failure: nobody is to make light of it."""
+
+
 def say(text: str, to=None) -> None:
     """One line of progress. Whoever reads it may go away; what was begun is brought to its end nevertheless."""
     try:

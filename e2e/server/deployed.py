@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from composed import REPOSITORY
 from host import Host
-from server import DIRECTORY, Server
+from server import DIRECTORY, Server, commands
 
 
 @contextlib.contextmanager
@@ -19,10 +19,19 @@ def deployed() -> Iterator[Server]:
         server.prepare()
         host.put(REPOSITORY / "deploy", f"{DIRECTORY}/deploy")
         server.follow("Install")
-        server.form = "deploy"
-        server.follow("Install")
-        server.form = "quadlet"
+        follow(server, "Install")
         yield server
+
+
+def follow(server: Server, heading: str) -> str:
+    """Runs the commands under a heading of deploy/README.md; returns what they printed."""
+    return server.shell(commands("deploy", heading))
+
+
+def running(server: Server) -> list[str]:
+    """The image of each replica."""
+    names = [f"daybook-{number}" for number in range(1, 5)]
+    return server.host.run("podman", "container", "inspect", "--format", "{{.Image}}", *names).split()
 
 
 def image_of(version: str) -> str:

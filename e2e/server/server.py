@@ -51,18 +51,12 @@ class Server:
         # All requests come from one address here.
         self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/systemd/daybook.env")
 
-    def commands(self, heading: str) -> str:
-        """The commands that stand under a heading of the form's README."""
-        readme = (REPOSITORY / self.form / "README.md").read_text()
-        section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-        return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
-
     def shell(self, commands: str, seconds_max: float = 90) -> str:
         return self.host.run("bash", "-euc", f"cd {DIRECTORY}\n{commands}", seconds_max=seconds_max)
 
     def follow(self, heading: str) -> str:
         """Runs the commands under a heading; returns what they printed."""
-        return self.shell(self.commands(heading))
+        return self.shell(commands(self.form, heading))
 
     def units(self, *patterns: str, state: str = "active") -> list[str]:
         """The names of the units that match and are in that state."""
@@ -123,6 +117,13 @@ class Server:
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
         names = [name for container in containers for name in container["Names"] if name != "sftp"]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
+
+
+def commands(folder: str, heading: str) -> str:
+    """The commands that stand under a heading of that folder's README."""
+    readme = (REPOSITORY / folder / "README.md").read_text()
+    section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
 
 def socket_opens(address: Address) -> bool:

@@ -18,6 +18,7 @@ class Steady:
     address: Address
     rate: int = 200
     clients: int = 64
+    headers: dict[str, str] = field(default_factory=dict)
     record_ids: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     worst_seconds: float = 0.0
@@ -44,7 +45,7 @@ class Steady:
                 return
             method = ("GET", "POST")[number % 2]
             try:
-                answer = ask(self.address, method, "/steady", b"x" if method == "POST" else None)
+                answer = ask(self.address, method, "/steady", b"x" if method == "POST" else None, **self.headers)
                 if answer.status == 200:
                     self.record_ids.append(int(answer.headers["record-id"]))
                 else:

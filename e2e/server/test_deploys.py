@@ -13,7 +13,7 @@ import pytest
 
 from client import ask
 from composed import REPOSITORY, eventually
-from deployed import deployed, image_of
+from deployed import deployed, image_of, running
 from operators import Operator
 from server import Server
 from steady import Steady
@@ -162,7 +162,7 @@ def test_a_deploy_goes_on_when_the_connection_breaks(server: Server, operator: O
         subprocess.run(["pkill", "--parent", str(process.pid)], check=False)
         process.kill()
         process.communicate()
-        eventually(60, lambda: len(history(server)) == 7, "it is in the history")
+        eventually(60, lambda: len(history(server)) == 8, "it is in the history")
     assert history(server)[-1]["outcome"] == "done"
     assert load.failures == []
     assert image_of("next") not in running(server)
@@ -200,12 +200,6 @@ def test_after_a_reboot_the_restore_step_is_the_deployed_versions_own(server: Se
     server.host.reboot()
     eventually(60, server.serves, "it serves")
     assert running(server) == [image_of("alone")] * 4
-
-
-def running(server: Server) -> list[str]:
-    """The image of each replica."""
-    names = [f"daybook-{number}" for number in range(1, 5)]
-    return server.host.run("podman", "container", "inspect", "--format", "{{.Image}}", *names).split()
 
 
 def images(server: Server) -> list[str]:

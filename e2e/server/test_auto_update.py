@@ -1,0 +1,91 @@
+"""`podman auto-update`, as deploy/README.md has it: steps in the order in which they stand."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from composed import eventually
+from deployed import deployed, follow, image_of, running
+from operators import Operator
+from server import Server
+from steady import Steady
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with deployed() as server:
+        yield server
+
+
+def tag_current(server: Server, version: str) -> None:
+    """Another image becomes `current`, by whatever means."""
+    image = image_of(version)
+    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
+    subprocess.run(server.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL, check=True)
+    assert save.wait() == 0
+    server.host.run("podman", "tag", image, "localhost/daybook:current")
+
+
+def test_unless_it_is_asked_for_nothing_is_updated(server: Server):
+    before = running(server)
+    current = before[0]
+    tag_current(server, "next")
+    server.host.run("podman", "auto-update")
+    assert running(server) == before
+    server.host.run("podman", "tag", current, "localhost/daybook:current")
+
+
+def test_a_new_image_reaches_every_replica_and_costs_no_request(server: Server, figure):
+    follow(server, "Auto-update")
+    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
+    tag_current(server, "next")
+    with Steady(server.http) as load:
+        server.host.run("systemctl", "start", "podman-auto-update.service", seconds_max=120)
+    assert running(server) == [image_of("next")] * 4
+    assert load.failures == []
+    assert server.missing(load.record_ids) == set()
+    figure(str(load))
+
+
+def test_an_image_that_does_not_start_is_rolled_back_and_costs_no_request(server: Server, figure):
+    before = running(server)
+    tag_current(server, "exiting")
+    with Steady(server.http) as load:
+        server.host.attempt("systemctl", "start", "podman-auto-update.service", seconds_max=120)
+    assert running(server) == before
+    assert server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", "localhost/daybook:current").strip() == before[0]
+    assert load.failures == []
+    assert server.missing(load.record_ids) == set()
+    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
+    figure(str(load))
+
+
+def test_it_waits_for_a_deploy_and_a_deploy_is_refused_while_it_runs(server: Server, tmp_path):
+    operator = Operator(server.host, tmp_path)
+    deploy = operator.start("deploy", IMAGE="localhost/daybook-e2e-alone")
+    while "replica 1" not in deploy.stdout.readline():
+        pass
+    server.host.run("systemctl", "start", "--no-block", "podman-auto-update.service")
+
+    def updating() -> str:
+        return server.host.attempt("pgrep", "--full", "podman auto-update").stdout
+
+    eventually(10, updating, "it waits")
+    assert server.host.attempt("pgrep", "--exact", "--full", "/usr/bin/podman auto-update").stdout == ""
+    said, _ = deploy.communicate(timeout=120)
+    assert deploy.returncode == 0, said
+    eventually(30, lambda: not updating(), "it has had its turn")
+    assert running(server) == [image_of("alone")] * 4
+
+    holder = subprocess.Popen(server.host.enter("flock", "/run/lock/daybook-deploy.lock", "sleep", "60"))
+    try:
+        eventually(10, lambda: server.host.attempt("pgrep", "--exact", "sleep").stdout, "it is held")
+        status, said = operator.attempt("rollback")
+    finally:
+        server.host.run("pkill", "--exact", "sleep")
+        holder.wait()
+    assert status != 0
+    assert "another deploy is under way: process" in said and "flock /run/lock/daybook-deploy.lock sleep 60" in said
