@@ -9,7 +9,7 @@ import haproxy
 import images
 from machine import Failure, Settings, run, say
 from replica import Replica
-from rollout import Rollout
+from rollout import PutBack, Rollout
 
 NEXT = Replica("next")
 HEADERS = "maps/next-by-header.map"
@@ -38,7 +38,7 @@ def start(settings: Settings, rollout: Rollout, image: str, percent: int) -> Non
     except Exception as failure:  # Whatever it is, it ends.
         say(f"next: {failure}: ending it")
         drop(settings)
-        raise Failure(f"next: {failure}") from None
+        raise PutBack(str(failure)) from None
     say(f"next: answers at the front door: who asks for it, and {percent} % of all others")
 
 

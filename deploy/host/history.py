@@ -29,7 +29,5 @@ def show() -> None:
     for line in FILE.read_text().splitlines():
         entry = json.loads(line)
         reason = f": {entry['reason']}" if entry["reason"] else ""
-        print(
-            f"{entry['at']}  {entry['action']:<8}  {entry['image']} in place of {entry['from']}, by {entry['by']}, "
-            f"in {entry['seconds']} s: {entry['outcome']}{reason}"
-        )
+        what = f"{entry['image']} in place of {entry['from']}" if "from" in entry else f"{entry['image']} beside {entry['beside']}"
+        print(f"{entry['at']}  {entry['action']:<8}  {what}, by {entry['by']}, in {entry['seconds']} s: {entry['outcome']}{reason}")

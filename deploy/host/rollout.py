@@ -76,6 +76,7 @@ def replace(rollout: Rollout, image: str) -> None:
         else:
             images.untag(images.PREVIOUS)
         put_back(moved, before, reason)
+        say(f"all replicas run {images.title(before)} again")
         images.forget(image)
         raise PutBack(reason) from None
     images.forget(former)

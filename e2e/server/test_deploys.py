@@ -106,7 +106,7 @@ def test_a_rollback_costs_no_request_and_the_old_version_goes_on_with_the_file(s
     [
         ("exiting", "replica 1: it does not start (exit-code, exit status 2)"),
         ("failing", "replica 1: GET /daybook-deploy: answered 500 instead of 200"),
-        ("mute", "replica 1: it does not start (no READY=1 within 45 s)"),
+        ("mute", "replica 1: it does not start (exit-code, exit status 137)"),
     ],
 )
 def test_a_version_that_is_no_good_is_taken_back_and_costs_no_request(
