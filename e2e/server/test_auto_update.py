@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from composed import eventually
+from composed import REPOSITORY, eventually
 from deployed import deployed, follow, image_of, running
 from operators import Operator
-from server import Server
+from server import DIRECTORY, Server, socket_opens
 from steady import Steady
 
 
@@ -89,3 +89,34 @@ def test_it_waits_for_a_deploy_and_a_deploy_is_refused_while_it_runs(server: Ser
         holder.wait()
     assert status != 0
     assert "another deploy is under way: process" in said and "flock /run/lock/daybook-deploy.lock sleep 60" in said
+
+
+def test_what_a_registry_has_reaches_every_replica(server: Server, tmp_path, figure):
+    gateway, port = server.host.gateway, 5000
+    image = f"{gateway}:{port}/daybook:current"
+    program = subprocess.run([REPOSITORY / "e2e/server/registry"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    config = tmp_path / "registry.yml"
+    config.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/images}}}}\nhttp: {{addr: '{gateway}:{port}'}}\n")
+    registry = subprocess.Popen([program, "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(10, lambda: socket_opens((gateway, port)), "the registry listens")
+        push = ["podman", "push", "--quiet", "--tls-verify=false", "--format", "v2s2", "localhost/daybook-e2e-beyond", f"docker://{image}"]
+        subprocess.run(push, check=True)
+        server.shell(
+            f"""
+            printf '[[registry]]\nlocation = "{gateway}:{port}"\ninsecure = true\n' >/etc/containers/registries.conf.d/test.conf
+            cd /etc/systemd/system/podman-auto-update.service.d
+            rm lock.conf
+            sed 's|registry.example.org/daybook:current|{image}|' {DIRECTORY}/deploy/auto-update/registry.conf >registry.conf
+            systemctl daemon-reload
+            """
+        )
+        with Steady(server.http) as load:
+            server.host.run("systemctl", "start", "podman-auto-update.service", seconds_max=120)
+    finally:
+        registry.kill()
+        registry.wait()
+    assert running(server) == [image_of("beyond")] * 4
+    assert load.failures == []
+    assert server.missing(load.record_ids) == set()
+    figure(str(load))
