@@ -53,24 +53,20 @@ def test_every_recorded_name_that_is_used_is_recorded():
     assert recorded and used <= recorded
 
 
-def test_daybook_exports_what_is_asked_of_it(tmp_path):
-    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "daybook"], cwd=ROOT, check=True)
-    program = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release" / "daybook"
-    names = exported(f"http://{ADDRESS}:9100/metrics", program, "serve", DAYBOOK_DATABASE__PATH=str(tmp_path / "requests.db"),
+def test_daybook_exports_what_is_asked_of_it(binary, tmp_path):
+    names = exported(f"http://{ADDRESS}:9100/metrics", binary, "serve", DAYBOOK_DATABASE__PATH=str(tmp_path / "requests.db"),
                      DAYBOOK_LISTEN=f"{ADDRESS}:8080", DAYBOOK_ADMIN__LISTEN=f"{ADDRESS}:9100")
     assert asked_for("daybook") - names - {"daybook_requests_total"} == set()  # which needs a first request
 
 
-def test_haproxy_exports_what_is_asked_of_it(tmp_path):
-    program = subprocess.run([ROOT / "e2e" / "haproxy" / "program"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", program, "-f", ROOT / "haproxy", "-f", ROOT / "haproxy/servers/unix.cfg",
+def test_haproxy_exports_what_is_asked_of_it(haproxy, tmp_path):
+    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", haproxy, "-f", ROOT / "haproxy", "-f", ROOT / "haproxy/servers/unix.cfg",
                      HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:9101", HAPROXY_SOCKET=str(tmp_path / "socket"))
     assert asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
 
 
-def test_litestream_knows_what_is_asked_of_it():
+def test_litestream_knows_what_is_asked_of_it(litestream_program):
     """Some of its metrics exist only after an error, so we look into the program."""
-    program = subprocess.run([ROOT / "scripts" / "litestream"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    binary = Path(program).read_bytes()
+    program = litestream_program.read_bytes()
     names = asked_for("litestream")
-    assert names and all(name.encode() in binary for name in names)
+    assert names and all(name.encode() in program for name in names)

@@ -27,6 +27,12 @@ else
     # SQLite would take the log of a lost database for the restored one's.
     [ ! -e "$database-wal" ] || fail "$database-wal is there without $database: move it away, then start again"
     [ -n "${BACKUP_URL-}" ] || fail "BACKUP_URL is not set: it says where the backup is"
+    # Litestream would only say that it is no machine of Amazon's.
+    key=${AWS_SHARED_CREDENTIALS_FILE-}
+    case $BACKUP_URL in
+    s3://*) [ -z "$key" ] || { [ -r "$key" ] && [ -s "$key" ]; } ||
+        fail "no key for $BACKUP_URL: BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user $(id -u)" ;;
+    esac
     trap 'kill "$litestream" && wait "$litestream"; fail "stopped: no database was created"' INT TERM
 
     # A server or a network may be half a minute late.

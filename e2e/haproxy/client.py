@@ -32,10 +32,10 @@ def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | No
 
 
 def send_raw(
-    address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0, first_only: bool = False,
+    address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0, more: float | None = None,
 ) -> bytes:
     """Sends the pieces as they are, pausing between them, and returns what comes back until the other side closes, or for
-    `until` seconds; with `first_only`, what comes back first."""
+    `until` seconds; with `more`, only for so many seconds after the last that came."""
     deadline = time.monotonic() + until
     received = b""
     with socket.create_connection(address, timeout=until) as connection:
@@ -51,11 +51,11 @@ def send_raw(
                         pass
                     connection.settimeout(until)
                 connection.sendall(piece)
-            while not (first_only and received) and (left := deadline - time.monotonic()) > 0:
-                connection.settimeout(left)
+            while (left := deadline - time.monotonic()) > 0:
+                connection.settimeout(left if more is None or not received else min(left, more))
                 part = connection.recv(65536)
                 received += part
-                if not part or first_only:
+                if not part:
                     break
         except (TimeoutError, ConnectionError):
             pass
@@ -68,17 +68,16 @@ def statuses(received: bytes) -> list[int]:
 
 
 @dataclass
-class Load:
-    """Clients that ask one thing after another on kept connections, within a `with`."""
+class Clients:
+    """So many clients at once, within a `with`, and what became of their requests. How they ask, `_run` says."""
 
     address: Address
-    method: str = "GET"
-    clients: int = 8
-    record_ids: list[int] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    worst_seconds: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict, kw_only=True)
+    record_ids: list[int] = field(default_factory=list, init=False)
+    failures: list[str] = field(default_factory=list, init=False)
+    worst_seconds: float = field(default=0.0, init=False)
 
-    def __enter__(self) -> Load:
+    def __enter__(self):
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
         for thread in self._threads:
@@ -90,27 +89,43 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _run(self) -> None:
-        body = b"x" if self.method != "GET" else None
-        connection = http.client.HTTPConnection(*self.address, timeout=15)
-        while not self._over.is_set():
-            started = time.monotonic()
-            try:
-                connection.request(self.method, "/load", body)
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status == 200:
-                    self.record_ids.append(int(answer.headers["record-id"]))
-                else:
-                    self.failures.append(f"{answer.status}")
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-            self.worst_seconds = max(self.worst_seconds, time.monotonic() - started)
-        connection.close()
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(*self.address, timeout=15)
+
+    def _ask(self, connection: http.client.HTTPConnection, method: str, since: float) -> None:
+        """One request; its time is counted from `since`."""
+        try:
+            connection.request(method, "/load", None if method == "GET" else b"x", self.headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                self.record_ids.append(int(answer.headers["record-id"]))
+            else:
+                self.failures.append(f"{method}: {answer.status}")
+        except (OSError, http.client.HTTPException) as error:
+            self.failures.append(f"{method}: {error!r}")
+            connection.close()
+        self.worst_seconds = max(self.worst_seconds, time.monotonic() - since)
 
     def __str__(self) -> str:
         return (
-            f"{len(self.record_ids)} {self.method}s answered, {len(self.failures)} failed, "
+            f"{len(self.record_ids)} answered, {len(self.failures)} failed, "
             f"the slowest took {self.worst_seconds * 1000:.0f} ms"
         )
+
+
+@dataclass
+class Load(Clients):
+    """Each asks one thing after another on a kept connection."""
+
+    method: str = "GET"
+    clients: int = 8
+
+    def _run(self) -> None:
+        connection = self._connection()
+        while not self._over.is_set():
+            self._ask(connection, self.method, time.monotonic())
+        connection.close()
+
+    def __str__(self) -> str:
+        return f"{self.method}s: {super().__str__()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_body_that_does_not_end_is_answered_408_after_five_seconds(system, fra
     started = time.monotonic()
     head = f"POST /slow-body HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode()
     piece = b"1\r\nx\r\n" if "chunked" in framing else b"x"
-    received = send_raw(system.http, head, *[piece] * 20, pause=0.5, first_only=True)
+    received = send_raw(system.http, head, *[piece] * 20, pause=0.5, more=0.1)
     assert statuses(received) == [408]
     assert 4 < time.monotonic() - started < 7
     assert system.records("/slow-body") == []
@@ -41,10 +42,23 @@ def test_a_client_that_sends_far_too_much_sees_why_it_is_refused(system):
     assert [ask(system.http, "POST", "/far-too-large", bytes(10 * MEBIBYTE)).status for _ in range(5)] == [413] * 5
 
 
+def test_of_a_refused_client_the_rest_of_its_body_is_read_and_nothing_after_it(system):
+    with socket.create_connection(system.http, timeout=15) as connection:
+        connection.sendall(b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
+        assert statuses(connection.recv(65536)) == [413]
+        connection.sendall(bytes(MEBIBYTE + 1))
+        assert connection.recv(1) == b""
+
+
+def test_a_head_that_is_refused_gets_one_line_of_text(system):
+    received = send_raw(system.http, b"PRI * HTTP/2.0\r\n\r\n\r\n\r\n")
+    assert statuses(received) == [400] and received.endswith(b"\r\n\r\nthe request is malformed\n")
+
+
 def test_too_large_a_body_is_refused_before_it_is_sent(system):
     received = send_raw(
         system.http,
-        b"POST /expects HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n", first_only=True,
+        b"POST /expects HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n", more=0.1,
     )
     assert statuses(received) == [413]
 
@@ -53,7 +67,7 @@ def test_too_large_a_chunked_body_is_refused_by_the_replica(system):
     chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
     received = send_raw(
         system.http, b"POST /too-large HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 20 + b"0\r\n\r\n",
-        first_only=True,
+        more=0.1,
     )
     assert statuses(received) == [413]
 
@@ -122,7 +136,7 @@ SMUGGLED = {
 @pytest.mark.parametrize("attempt", SMUGGLED)
 def test_nothing_is_smuggled(system, attempt):
     before = len(system.records())
-    received = send_raw(system.http, SMUGGLED[attempt], until=0.7)
+    received = send_raw(system.http, SMUGGLED[attempt], more=0.7)
     recorded = [record["path"] for record in system.records()[before:]]
     # HAProxy refuses it, or passes it on as one request that can be read in one way only; or the replica refuses it.
     assert (statuses(received), recorded) in [([400], []), ([200], ["/outer"]), ([400], ["/outer"])]
@@ -133,7 +147,7 @@ def test_a_bare_line_feed_ends_a_line_for_haproxy_and_never_reaches_a_replica(sy
     received = send_raw(
         system.http,
         b"POST /first HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n0\r\nX: y\n\nGET /second HTTP/1.1\nHost: x\n\n",
-        until=0.7,
+        more=0.7,
     )
     assert statuses(received) == [200, 200]
     assert [record["path"] for record in system.records()[before:]] == ["/first", "/second"]

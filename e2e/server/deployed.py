@@ -6,9 +6,9 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
-from composed import REPOSITORY
+from daybook import DIRECTORY, REPOSITORY
 from host import Host
-from server import DIRECTORY, Server, commands
+from server import Server, commands
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from composed import REPOSITORY
+from daybook import REPOSITORY
 from host import Host
 
 NAME = "server"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from composed import REPOSITORY, eventually
+from composed import eventually
+from daybook import DIRECTORY, REPOSITORY
 from deployed import deployed, follow, image_of, running
 from operators import Operator
-from server import DIRECTORY, Server, socket_opens
+from server import Server, socket_opens
 from steady import Steady
 
 

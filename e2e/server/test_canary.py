@@ -30,7 +30,7 @@ class Everybody:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.loads = (Steady(server.http), Steady(server.http, rate=50, clients=16, headers={"x_api_version": "2"}))
+        self.loads = (Steady(server.http), Steady(server.http, rate=50, clients=16, headers={"X-API-Version": "2"}))
 
     def __enter__(self) -> Everybody:
         for load in self.loads:

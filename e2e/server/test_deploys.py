@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from client import ask
-from composed import REPOSITORY, eventually
+from composed import eventually
+from daybook import REPOSITORY
 from deployed import deployed, image_of, running
 from operators import Operator
 from server import Server

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from composed import REPOSITORY
+from daybook import REPOSITORY
 from system import Replica, UnixConnection
 
 VERSIONS = {"current": "localhost/daybook:current", "next": "localhost/daybook-e2e-next", "alone": "localhost/daybook-e2e-alone"}

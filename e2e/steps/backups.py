@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from composed import Composed
 
+S3_KEY_ID, S3_SECRET = "daybook", "only-on-the-test-host"
+S3_CREDENTIALS = f"[default]\naws_access_key_id = {S3_KEY_ID}\naws_secret_access_key = {S3_SECRET}\n"
+
 
 def to_a_volume(composed: Composed) -> dict[str, str]:
     return {}
@@ -27,14 +30,15 @@ def to_sftp(composed: Composed) -> dict[str, str]:
 
 
 def to_s3(composed: Composed) -> dict[str, str]:
-    key, secret = "daybook", "only-on-the-test-host"
-    serve(composed, "s3", 9000, "--env", f"S3_ACCESS_KEY={key}", "--env", f"S3_SECRET_KEY={secret}")
+    host = composed.host
+    serve(composed, "s3", 9000, "--env", f"S3_ACCESS_KEY={S3_KEY_ID}", "--env", f"S3_SECRET_KEY={S3_SECRET}")
+    file = "/srv/s3/credentials"
+    host.run("install", "-D", "-o", "10001", "-m", "400", "/dev/stdin", file, input=S3_CREDENTIALS)
     return {
         "BACKUP_URL": "s3://backup/requests.db",
-        "BACKUP_S3_ENDPOINT": f"http://{composed.host.address}:9000",
+        "BACKUP_S3_ENDPOINT": f"http://{host.address}:9000",
         "BACKUP_S3_REGION": "us-east-1",
-        "LITESTREAM_ACCESS_KEY_ID": key,
-        "LITESTREAM_SECRET_ACCESS_KEY": secret,
+        "BACKUP_S3_CREDENTIALS_FILE": file,
     }
 
 

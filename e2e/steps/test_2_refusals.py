@@ -12,6 +12,7 @@ from test_limits import (  # noqa: F401
     test_a_client_that_sends_far_too_much_sees_why_it_is_refused,
     test_a_head_that_does_not_end_is_answered_408_after_five_seconds,
     test_nothing_is_smuggled,
+    test_of_a_refused_client_the_rest_of_its_body_is_read_and_nothing_after_it,
     test_too_large_a_body_is_refused_before_it_is_sent,
     test_too_large_a_chunked_body_is_refused_by_the_replica,
 )

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from client import ask
-from composed import Composed, eventually, metric
+from composed import Composed, eventually
+from daybook import metric
 
 RATE_LIMIT = 40
 
@@ -28,7 +29,7 @@ def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Compo
     figure(f"healthy after {time.monotonic() - started:.1f} s")
     assert ask(composed.http, "POST", "/hello", b"x").headers["record-id"] == "1"
     assert len(composed.containers("next")) == 4
-    eventually(20, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
+    eventually(30, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
 
 
 @pytest.mark.parametrize("asks", [{"path": "/v2/things"}, {"x_api_version": "2"}, {"host": "v2.example.org"}])

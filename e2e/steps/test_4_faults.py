@@ -30,7 +30,7 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(composed: Comp
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     # A POST that may have reached it is not sent again: at most those that were under way can fail.
     assert len(posts.failures) <= 8 * len(victims)
-    eventually(10, lambda: len(composed.containers("daybook")) == 4, "all replicas run again")
+    eventually(30, lambda: len(composed.containers("daybook")) == 4, "all replicas run again")
     figure(f"{len(victims)} replicas killed in turn: {gets}; {posts}; 0 acknowledged records missing")
 
 
@@ -40,7 +40,7 @@ def test_a_killed_haproxy_is_back_within_seconds_and_no_acknowledged_record_is_l
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     composed.kill(haproxy)
     killed = time.monotonic()
-    eventually(10, lambda: answers(composed), "HAProxy answers again")
+    eventually(30, lambda: answers(composed), "HAProxy answers again")
     figure(f"back after {time.monotonic() - killed:.1f} s; {gets}; {posts}; 0 acknowledged records missing")
 
 
@@ -61,7 +61,7 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     gets, posts = under_load(composed, litestream)
     assert gets.failures == posts.failures == []
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
-    eventually(10, lambda: composed.containers("litestream") == [litestream], "Litestream runs again")
+    eventually(30, lambda: composed.containers("litestream") == [litestream], "Litestream runs again")
     sync = ("litestream", "sync", "-wait", "-timeout", "20", "-socket", "/run/litestream/litestream.sock")
     started = time.monotonic()
     composed.host.run("podman", "exec", litestream, *sync, "/var/lib/daybook/requests.db")

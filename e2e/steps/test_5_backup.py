@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 
 import pytest
 
-from backups import to_a_volume, to_s3, to_sftp
+from backups import S3_SECRET, to_a_volume, to_s3, to_sftp
 from client import Load, ask
 from composed import Composed
 from host import HostError
@@ -19,6 +20,15 @@ def lose_the_machine(composed: Composed) -> None:
         composed.host.run("podman", "rm", "--force", "--time", "0", *composed.containers(service))
 
 
+def shown(composed: Composed) -> str:
+    """What Podman shows of the system's containers, the arguments that it was given included, and their environments."""
+    names = [*composed.containers("litestream"), *composed.containers("restore")]
+    inspected = composed.host.run("podman", "inspect", *names)
+    assert "CreateCommand" in inspected
+    pids = [container["State"]["Pid"] for container in json.loads(inspected)]
+    return inspected + composed.host.run("cat", *(f"/proc/{pid}/environ" for pid in pids))
+
+
 @pytest.mark.parametrize("target", [to_sftp, to_s3, to_a_volume])
 def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_restored(
     composed: Composed, target, figure, tmp_path
@@ -26,6 +36,7 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     composed.clear()
     settings = target(composed)
     composed.start(**settings)
+    assert S3_SECRET not in shown(composed)
 
     with Load(composed.http, method="POST", clients=16) as load:
         time.sleep(6)
@@ -35,15 +46,15 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     for suffix in ("", "-wal"):
         shutil.copy(f"{composed.database}{suffix}", f"{tmp_path}/lost.db{suffix}")
     composed.host.run("podman", "volume", "rm", "daybook_data")
-    lost = composed.rows(database=tmp_path / "lost.db")
+    lost = composed.contents(database=tmp_path / "lost.db")
 
     started = time.monotonic()
     composed.start(**settings)
     seconds = time.monotonic() - started
 
-    restored = composed.rows()
+    restored = composed.contents()
     assert composed.missing(load.record_ids[:acknowledged]) == set()
-    assert restored == composed.rows(up_to=restored.last_id, database=tmp_path / "lost.db")
+    assert restored == composed.contents(up_to=restored.last_id, database=tmp_path / "lost.db")
     assert ask(composed.http, "POST", "/after").status == 200
     figure(
         f"{lost.count} rows lost, {restored.count} restored and the system healthy within {seconds:.1f} s; all"
@@ -57,7 +68,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
 ):
     """It goes on where the last step ended, with the backup on a volume."""
     composed.script("compose", "down", seconds_max=90)
-    before = composed.rows()
+    before = composed.contents()
     composed.host.run("podman", "volume", "rm", "daybook_data")
     backup = composed.volumes / "daybook_backup/_data"
     files = {path: path.read_bytes() for path in backup.rglob("*.ltx")}
@@ -81,4 +92,11 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     for path, content in files.items():
         path.write_bytes(content)
     composed.start()
-    assert composed.rows() == before
+    assert composed.contents() == before
+
+
+def test_a_backup_at_s3_without_its_key_is_refused_at_once(composed: Composed):
+    composed.clear()
+    with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user 10001"):
+        composed.start(BACKUP_URL="s3://backup/requests.db")
+    assert composed.containers("daybook") == []

@@ -1,0 +1,72 @@
+"""What the parts of the end-to-end tests share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path += [str(HERE / name) for name in ("host", "haproxy", "steps", "server")]
+
+measured: list[str] = []
+began = time.monotonic()
+
+
+def printed(*command: Path | str) -> Path:
+    """The path that a script prints."""
+    return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> Path:
+    return printed(HERE / "haproxy" / "program")
+
+
+@pytest.fixture(scope="session")
+def litestream_program() -> Path:
+    return printed(HERE.parent / "scripts" / "litestream")
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """daybook: $DAYBOOK, or what cargo builds."""
+    if given := os.environ.get("DAYBOOK"):
+        return Path(given)
+    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "daybook"], cwd=HERE.parent, check=True)
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version=1"],
+        cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "daybook"
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Notes a figure, to be printed at the end under the step's name."""
+    return lambda text: measured.append(f"{request.node.name.removeprefix('test_')}: {text}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Of a step that failed on a host, what was said there last is shown, too."""
+    report = yield
+    fixtures = getattr(item, "funcargs", {})
+    if report.failed and (daybook := fixtures.get("composed") or fixtures.get("server")):
+        report.sections.append(("the host", daybook.last_words()))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not measured:
+        return
+    terminalreporter.section("figures")
+    for line in measured:
+        terminalreporter.line(line)
+    terminalreporter.line(f"all of it took {time.monotonic() - began:.0f} s")
