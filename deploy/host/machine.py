@@ -91,10 +91,6 @@ class Settings:
             raise Refusal(f"{SETTINGS}: HAPROXY_REPLICAS is {count}: it has to be a number from 1 to 8")
         return int(count)
 
-    @property
-    def tls(self) -> bool:
-        return self.get("HAPROXY_TLS", "off") == "on"
-
 
 @contextlib.contextmanager
 def held_settings() -> Iterator[Settings]:

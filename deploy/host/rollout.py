@@ -35,10 +35,11 @@ def prepare(settings: Settings) -> Rollout:
         raise Refusal(f"there is no {images.CURRENT}, to go back to")
     try:
         haproxy.servers()
+        tls = checks.tls_at_the_front_door()
     except Failure as failure:
-        raise Refusal(str(failure)) from None
+        raise Refusal(f"HAProxy does not serve: {failure}") from None
     replicas = [Replica(str(number)) for number in range(1, settings.replicas + 1)]
-    return Rollout(replicas, checks.read(), settings.tls)
+    return Rollout(replicas, checks.read(), tls)
 
 
 def running(rollout: Rollout, image: str) -> bool:

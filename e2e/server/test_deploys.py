@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from client import ask
 from composed import eventually
 from daybook import REPOSITORY
 from deployed import deployed, image_of, running
