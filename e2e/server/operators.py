@@ -1,4 +1,4 @@
-"""Who deploys: on this machine, with `make`, and with ssh to log in to the server as root."""
+"""Who deploys: on this machine, with `make`, and with ssh to log in to the server as root. And what is deployed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from daybook import REPOSITORY
 from host import Host
+from server import Server
 
 NAME = "server"
 
@@ -18,7 +19,8 @@ class Operator:
     def __init__(self, host: Host, directory: Path) -> None:
         key = directory / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        host.run("install", "-D", "-m", "600", "/dev/stdin", "/root/.ssh/authorized_keys", input=key.with_suffix(".pub").read_text())
+        public = key.with_suffix(".pub").read_text()
+        host.run("install", "-D", "-m", "600", "/dev/stdin", "/root/.ssh/authorized_keys", input=public)
         (directory / "config").write_text(
             f"Host {NAME}\nHostName {host.address}\nUser root\nIdentityFile {key}\nIdentitiesOnly yes\n"
             f"StrictHostKeyChecking accept-new\nUserKnownHostsFile {directory}/known_hosts\nBatchMode yes\n"
@@ -56,3 +58,20 @@ class Operator:
         status, said = self.attempt(action, **variables)
         assert status == 0, said
         return said
+
+
+def image_of(version: str) -> str:
+    """The id of one of the images of e2e/versions."""
+    command = ["podman", "image", "inspect", "--format", "{{.Id}}", f"localhost/daybook-e2e-{version}"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def named(server: Server, tag: str) -> str:
+    """The id of localhost/daybook:TAG there."""
+    return server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", f"localhost/daybook:{tag}").strip()
+
+
+def running(server: Server) -> list[str]:
+    """The image of each replica."""
+    names = [f"daybook-{number}" for number in range(1, 5)]
+    return server.host.run("podman", "container", "inspect", "--format", "{{.Image}}", *names).split()

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from composed import eventually
 from daybook import DIRECTORY, REPOSITORY
-from deployed import deployed, follow, image_of, running
-from operators import Operator
-from server import Server, socket_opens
+from operators import Operator, image_of, named, running
+from server import Server, commands, socket_opens
 from steady import Steady
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with deployed() as server:
-        yield server
+pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("deployable")]
 
 
 def tag_current(server: Server, version: str) -> None:
@@ -40,7 +35,7 @@ def test_unless_it_is_asked_for_nothing_is_updated(server: Server):
 
 
 def test_a_new_image_reaches_every_replica_and_costs_no_request(server: Server, figure):
-    follow(server, "Auto-update")
+    server.shell(commands("deploy", "Auto-update"))
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
     tag_current(server, "next")
     with Steady(server.http) as load:
@@ -57,15 +52,14 @@ def test_an_image_that_does_not_start_is_rolled_back_and_costs_no_request(server
     with Steady(server.http) as load:
         server.host.attempt("systemctl", "start", "podman-auto-update.service", seconds_max=120)
     assert running(server) == before
-    assert server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", "localhost/daybook:current").strip() == before[0]
+    assert named(server, "current") == before[0]
     assert load.failures == []
     assert server.missing(load.record_ids) == set()
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
     figure(str(load))
 
 
-def test_it_waits_for_a_deploy_and_a_deploy_is_refused_while_it_runs(server: Server, tmp_path):
-    operator = Operator(server.host, tmp_path)
+def test_it_waits_for_a_deploy_and_a_deploy_is_refused_while_it_runs(server: Server, operator: Operator):
     deploy = operator.start("deploy", IMAGE="localhost/daybook-e2e-alone")
     while "replica 1" not in deploy.stdout.readline():
         pass
@@ -95,17 +89,20 @@ def test_it_waits_for_a_deploy_and_a_deploy_is_refused_while_it_runs(server: Ser
 def test_what_a_registry_has_reaches_every_replica(server: Server, tmp_path, figure):
     gateway, port = server.host.gateway, 5000
     image = f"{gateway}:{port}/daybook:current"
-    program = subprocess.run([REPOSITORY / "e2e/server/registry"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    program = subprocess.check_output([REPOSITORY / "e2e/server/registry"], text=True).strip()
     config = tmp_path / "registry.yml"
-    config.write_text(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/images}}}}\nhttp: {{addr: '{gateway}:{port}'}}\n")
+    storage = f"{{filesystem: {{rootdirectory: {tmp_path}/images}}}}"
+    config.write_text(f"version: 0.1\nstorage: {storage}\nhttp: {{addr: '{gateway}:{port}'}}\n")
     registry = subprocess.Popen([program, "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         eventually(10, lambda: socket_opens((gateway, port)), "the registry listens")
-        push = ["podman", "push", "--quiet", "--tls-verify=false", "--format", "v2s2", "localhost/daybook-e2e-beyond", f"docker://{image}"]
-        subprocess.run(push, check=True)
+        # In the form that keeps the image's id.
+        push = ["podman", "push", "--quiet", "--tls-verify=false", "--format", "v2s2"]
+        subprocess.run([*push, "localhost/daybook-e2e-beyond", f"docker://{image}"], check=True)
         server.shell(
             f"""
-            printf '[[registry]]\nlocation = "{gateway}:{port}"\ninsecure = true\n' >/etc/containers/registries.conf.d/test.conf
+            printf '[[registry]]\nlocation = "{gateway}:{port}"\ninsecure = true\n' \\
+                >/etc/containers/registries.conf.d/test.conf
             cd /etc/systemd/system/podman-auto-update.service.d
             rm lock.conf
             sed 's|registry.example.org/daybook:current|{image}|' {DIRECTORY}/deploy/auto-update/registry.conf >registry.conf

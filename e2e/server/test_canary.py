@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 
 import pytest
 
 from client import ask
 from composed import eventually
-from deployed import deployed, image_of, running
-from operators import Operator
+from operators import Operator, image_of, running
 from server import Server
 from steady import Steady
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with deployed() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def operator(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    return Operator(server.host, tmp_path_factory.mktemp("operator"))
+pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("deployable")]
 
 
 class Everybody:
@@ -114,9 +104,9 @@ def test_promoted_it_is_the_current_one(server: Server, operator: Operator, figu
     assert server.units("daybook-next*") == []
     assert answered_by_next(server), "the same version, as the current one"
     assert ask(server.http, x_api_version="2").status == 200
-    assert "localhost/daybook:previous" in operator_images(server)
+    assert "localhost/daybook:previous" in image_names(server)
     figure(f"{said.splitlines()[-1]}; {everybody}")
 
 
-def operator_images(server: Server) -> str:
+def image_names(server: Server) -> str:
     return server.host.run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}")

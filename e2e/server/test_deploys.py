@@ -5,28 +5,18 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from composed import eventually
 from daybook import REPOSITORY
-from deployed import deployed, image_of, running
-from operators import Operator
+from operators import Operator, image_of, named, running
 from server import Server
 from steady import Steady
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with deployed() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def operator(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    return Operator(server.host, tmp_path_factory.mktemp("operator"))
+pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("deployable")]
 
 
 def test_the_next_versions_unit_is_the_replicas_but_for_names_and_image():
@@ -55,7 +45,7 @@ def test_what_cannot_work_is_refused_before_anything_is_begun(server: Server, op
     assert "there is no localhost/daybook:previous" in refused("rollback")
     assert "there is no localhost/daybook:next" in refused("promote")
     assert "there is no localhost/daybook:next" in refused("drop")
-    assert re.search("the image is for riscv64, and this machine is (amd64|arm64)", refused(IMAGE="localhost/daybook-e2e-foreign"))
+    assert "the image is for riscv64, and this machine is " in refused(IMAGE="localhost/daybook-e2e-foreign")
 
     server.host.run("mv", "/usr/local/sbin/daybook-deploy", "/root/")
     assert "/usr/local/sbin/daybook-deploy is not on server" in refused()
@@ -70,8 +60,7 @@ def test_what_cannot_work_is_refused_before_anything_is_begun(server: Server, op
 
 
 def test_what_runs_already_is_not_deployed_again(server: Server, operator: Operator):
-    image = server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", "localhost/daybook:current").strip()
-    subprocess.run(["podman", "tag", image, "localhost/daybook-e2e-same"], check=True)
+    subprocess.run(["podman", "tag", named(server, "current"), "localhost/daybook-e2e-same"], check=True)
     before = [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
     assert "is what is running: nothing to do" in operator.make("deploy", IMAGE="localhost/daybook-e2e-same")
     assert before == [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
@@ -86,7 +75,7 @@ def test_a_deploy_that_migrates_the_database_costs_no_request(server: Server, op
     assert running(server) == [image_of("next")] * 4 != old
     assert server.rows("select version, oldest from daybook_schema") == [(2, 1)]
     assert server.rows("select count(*) from notes")[0][0] > 0
-    assert server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", "localhost/daybook:previous").strip() == old[0]
+    assert named(server, "previous") == old[0]
     figure(f"{said.splitlines()[-1]}; {load}")
 
 
@@ -107,6 +96,7 @@ def test_a_rollback_costs_no_request_and_the_old_version_goes_on_with_the_file(s
         ("failing", "replica 1: GET /daybook-deploy: answered 500 instead of 200"),
         ("mute", "replica 1: it does not start (exit-code, exit status 137)"),
     ],
+    ids=["exiting", "failing", "mute"],
 )
 def test_a_version_that_is_no_good_is_taken_back_and_costs_no_request(
     server: Server, operator: Operator, version: str, reason: str, figure
@@ -189,7 +179,8 @@ def test_the_history_says_who_what_and_with_what_outcome(server: Server, operato
     assert {entry["by"] for entry in entries} == {f"root@{Path('/proc/sys/kernel/hostname').read_text().strip()}"}
     lines = operator.make("history").splitlines()
     assert len(lines) == len(entries)
-    assert re.fullmatch(r"20\S+Z  deploy    next \(\w{12}\) in place of \S+ \(\w{12}\), by root@\S+, in \S+ s: done", lines[0])
+    first = r"20\S+Z  deploy    next \(\w{12}\) in place of \S+ \(\w{12}\), by root@\S+, in \S+ s: done"
+    assert re.fullmatch(first, lines[0])
 
 
 def test_after_a_reboot_the_restore_step_is_the_deployed_versions_own(server: Server, operator: Operator):

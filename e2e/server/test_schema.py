@@ -13,7 +13,7 @@ import pytest
 from daybook import REPOSITORY
 from system import Replica, UnixConnection
 
-VERSIONS = {"current": "localhost/daybook:current", "next": "localhost/daybook-e2e-next", "alone": "localhost/daybook-e2e-alone"}
+VERSIONS = {name: f"localhost/daybook-e2e-{name}" for name in ("next", "alone")} | {"current": "localhost/daybook:current"}
 Start = Callable[[str], Replica]
 
 
