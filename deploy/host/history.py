@@ -29,5 +29,8 @@ def show() -> None:
     for line in FILE.read_text().splitlines():
         entry = json.loads(line)
         reason = f": {entry['reason']}" if entry["reason"] else ""
-        what = f"{entry['image']} in place of {entry['from']}" if "from" in entry else f"{entry['image']} beside {entry['beside']}"
-        print(f"{entry['at']}  {entry['action']:<8}  {what}, by {entry['by']}, in {entry['seconds']} s: {entry['outcome']}{reason}")
+        other = f"in place of {entry['from']}" if "from" in entry else f"beside {entry['beside']}"
+        print(
+            f"{entry['at']}  {entry['action']:<8}  {entry['image']} {other}, by {entry['by']}, "
+            f"in {entry['seconds']} s: {entry['outcome']}{reason}"
+        )

@@ -1,4 +1,4 @@
-"""One deploy at a time; podman's auto-update counts as one. Held by the kernel: it ends with its process, however that ends."""
+"""One deploy at a time, podman's auto-update among them. The kernel holds it: it ends with its process, however that ends."""
 
 from __future__ import annotations
 

@@ -170,11 +170,25 @@ def test_a_deploy_that_is_stopped_takes_back_what_it_has_done(server: Server, op
     assert server.replicas_up() == 4
 
 
+def test_a_deploy_that_was_cut_short_is_finished_by_the_next_one(server: Server, operator: Operator):
+    old = named(server, "current")
+    with Steady(server.http) as load:
+        process = operator.start("deploy", IMAGE="localhost/daybook-e2e-next")
+        until(process, "replica 2: out of HAProxy")
+        server.host.run("pkill", "-KILL", "-f", "daybook-deploy deploy")
+        process.communicate(timeout=30)
+        assert process.returncode != 0
+        operator.make("deploy", IMAGE="localhost/daybook-e2e-next")
+    assert load.failures == []
+    assert running(server) == [image_of("next")] * 4
+    assert (named(server, "current"), named(server, "previous")) == (image_of("next"), old)
+
+
 def test_the_history_says_who_what_and_with_what_outcome(server: Server, operator: Operator):
     entries = history(server)
     assert [(entry["action"], entry["outcome"]) for entry in entries] == [
         ("deploy", "done"), ("rollback", "done"), ("deploy", "put back"), ("deploy", "put back"), ("deploy", "put back"),
-        ("deploy", "failed"), ("deploy", "done"), ("rollback", "done"), ("deploy", "put back"),
+        ("deploy", "failed"), ("deploy", "done"), ("rollback", "done"), ("deploy", "put back"), ("deploy", "done"),
     ]
     assert {entry["by"] for entry in entries} == {f"root@{Path('/proc/sys/kernel/hostname').read_text().strip()}"}
     lines = operator.make("history").splitlines()
