@@ -24,7 +24,6 @@ class Rollout:
 
 
 def prepare(settings: Settings) -> Rollout:
-    run("podman", "--version")
     try:
         run("systemctl", "is-active", "--quiet", "daybook.target")
     except Failure:
@@ -47,16 +46,17 @@ def running(rollout: Rollout, image: str) -> bool:
     return images.find(images.CURRENT) == image and all(replica.image() == image for replica in rollout.replicas)
 
 
-def origin(image: str) -> str | None:
+def origin(image: str) -> str:
     """What to go back to. A deploy that was cut short may have left the image as `current` already."""
     current = images.find(images.CURRENT)
-    return current if current != image else images.find(images.PREVIOUS)
+    before = current if current != image else images.find(images.PREVIOUS)
+    if not before:
+        raise Refusal(f"there is no {images.PREVIOUS}, to go back to")
+    return before
 
 
 def replace(rollout: Rollout, image: str) -> None:
     before, former = origin(image), images.find(images.PREVIOUS)
-    if not before:
-        raise Refusal(f"there is no {images.PREVIOUS}, to go back to")
     images.tag(before, images.PREVIOUS)
     images.tag(image, images.CURRENT)
     moved: list[Replica] = []
