@@ -108,5 +108,13 @@ def test_promoted_it_is_the_current_one(server: Server, operator: Operator, figu
     figure(f"{said.splitlines()[-1]}; {everybody}")
 
 
+def test_promoted_when_it_is_the_current_one_already_it_just_ends(server: Server, operator: Operator):
+    processes = [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
+    operator.make("next", IMAGE="localhost/daybook-e2e-next")
+    operator.make("promote")
+    assert server.units("daybook-next*") == []
+    assert processes == [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
+
+
 def image_names(server: Server) -> str:
     return server.host.run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}")
