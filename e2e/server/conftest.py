@@ -8,7 +8,7 @@ import pytest
 from daybook import DIRECTORY, REPOSITORY
 from host import Host
 from operators import Operator
-from server import Server, commands
+from server import Server
 
 
 @pytest.fixture(scope="module", params=["quadlet", "systemd"])
@@ -31,7 +31,7 @@ def deployable(server: Server, installed: None) -> None:
     """Where that of deploy/ ends, too; and there are other versions to deploy."""
     subprocess.run([REPOSITORY / "e2e/versions/build"], check=True)
     server.host.put(REPOSITORY / "deploy", f"{DIRECTORY}/deploy")
-    server.shell(commands("deploy", "Install"))
+    server.follow("Install", "deploy")
 
 
 @pytest.fixture(scope="module")

@@ -27,12 +27,18 @@ class Server(Daybook):
         if self.form == "systemd":
             self.shell(DISK + PROGRAMS)
 
+    def commands(self, heading: str, page: str = "") -> str:
+        """The commands that stand under a heading of the form's README, or of the other form's."""
+        readme = (REPOSITORY / (page or self.form) / "README.md").read_text()
+        section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+        return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+
     def shell(self, commands: str, seconds_max: float = 90) -> str:
         return self.host.run("bash", "-euc", f"cd {DIRECTORY}\n{commands}", seconds_max=seconds_max)
 
-    def follow(self, heading: str) -> str:
+    def follow(self, heading: str, page: str = "") -> str:
         """Runs the commands under a heading; returns what they printed."""
-        return self.shell(commands(self.form, heading))
+        return self.shell(self.commands(heading, page))
 
     def units(self, *patterns: str, state: str = "active") -> list[str]:
         """The names of the units that match and are in that state."""
@@ -97,13 +103,6 @@ PROGRAMS = """
     cp --update=none "$image"/usr/lib/*-linux-gnu/*.so.* /usr/lib/*-linux-gnu/
     podman image unmount docker.io/library/haproxy:3.0.11
 """
-
-
-def commands(folder: str, heading: str) -> str:
-    """The commands that stand under a heading of that folder's README."""
-    readme = (REPOSITORY / folder / "README.md").read_text()
-    section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
 
 def socket_opens(address: Address) -> bool:

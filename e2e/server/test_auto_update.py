@@ -9,7 +9,7 @@ import pytest
 from composed import eventually
 from daybook import DIRECTORY, REPOSITORY
 from operators import Operator, image_of, named, running
-from server import Server, commands, socket_opens
+from server import Server, socket_opens
 from steady import Steady
 
 
@@ -35,7 +35,7 @@ def test_unless_it_is_asked_for_nothing_is_updated(server: Server):
 
 
 def test_a_new_image_reaches_every_replica_and_costs_no_request(server: Server, figure):
-    server.shell(commands("deploy", "Auto-update"))
+    server.follow("Auto-update", "deploy")
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
     tag_current(server, "next")
     with Steady(server.http) as load:
