@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench image up down e2e e2e-host
+.PHONY: help run test lint bench image up down e2e e2e-host deploy rollback next promote drop history
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,3 +42,21 @@ e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (ro
 
 e2e-host: ## prove quadlet/ and systemd/, installed on a host of its own (root on Debian 12; 5 minutes)
 	@exec e2e/run e2e/server
+
+deploy: ## replace what runs on a server, replica after replica: HOST=root@server [IMAGE=…] (deploy/README.md)
+	@exec deploy/deploy deploy "$(HOST)"
+
+rollback: ## go back to what ran there before: HOST=…
+	@exec deploy/deploy rollback "$(HOST)"
+
+next: ## start an image beside the current version: HOST=… [IMAGE=…] [PERCENT=10]
+	@exec deploy/deploy next "$(HOST)"
+
+promote: ## replace the current version by the next one: HOST=…
+	@exec deploy/deploy promote "$(HOST)"
+
+drop: ## end the next version: HOST=…
+	@exec deploy/deploy drop "$(HOST)"
+
+history: ## who has deployed what there: HOST=…
+	@exec deploy/deploy history "$(HOST)"

@@ -72,6 +72,7 @@ class Clients:
     """So many clients at once, within a `with`, and what became of their requests. How they ask, `_run` says."""
 
     address: Address
+    headers: dict[str, str] = field(default_factory=dict, kw_only=True)
     record_ids: list[int] = field(default_factory=list, init=False)
     failures: list[str] = field(default_factory=list, init=False)
     worst_seconds: float = field(default=0.0, init=False)
@@ -94,7 +95,7 @@ class Clients:
     def _ask(self, connection: http.client.HTTPConnection, method: str, since: float) -> None:
         """One request; its time is counted from `since`."""
         try:
-            connection.request(method, "/load", None if method == "GET" else b"x")
+            connection.request(method, "/load", None if method == "GET" else b"x", self.headers)
             answer = connection.getresponse()
             answer.read()
             if answer.status == 200:

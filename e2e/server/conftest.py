@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from daybook import DIRECTORY, REPOSITORY
 from host import Host
+from operators import Operator
 from server import Server
 
 
@@ -21,3 +24,16 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def installed(server: Server) -> None:
     """For a file that begins where the README's "Install" ends."""
     server.follow("Install")
+
+
+@pytest.fixture(scope="module")
+def deployable(server: Server, installed: None) -> None:
+    """Where that of deploy/ ends, too; and there are other versions to deploy."""
+    subprocess.run([REPOSITORY / "e2e/versions/build"], check=True)
+    server.host.put(REPOSITORY / "deploy", f"{DIRECTORY}/deploy")
+    server.follow("Install", "deploy")
+
+
+@pytest.fixture(scope="module")
+def operator(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return Operator(server.host, tmp_path_factory.mktemp("operator"))

@@ -83,3 +83,14 @@ def test_one_more_instance_joins_the_shared_port(server: Server, figure):
     figure(f"of 100 requests on 127.0.0.1:8080 the fifth replica took {taken.split()[-1]}")
     server.host.run("systemctl", "stop", "daybook@5.socket")
     eventually(30, lambda: server.units("daybook@5.service", "daybook*@5.socket") == [], "it is gone")
+
+
+def test_another_binary_takes_the_old_ones_place_without_a_failed_request(server: Server, figure):
+    server.shell("cp /usr/local/bin/daybook daybook")
+    before = [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
+    with Steady(server.http) as load:
+        server.follow("Without containers", "deploy")
+    assert not set(before) & {server.main_pid(f"daybook@{number}.service") for number in range(1, 5)}
+    assert load.failures == []
+    assert server.missing(load.record_ids) == set()
+    figure(str(load))

@@ -1,0 +1,102 @@
+"""The requests of checks.toml, sent to a replica or through the front door. They are recorded like any other."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine import Failure, Refusal
+
+FILE = Path("/etc/daybook/checks.toml")
+ANSWER_SECONDS_MAX = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """One `[[request]]` of the file. Without `answer`, any body will do."""
+
+    method: str
+    path: str
+    status: int
+    body: str = ""
+    answer: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def read() -> list[Request]:
+    try:
+        requests = [Request(**fields) for fields in tomllib.loads(FILE.read_text())["request"]]
+    except FileNotFoundError:
+        raise Refusal(f"{FILE} is not there: deploy/checks.toml of the repository belongs there") from None
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise Refusal(f"{FILE}: {error}: see deploy/checks.toml of the repository") from None
+    if not requests:
+        raise Refusal(f"{FILE} has no [[request]]: nothing would be checked")
+    return requests
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ANSWER_SECONDS_MAX)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def tls_at_the_front_door() -> bool:
+    """Where there is a certificate, HTTP only redirects. This path HAProxy answers by itself: it leaves no record."""
+    return exchange(front_door(tls=False), "GET", "/healthz")[0] == 308
+
+
+def front_door(tls: bool) -> http.client.HTTPConnection:
+    """HAProxy, as a client has it. Whose name its certificate has is not our business."""
+    if not tls:
+        return http.client.HTTPConnection("127.0.0.1", 80, timeout=ANSWER_SECONDS_MAX)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", 443, timeout=ANSWER_SECONDS_MAX, context=context)
+
+
+def send(request: Request, connection: http.client.HTTPConnection, admin: str, headers: dict[str, str] = {}) -> None:
+    """Sends it, and compares what comes back, and the row that it left, with what should be."""
+    status, answer, got = exchange(connection, request.method, request.path, request.body, headers)
+    if status != request.status:
+        raise Failure(f"{request}: answered {status} instead of {request.status}")
+    if request.answer is not None and answer != request.answer.encode():
+        raise Failure(f"{request}: answered {answer[:80]!r} instead of {request.answer[:80].encode()!r}")
+    record_id = got.get("record-id")
+    if record_id is None:
+        raise Failure(f"{request}: the answer has no record-id")
+    row_status, row, _ = exchange(UnixConnection(admin), "GET", f"/requests/{record_id}")
+    if row_status != 200:
+        raise Failure(f"{request}: /requests/{record_id} answers {row_status}: the record is not there")
+    row = json.loads(row)
+    recorded = (row["method"], row["path"], row["content_length"])
+    sent = (request.method, request.path.partition("?")[0], len(request.body.encode()))
+    if recorded != sent:
+        raise Failure(f"{request}: record {record_id} is {recorded} instead of {sent}")
+
+
+def exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, body: str = "", headers: dict[str, str] = {}
+) -> tuple[int, bytes, http.client.HTTPMessage]:
+    """One request on a connection of its own: status, body and headers of the answer."""
+    try:
+        connection.request(method, path, body.encode() or None, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+    except (OSError, http.client.HTTPException) as error:
+        raise Failure(f"{method} {path}: no answer: {error or type(error).__name__}") from None
+    finally:
+        connection.close()

@@ -1,0 +1,77 @@
+"""Who deploys: on this machine, with `make`, and with ssh to log in to the server as root. And what is deployed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from daybook import REPOSITORY
+from host import Host
+from server import Server
+
+NAME = "server"
+
+
+class Operator:
+    """`directory` holds the ssh configuration, in which the server is called `server`."""
+
+    def __init__(self, host: Host, directory: Path) -> None:
+        key = directory / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        public = key.with_suffix(".pub").read_text()
+        host.run("install", "-D", "-m", "600", "/dev/stdin", "/root/.ssh/authorized_keys", input=public)
+        (directory / "config").write_text(
+            f"Host {NAME}\nHostName {host.address}\nUser root\nIdentityFile {key}\nIdentitiesOnly yes\n"
+            f"StrictHostKeyChecking accept-new\nUserKnownHostsFile {directory}/known_hosts\nBatchMode yes\n"
+        )
+        # ssh reads its configuration from where the account says, whatever HOME says.
+        ssh = directory / "bin/ssh"
+        ssh.parent.mkdir()
+        ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {directory}/config "$@"\n')
+        ssh.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{ssh.parent}:{os.environ['PATH']}",
+            "PODMAN_BUILD_FLAGS": "--isolation=chroot --network=host --pull=never",
+        }
+
+    def start(self, action: str, **variables: str) -> subprocess.Popen[str]:
+        """`make ACTION HOST=server …`; what it says comes line by line on one pipe."""
+        given = {"HOST": NAME, **variables}
+        return subprocess.Popen(
+            ["make", "--no-print-directory", action, *(f"{name}={value}" for name, value in given.items())],
+            cwd=REPOSITORY, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )
+
+    def attempt(self, action: str, **variables: str) -> tuple[int, str]:
+        """The same, to its end: exit status and all it said."""
+        process = self.start(action, **variables)
+        try:
+            said, _ = process.communicate(timeout=240)
+        finally:
+            process.kill()
+        return process.returncode, said
+
+    def make(self, action: str, **variables: str) -> str:
+        status, said = self.attempt(action, **variables)
+        assert status == 0, said
+        return said
+
+
+def image_of(version: str) -> str:
+    """The id of one of the images of e2e/versions."""
+    command = ["podman", "image", "inspect", "--format", "{{.Id}}", f"localhost/daybook-e2e-{version}"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def named(server: Server, tag: str) -> str:
+    """The id of localhost/daybook:TAG there."""
+    return server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", f"localhost/daybook:{tag}").strip()
+
+
+def running(server: Server) -> list[str]:
+    """The image of each replica."""
+    names = [f"daybook-{number}" for number in range(1, 5)]
+    return server.host.run("podman", "container", "inspect", "--format", "{{.Image}}", *names).split()
