@@ -68,17 +68,15 @@ def statuses(received: bytes) -> list[int]:
 
 
 @dataclass
-class Load:
-    """Clients that ask one thing after another on kept connections, within a `with`."""
+class Clients:
+    """So many clients at once, within a `with`, and what became of their requests. How they ask, `_run` says."""
 
     address: Address
-    method: str = "GET"
-    clients: int = 8
-    record_ids: list[int] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    worst_seconds: float = 0.0
+    record_ids: list[int] = field(default_factory=list, init=False)
+    failures: list[str] = field(default_factory=list, init=False)
+    worst_seconds: float = field(default=0.0, init=False)
 
-    def __enter__(self) -> Load:
+    def __enter__(self):
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
         for thread in self._threads:
@@ -90,27 +88,43 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _run(self) -> None:
-        body = b"x" if self.method != "GET" else None
-        connection = http.client.HTTPConnection(*self.address, timeout=15)
-        while not self._over.is_set():
-            started = time.monotonic()
-            try:
-                connection.request(self.method, "/load", body)
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status == 200:
-                    self.record_ids.append(int(answer.headers["record-id"]))
-                else:
-                    self.failures.append(f"{answer.status}")
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-            self.worst_seconds = max(self.worst_seconds, time.monotonic() - started)
-        connection.close()
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(*self.address, timeout=15)
+
+    def _ask(self, connection: http.client.HTTPConnection, method: str, since: float) -> None:
+        """One request; its time is counted from `since`."""
+        try:
+            connection.request(method, "/load", None if method == "GET" else b"x")
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                self.record_ids.append(int(answer.headers["record-id"]))
+            else:
+                self.failures.append(f"{method}: {answer.status}")
+        except (OSError, http.client.HTTPException) as error:
+            self.failures.append(f"{method}: {error!r}")
+            connection.close()
+        self.worst_seconds = max(self.worst_seconds, time.monotonic() - since)
 
     def __str__(self) -> str:
         return (
-            f"{len(self.record_ids)} {self.method}s answered, {len(self.failures)} failed, "
+            f"{len(self.record_ids)} answered, {len(self.failures)} failed, "
             f"the slowest took {self.worst_seconds * 1000:.0f} ms"
         )
+
+
+@dataclass
+class Load(Clients):
+    """Each asks one thing after another on a kept connection."""
+
+    method: str = "GET"
+    clients: int = 8
+
+    def _run(self) -> None:
+        connection = self._connection()
+        while not self._over.is_set():
+            self._ask(connection, self.method, time.monotonic())
+        connection.close()
+
+    def __str__(self) -> str:
+        return f"{self.method}s: {super().__str__()}"

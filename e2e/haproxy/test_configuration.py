@@ -10,7 +10,7 @@ import pytest
 from system import configuration, environment
 from test_tls import certificates  # noqa: F401
 
-SWITCHES = {"HAPROXY_TLS": "on", "HAPROXY_NEXT": "on", "HAPROXY_RATE_LIMIT": "100", "HAPROXY_LOG": "all"}
+SWITCHES = {"HAPROXY_TLS": "on", "HAPROXY_NEXT": "on", "HAPROXY_RATE_LIMIT": "100", "HAPROXY_LOG": "all", "HAPROXY_ACME": "127.0.0.1:81"}
 
 
 @pytest.mark.parametrize("servers", ["dns", "unix"])

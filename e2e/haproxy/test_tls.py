@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
+import http.server
+import os
+import socket
+import ssl
 import subprocess
+import threading
 
 import pytest
 
 from client import ask
+from system import configuration, environment, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +87,61 @@ def test_robots_and_limits_hold_for_http_2(curl, tmp_path):
     # Not all of it is taken, which curl may call an error, after the answer.
     upload = ("--data-binary", f"@{body}", "-w", "%{http_code}", "-o", "/dev/null")
     assert curl("--http2", *upload, check=False) == "413"
+
+
+@pytest.mark.parametrize("names", ["http:http:http:https:https", "https:https:http:http:http"])
+def test_the_sockets_of_two_socket_units_are_told_apart_in_whatever_order_they_come(haproxy, certificates, tmp_path, names):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names.split(":")]
+    addresses = {"http": [], "https": []}
+    for name, each in zip(names.split(":"), sockets):
+        addresses[name].append(each.getsockname())
+    # As systemd hands them over: from 3.
+    high = [fcntl.fcntl(each, fcntl.F_DUPFD, 50) for each in sockets]
+    moved = " ".join(f"{3 + number}<&{descriptor}" for number, descriptor in enumerate(high))
+    variables = {
+        "LISTEN_FDNAMES": names, "HAPROXY_HTTP": "fd@3,fd@4", "HAPROXY_OPERATOR": "fd@5",
+        "HAPROXY_CERTIFICATES": str(certificates), "HAPROXY_SOCKET": str(tmp_path / "haproxy.sock"),
+        "HAPROXY_REPLICA_SOCKETS": str(tmp_path), "HAPROXY_LITESTREAM": "127.0.0.1:1",
+    }
+    process = subprocess.Popen(
+        ["bash", "-c", f'exec {moved}; exec "$@"', "bash", haproxy, "-db", *configuration("unix")],
+        pass_fds=high, env=environment(variables), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=(tmp_path / "haproxy.err").open("w"),
+    )
+    try:
+        *public, operator = addresses["http"]
+        wait_until(lambda: process.poll() is not None or ask(operator, path="/haproxy/metrics").status == 200, "it answers")
+        assert process.poll() is None, (tmp_path / "haproxy.err").read_text()
+        assert [ask(address).status for address in public] == [308, 308]
+        for address in addresses["https"]:
+            context = ssl.create_default_context(cafile=certificates / "site.pem")
+            with socket.create_connection(address, 5) as tcp, context.wrap_socket(tcp, server_hostname="localhost") as tls:
+                tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                assert tls.recv(100).startswith(b"HTTP/1.1 503")
+    finally:
+        process.kill()
+        process.wait()
+        for descriptor in high:
+            os.close(descriptor)
+        for each in sockets:
+            each.close()
+
+
+def test_a_challenge_goes_to_the_acme_client_and_to_no_replica(start):
+    class Client(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Client) as client:
+        threading.Thread(target=client.serve_forever, daemon=True).start()
+        with start(HAPROXY_ACME="127.0.0.1:%d" % client.server_address[1]) as system:
+            answer = ask(system.http, path="/.well-known/acme-challenge/token")
+            assert (answer.status, answer.body) == (200, b"/.well-known/acme-challenge/token")
+            client.shutdown()
+            client.server_close()
+            # Nobody asks for a certificate.
+            assert ask(system.http, path="/.well-known/acme-challenge/token").status == 503
+            assert ask(system.http, path="/.well-known/other").status == 200
+            assert [record["path"] for record in system.records()] == ["/.well-known/other"]

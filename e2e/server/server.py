@@ -4,65 +4,41 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-
-import apsw
 
 from client import Address, ask
-from composed import REPOSITORY, eventually
+from composed import eventually
+from daybook import DIRECTORY, REPOSITORY, Daybook, metric
 from host import Host
 
-# Where the repository's files lie on the host.
-DIRECTORY = "/srv/daybook"
 FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus")
-IMAGES = (
-    "localhost/daybook:current",
-    "localhost/daybook-restore:current",
-    "docker.io/library/haproxy:3.0.11",
-    "docker.io/litestream/litestream:0.5.17",
-    "docker.io/prom/prometheus:v3.5.3",
-    "localhost/daybook-e2e-sftp:latest",
-    "localhost/daybook-e2e-s3:latest",
-)
 
 
-class Server:
-    """`http` is the public address."""
-
+class Server(Daybook):
     def __init__(self, host: Host, form: str) -> None:
-        self.host = host
+        database = {"quadlet": "storage/volumes/daybook-data/_data", "systemd": "private/daybook"}[form]
+        super().__init__(host, (host.address, 80), host.directory / "containers" / database / "requests.db")
         self.form = form
-        self.http = (host.address, 80)
-        self.database = {
-            "quadlet": host.directory / "containers/storage/volumes/daybook-data/_data/requests.db",
-            "systemd": host.directory / "containers/private/daybook/requests.db",
-        }[form]
 
     def prepare(self) -> None:
-        """Brings the images and the repository's files to the host, as a deployment would."""
-        save = subprocess.Popen(["podman", "save", "--quiet", "--multi-image-archive", *IMAGES], stdout=subprocess.PIPE)
-        subprocess.run(
-            self.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL,
-            check=True, timeout=300,
-        )
-        assert save.wait() == 0
-        for name in FILES:
-            self.host.put(REPOSITORY / name, f"{DIRECTORY}/{name}")
+        """Brings what the README of the form takes for granted."""
+        self.bring(*FILES)
         # All requests come from one address here.
         self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/systemd/daybook.env")
+        if self.form == "systemd":
+            self.shell(DISK + PROGRAMS)
 
-    def commands(self, heading: str) -> str:
-        """The commands that stand under a heading of the form's README."""
-        readme = (REPOSITORY / self.form / "README.md").read_text()
+    def commands(self, heading: str, page: str = "") -> str:
+        """The commands that stand under a heading of the form's README, or of the other form's."""
+        readme = (REPOSITORY / (page or self.form) / "README.md").read_text()
         section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
         return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
     def shell(self, commands: str, seconds_max: float = 90) -> str:
         return self.host.run("bash", "-euc", f"cd {DIRECTORY}\n{commands}", seconds_max=seconds_max)
 
-    def follow(self, heading: str) -> str:
+    def follow(self, heading: str, page: str = "") -> str:
         """Runs the commands under a heading; returns what they printed."""
-        return self.shell(self.commands(heading))
+        return self.shell(self.commands(heading, page))
 
     def units(self, *patterns: str, state: str = "active") -> list[str]:
         """The names of the units that match and are in that state."""
@@ -76,29 +52,9 @@ class Server:
             return self.host.run("podman", "inspect", "--format", "{{.State.Pid}}", name).strip()
         return self.host.run("systemctl", "show", "--property=MainPID", "--value", unit).strip()
 
-    def operator(self, path: str) -> str:
-        return self.host.run("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:9101{path}")
-
     def replicas_up(self) -> int:
         """How many replicas HAProxy sends requests to."""
-        lines = self.operator("/haproxy/metrics").splitlines()
-        return sum(line.startswith('haproxy_server_status{proxy="replicas",') and 'state="UP"} 1' in line for line in lines)
-
-    def replica_metric(self, replica: int, name: str) -> float:
-        lines = self.operator(f"/replica/{replica}/metrics").splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
-
-    def rows(self, statement: str, *arguments: object) -> list[tuple]:
-        connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(5000)
-            return list(connection.execute(statement, arguments))
-        finally:
-            connection.close()
-
-    def missing(self, record_ids: list[int]) -> set[int]:
-        """Those of the acknowledged records that are not in the database."""
-        return set(record_ids) - {row[0] for row in self.rows("select id from requests")}
+        return int(metric(self.operator("/haproxy/metrics"), "haproxy_server_status", 'proxy="replicas"', 'state="UP"'))
 
     def reachable(self, *ports: int) -> list[int]:
         """Those of the ports that answer from outside."""
@@ -123,6 +79,33 @@ class Server:
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
         names = [name for container in containers for name in container["Names"] if name != "sftp"]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
+
+    def last_words(self) -> str:
+        """What the services have said last: a step has failed, and the host is gone afterwards."""
+        return self.host.attempt("sh", "-c", "systemctl --failed --no-pager; journalctl --no-pager --lines 80").stdout
+
+
+# The state lies on a real file system, as on a server; the test host's root is layers.
+DISK = """
+    mkdir -p -m 700 /var/lib/containers/private /var/lib/private
+    echo '/var/lib/containers/private /var/lib/private none bind' >>/etc/fstab
+    mount /var/lib/private
+"""
+# What the README has from elsewhere, taken out of the images: Debian's HAProxy and lego, and Litestream's own program.
+PROGRAMS = """
+    groupadd --system haproxy
+    useradd --system --gid haproxy --home-dir /var/lib/haproxy --shell /usr/sbin/nologin haproxy
+    container=$(podman create docker.io/litestream/litestream:0.5.17)
+    podman cp "$container:/usr/local/bin/litestream" /usr/local/bin/litestream
+    podman rm "$container"
+    container=$(podman create docker.io/goacme/lego:v4.9.1)
+    podman cp "$container:/lego" /usr/bin/lego
+    podman rm "$container"
+    image=$(podman image mount docker.io/library/haproxy:3.0.11)
+    cp "$image/usr/sbin/haproxy" /usr/sbin/haproxy
+    cp --update=none "$image"/usr/lib/*-linux-gnu/*.so.* /usr/lib/*-linux-gnu/
+    podman image unmount docker.io/library/haproxy:3.0.11
+"""
 
 
 def socket_opens(address: Address) -> bool:

@@ -1,9 +1,11 @@
-"""quadlet/ on a server: steps in the order in which they stand."""
+"""What quadlet/ alone promises: steps in the order in which they stand."""
 
 from __future__ import annotations
 
 import json
 import time
+
+import pytest
 
 from backups import to_s3, to_sftp
 from client import ask
@@ -11,24 +13,7 @@ from composed import eventually
 from server import Server
 from steady import Steady
 
-
-def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure):
-    started = time.monotonic()
-    server.follow("Install")
-    took = time.monotonic() - started
-    answer = ask(server.http, "POST", "/hello", b"hello, daybook")
-    assert (answer.status, answer.body) == (200, b"hello, daybook")
-    assert server.units(state="failed") == []
-    assert server.replicas_up() == 4
-    figure(f"serving with 4 replicas {took:.1f} s after the first command")
-
-
-def test_the_clients_own_address_is_recorded(server: Server, figure):
-    ask(server.http, path="/who", X_Forwarded_For="203.0.113.1")
-    server.host.run("curl", "--silent", "--fail", "http://127.0.0.1/who")
-    addresses = server.rows("select remote_addr from requests where path = '/who' order by id")
-    assert addresses == [(server.host.gateway,), ("127.0.0.1",)]
-    figure(f"recorded {addresses[0][0]} and {addresses[1][0]}")
+pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("installed")]
 
 
 def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
@@ -57,10 +42,6 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
     figure("no route, no interface but its own loopback, none of the other replicas' sockets")
 
 
-def test_only_port_80_answers_from_outside(server: Server):
-    assert server.reachable(80, 8080, 9090, 9100, 9101, 9102) == [80]
-
-
 def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(server: Server, figure):
     def targets() -> list[tuple[str, str]]:
         answer = server.host.run("curl", "--silent", "--fail", "http://127.0.0.1:9090/api/v1/targets")
@@ -72,94 +53,6 @@ def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(se
     assert [job for job, _ in found].count("daybook") == 4
     server.host.run("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
     figure(f"{len(found)} targets up")
-
-
-def test_a_restarted_replica_costs_no_request(server: Server, figure):
-    with Steady(server.http) as load:
-        time.sleep(1)
-        server.host.run("systemctl", "restart", "daybook@1")
-        time.sleep(1)
-    assert load.failures == []
-    assert server.missing(load.record_ids) == set()
-    figure(str(load))
-
-
-def test_a_restarted_haproxy_costs_no_request(server: Server, figure):
-    with Steady(server.http) as load:
-        time.sleep(1)
-        server.host.run("systemctl", "restart", "haproxy")
-        time.sleep(1)
-    assert load.failures == []
-    figure(str(load))
-
-
-def test_a_restarted_litestream_costs_no_request(server: Server, figure):
-    with Steady(server.http) as load:
-        time.sleep(1)
-        server.host.run("systemctl", "restart", "litestream")
-        time.sleep(1)
-    assert load.failures == []
-    figure(str(load))
-
-
-def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server, figure):
-    with Steady(server.http) as load:
-        for replica in (1, 2, 3):
-            time.sleep(1)
-            server.host.run("kill", "-9", server.main_pid(f"daybook@{replica}.service"))
-        time.sleep(3)
-    assert [failure for failure in load.failures if failure.startswith("GET")] == []
-    assert server.missing(load.record_ids) == set()
-    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up again")
-    figure(f"three killed, a second apart: {load}")
-
-
-def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure):
-    before = server.main_pid("daybook@2.service")
-    server.host.run("kill", "-STOP", before)
-    started = time.monotonic()
-    eventually(5, lambda: server.replicas_up() == 3, "HAProxy does without it")
-    noticed = time.monotonic() - started
-    eventually(90, lambda: server.replicas_up() == 4, "it serves again")
-    assert server.main_pid("daybook@2.service") != before
-    figure(f"HAProxy did without it after {noticed:.1f} s, it served again after {time.monotonic() - started:.0f} s")
-
-
-def test_two_replicas_become_four_and_four_two_without_a_failed_request(server: Server, figure):
-    server.shell("daybook-scale 2")
-    assert server.replicas_up() == 2
-    with Steady(server.http) as load:
-        for count in (4, 2):
-            time.sleep(1)
-            server.shell(f"daybook-scale {count}")
-            eventually(10, lambda: server.replicas_up() == count, f"{count} replicas")
-            assert len(server.units("daybook@*.service")) == len(server.units("daybook@*.socket")) == count
-        time.sleep(1)
-    assert load.failures == []
-    server.shell("daybook-scale 4")
-    figure(str(load))
-
-
-def test_after_a_reboot_it_serves_by_itself_and_has_every_acknowledged_record(server: Server, figure):
-    with Steady(server.http) as load:
-        time.sleep(2)
-    assert load.failures == []
-    started = time.monotonic()
-    server.host.reboot()
-    eventually(60, server.serves, "it serves")
-    took = time.monotonic() - started
-    assert server.missing(load.record_ids) == set()
-    figure(f"serving {took:.1f} s after the command; {len(load.record_ids)} records, 0 missing")
-    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
-    assert server.units(state="failed") == []
-
-
-def test_a_stopped_target_leaves_nothing_and_a_started_one_serves(server: Server, figure):
-    started = time.monotonic()
-    server.stop()
-    figure(f"nothing left after {time.monotonic() - started:.1f} s")
-    server.host.run("systemctl", "start", "daybook.target", seconds_max=90)
-    assert ask(server.http).status == 200
 
 
 def test_the_other_commands_of_the_readme_work(server: Server):

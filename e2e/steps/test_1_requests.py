@@ -21,7 +21,7 @@ def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded
     answer = ask(composed.http, "POST", "/hello", b"hello, daybook")
     assert (answer.status, answer.body) == (200, b"hello, daybook")
     row = "select method, path, content_length from requests where id = ?"
-    assert composed.query(row, answer.headers["record-id"]) == [("POST", "/hello", 14)]
+    assert composed.rows(row, answer.headers["record-id"]) == [("POST", "/hello", 14)]
 
 
 def test_every_answered_request_is_in_the_database_once_and_every_replica_took_its_share(composed: Composed, figure):
@@ -29,7 +29,7 @@ def test_every_answered_request_is_in_the_database_once_and_every_replica_took_i
     with Load(composed.http, method="POST", clients=16) as load:
         time.sleep(5)
     assert load.failures == []
-    rows = composed.query("select id from requests where path = '/load'")
+    rows = composed.rows("select id from requests where path = '/load'")
     assert sorted(load.record_ids) == sorted(row[0] for row in rows)
     taken = [after - earlier for earlier, after in zip(before, composed.committed())]
     assert sum(taken) == len(rows)

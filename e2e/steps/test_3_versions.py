@@ -9,7 +9,8 @@ import time
 import pytest
 
 from client import ask
-from composed import Composed, eventually, metric
+from composed import Composed, eventually
+from daybook import metric
 
 RATE_LIMIT = 40
 

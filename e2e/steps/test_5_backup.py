@@ -35,15 +35,15 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     for suffix in ("", "-wal"):
         shutil.copy(f"{composed.database}{suffix}", f"{tmp_path}/lost.db{suffix}")
     composed.host.run("podman", "volume", "rm", "daybook_data")
-    lost = composed.rows(database=tmp_path / "lost.db")
+    lost = composed.contents(database=tmp_path / "lost.db")
 
     started = time.monotonic()
     composed.start(**settings)
     seconds = time.monotonic() - started
 
-    restored = composed.rows()
+    restored = composed.contents()
     assert composed.missing(load.record_ids[:acknowledged]) == set()
-    assert restored == composed.rows(up_to=restored.last_id, database=tmp_path / "lost.db")
+    assert restored == composed.contents(up_to=restored.last_id, database=tmp_path / "lost.db")
     assert ask(composed.http, "POST", "/after").status == 200
     figure(
         f"{lost.count} rows lost, {restored.count} restored and the system healthy within {seconds:.1f} s; all"
@@ -57,7 +57,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
 ):
     """It goes on where the last step ended, with the backup on a volume."""
     composed.script("compose", "down", seconds_max=90)
-    before = composed.rows()
+    before = composed.contents()
     composed.host.run("podman", "volume", "rm", "daybook_data")
     backup = composed.volumes / "daybook_backup/_data"
     files = {path: path.read_bytes() for path in backup.rglob("*.ltx")}
@@ -81,4 +81,4 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     for path, content in files.items():
         path.write_bytes(content)
     composed.start()
-    assert composed.rows() == before
+    assert composed.contents() == before

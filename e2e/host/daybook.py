@@ -1,0 +1,70 @@
+"""daybook on the test host, in whatever form it was brought there."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import apsw
+
+from client import Address
+from host import Host
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+# Where the repository's files lie on the host.
+DIRECTORY = "/srv/daybook"
+IMAGES = (
+    "localhost/daybook:current",
+    "localhost/daybook-restore:current",
+    "docker.io/library/haproxy:3.0.11",
+    "docker.io/litestream/litestream:0.5.17",
+    "docker.io/prom/prometheus:v3.5.3",
+    "docker.io/goacme/lego:v4.9.1",
+    "localhost/daybook-e2e-acme:latest",
+    "localhost/daybook-e2e-sftp:latest",
+    "localhost/daybook-e2e-s3:latest",
+)
+
+
+class Daybook:
+    """`http` is the public address. `database`, a path of this machine, is where the form keeps it."""
+
+    def __init__(self, host: Host, http: Address, database: Path) -> None:
+        self.host, self.http, self.database = host, http, database
+
+    def bring(self, *files: str) -> None:
+        """Brings the images and these of the repository's files to the host, as a deployment would."""
+        save = subprocess.Popen(["podman", "save", "--quiet", "--multi-image-archive", *IMAGES], stdout=subprocess.PIPE)
+        subprocess.run(
+            self.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL,
+            check=True, timeout=300,
+        )
+        assert save.wait() == 0
+        for name in files:
+            self.host.put(REPOSITORY / name, f"{DIRECTORY}/{name}")
+
+    def operator(self, path: str) -> str:
+        """What HAProxy's operator listener, which the host alone can reach, answers there."""
+        return self.host.run("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:9101{path}")
+
+    def replica_metric(self, replica: int, name: str) -> float:
+        return metric(self.operator(f"/replica/{replica}/metrics"), name)
+
+    def rows(self, statement: str, *arguments: object, database: Path | None = None) -> list[tuple]:
+        """What a query returns: of the database in use, or of another one."""
+        connection = apsw.Connection(str(database or self.database), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(5000)
+            return list(connection.execute(statement, arguments))
+        finally:
+            connection.close()
+
+    def missing(self, record_ids: list[int]) -> set[int]:
+        """Those of the acknowledged records that are not in the database."""
+        return set(record_ids) - {row[0] for row in self.rows("select id from requests")}
+
+
+def metric(text: str, name: str, *labels: str) -> float:
+    """The sum of a metric's values, of those that have all the labels, such as `code="200"`."""
+    lines = [line for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+    return sum(float(line.split()[-1]) for line in lines if all(label in line for label in labels))
