@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path += [str(Path(__file__).resolve().parent / name) for name in ("host", "haproxy", "steps", "server")]
+sys.path += [str(Path(__file__).resolve().parent / name) for name in ("host", "haproxy", "steps", "server", "ansible")]
 
 measured: list[str] = []
 began = time.monotonic()

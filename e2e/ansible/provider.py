@@ -9,18 +9,13 @@ import tempfile
 from pathlib import Path
 
 from composed import eventually
+from daybook import IMAGES
 from host import Host
 
 HERE = Path(__file__).resolve().parent
 REGISTRY_PORT = 5000
 # What units pull, and daybook itself, for who wants to pull that, too.
-IMAGES = (
-    "docker.io/library/haproxy:3.0.11",
-    "docker.io/litestream/litestream:0.5.17",
-    "docker.io/prom/prometheus:v3.5.3",
-    "localhost/daybook:current",
-    "localhost/daybook-restore:current",
-)
+SERVED = [image for image in IMAGES if "-e2e-" not in image]
 RELAY = """
 defaults
     mode tcp
@@ -87,10 +82,10 @@ class Provider:
         self._start("haproxy", [haproxy.stdout.strip(), "-db"], relay, 80)
 
     def _serve_images(self) -> None:
-        registry = subprocess.run([HERE / "registry"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        registry = subprocess.run([HERE.parent / "server/registry"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         settings = REGISTRY.format(gateway=self.host.gateway, port=REGISTRY_PORT, directory=self._directory.name)
         self._start("registry", [registry, "serve"], settings, REGISTRY_PORT)
-        for image in IMAGES:
+        for image in SERVED:
             name = image.removeprefix("docker.io/").replace("localhost/", "me/")
             target = f"docker://{self.host.gateway}:{REGISTRY_PORT}/{name}"
             subprocess.run(
