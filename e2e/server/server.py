@@ -72,12 +72,12 @@ class Server(Daybook):
 
     def leftovers(self) -> list[str]:
         """What of daybook still runs, listens or lies about."""
-        units = self.units("daybook*.socket", "daybook*@*.service", "haproxy.*", "litestream.service", "prometheus.service")
+        units = self.units("daybook*.socket", "daybook*@*.service", "haproxy*", "litestream.service", "prometheus.service")
         containers = json.loads(self.host.run("podman", "ps", "--all", "--format", "json"))
         processes = self.host.run("sh", "-c", "ps -eo args | grep -E '^/?(usr/.*/)?(daybook|haproxy|litestream)' || true")
-        listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 8080 or sport = 9101 or sport = 9102'")
+        listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 443 or sport = 8080 or sport = 9101 or sport = 9102'")
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
-        names = [name for container in containers for name in container["Names"] if name != "sftp"]
+        names = [name for container in containers for name in container["Names"] if name not in ("sftp", "acme")]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
 
     def last_words(self) -> str:

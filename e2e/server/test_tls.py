@@ -83,6 +83,21 @@ def test_terms_are_accepted_on_purpose_or_nothing_is_asked_for(server: Server, a
     assert server.reachable(443) == []
 
 
+def test_where_something_else_has_port_443_http_goes_on(server: Server):
+    operators_own(server, days_ago=1, days_left=90)
+    listen = "import socket, sys; it = socket.create_server(('', 443)); print(flush=True); sys.stdin.read()"
+    command = server.host.enter("python3", "-c", listen)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        done = server.host.attempt("daybook-certificate", "use", "/root/chain.pem", "/root/key.pem")
+        other.stdin.close()  # It ends.
+    assert done.returncode != 0
+    assert "daybook-certificate: HAProxy did not start with port 443, and goes on without" in done.stderr
+    assert ask(server.http).status == 200
+    assert server.host.run("ls", "--almost-all", "/etc/daybook/certificates") == ""
+    server.host.run("systemctl", "reset-failed")
+
+
 def test_the_first_certificate_opens_port_443_and_costs_no_request(server: Server, acme: Acme, figure):
     set_up(server, ACME_TERMS_ACCEPTED="yes")
     with Steady(server.http, rate=100) as load:
@@ -193,9 +208,10 @@ def test_a_certificate_of_the_operators_own_takes_its_place(server: Server, acme
     "prepare, says",
     [
         ("openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out /root/key.pem", "KEY_VALUES_MISMATCH"),
-        ("echo nonsense >/root/chain.pem", "NO_START_LINE"),
+        ("echo nonsense >/root/chain.pem", "there is no certificate in PEM form"),
         ("rm /root/chain.pem", "/root/chain.pem: No such file or directory"),
     ],
+    ids=["another key", "nonsense", "no file"],
 )
 def test_one_that_is_unusable_is_refused_and_the_old_one_stays(server: Server, prepare: str, says: str):
     before = server.host.run("sha256sum", IN_USE), end_that_prometheus_sees(server)
@@ -219,8 +235,9 @@ def test_one_that_has_expired_is_refused(server: Server):
         # Nobody is there.
         ({"ACME_SERVER": "https://127.0.0.1:14001/dir"}, "connection refused"),
         # It finds no proof, for it finds nobody under that name.
-        ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, "urn:ietf:params:acme:error"),
+        ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, f"[elsewhere.{NAME}] acme: error"),
     ],
+    ids=["unreachable", "refuses"],
 )
 def test_when_none_can_be_had_the_old_one_stays_and_the_unit_has_failed(
     server: Server, acme: Acme, settings: dict[str, str], says: str, figure
