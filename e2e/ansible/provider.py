@@ -88,9 +88,8 @@ class Provider:
         for image in SERVED:
             name = image.removeprefix("docker.io/").replace("localhost/", "me/")
             target = f"docker://{self.host.gateway}:{REGISTRY_PORT}/{name}"
-            subprocess.run(
-                ["podman", "push", "--quiet", "--tls-verify=false", image, target], check=True, stderr=subprocess.PIPE
-            )
+            push = ("podman", "push", "--quiet", "--tls-verify=false", image, target)
+            subprocess.run(push, check=True, stderr=subprocess.PIPE)
 
     def _start(self, name: str, command: list[str], settings: str, port: int) -> None:
         file = Path(self._directory.name, f"{name}.cfg")
