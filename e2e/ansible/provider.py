@@ -78,11 +78,10 @@ class Provider:
 
     def _relay_debian(self) -> None:
         relay = RELAY.format(gateway=self.host.gateway, debian=socket.gethostbyname("deb.debian.org"))
-        haproxy = subprocess.run([HERE.parent / "haproxy/program"], check=True, stdout=subprocess.PIPE, text=True)
-        self._start("haproxy", [haproxy.stdout.strip(), "-db"], relay, 80)
+        self._start("haproxy", [program("haproxy/program"), "-db"], relay, 80)
 
     def _serve_images(self) -> None:
-        registry = subprocess.run([HERE.parent / "server/registry"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        registry = program("server/registry")
         settings = REGISTRY.format(gateway=self.host.gateway, port=REGISTRY_PORT, directory=self._directory.name)
         self._start("registry", [registry, "serve"], settings, REGISTRY_PORT)
         for image in SERVED:
@@ -106,3 +105,8 @@ class Provider:
                 return probe.connect_ex((self.host.gateway, port)) == 0
 
         eventually(20, listens, f"{name} listens")
+
+
+def program(script: str) -> str:
+    """The path that one of e2e's own scripts prints."""
+    return subprocess.run([HERE.parent / script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

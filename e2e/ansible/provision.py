@@ -64,9 +64,10 @@ class Operator:
         }
         file = self.directory / "inventory.json"
         file.write_text(json.dumps(inventory))
+        own = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(self.directory / "ansible")}
         done = subprocess.run(
             [self.programs / "ansible-playbook", "--inventory", file, "playbook.yml", *arguments], cwd=ANSIBLE,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(self.directory / "ansible"), **(environment or {})},
+            env={**os.environ, **own, **(environment or {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=420,
         )
         return Outcome(done.returncode, done.stdout)

@@ -97,7 +97,8 @@ def test_containers_find_each_other_also_after_the_firewall_was_restarted(server
 def test_the_machine_looks_after_itself(server: Server):
     run = server.host.run
     assert run("sysctl", "--values", "net.ipv4.tcp_migrate_req") == "1\n"
-    assert run("systemctl", "is-enabled", "systemd-timesyncd", "nftables", "apt-daily-upgrade.timer").split() == ["enabled"] * 3
+    units = ("systemd-timesyncd", "nftables", "apt-daily-upgrade.timer")
+    assert run("systemctl", "is-enabled", *units).split() == ["enabled"] * 3
     upgrade = run("unattended-upgrade", "--dry-run", "--debug", seconds_max=120)
     assert "label=Debian-Security" in upgrade
     limits = run("cat", f"/proc/{server.main_pid('daybook@1.service')}/limits")
@@ -130,7 +131,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
     for variables, said in (
         ({"daybook_replicas": 9}, "daybook_replicas is 9, for server: it has to be a number from 1 to 8"),
         ({"daybook_settings": {"HAPROXY_TLS": True}}, "daybook_settings has HAPROXY_TLS, for server: a name is like"),
-        ({"daybook_settings": {"BACKUP_URL": "ftp://x"}}, "BACKUP_URL begins with ftp:, for server: it has to begin with file:"),
+        ({"daybook_settings": {"BACKUP_URL": "ftp://x"}}, "BACKUP_URL begins with ftp:, for server: it has to begin with"),
     ):
         outcome = operator.provision(**variables)
         assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
