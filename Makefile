@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench image up down e2e e2e-host deploy rollback next promote drop history
+.PHONY: help run test lint bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (ro
 
 e2e-host: ## prove quadlet/ and systemd/, installed on a host of its own (root on Debian 12; 5 minutes)
 	@exec e2e/run e2e/server
+
+provision: ## make servers of bare Debian machines, those of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]
+	@venv=$$(scripts/venv ansible/requirements.txt) && cd ansible && \
+	exec "$$venv/bin/ansible-playbook" playbook.yml $(if $(HOST),--limit "$(HOST:root@%=%)") $(ARGS)
 
 deploy: ## replace what runs on a server, replica after replica: HOST=root@server [IMAGE=…] (deploy/README.md)
 	@exec deploy/deploy deploy "$(HOST)"

@@ -52,15 +52,18 @@ class HostError(Exception):
 
 class Host:
     """`address` is the host's on the link between it and this machine, `gateway` this machine's own; further addresses
-    of `network` may be added to `link`. `pid` is that of the host's init, as this machine sees it."""
+    of `network` may be added to `link`. `pid` is that of the host's init, as this machine sees it. A `bare` one is as a
+    provider hands it over, without Podman."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bare: bool = False) -> None:
         self.name = name
+        self.bare = bare
         self.pid = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Host:
-        image = subprocess.run([HERE / "image"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        making = [HERE / "image", *["bare"] * self.bare]
+        image = subprocess.run(making, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         self.take_number()
         try:
             self.boot(image)

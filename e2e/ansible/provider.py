@@ -1,0 +1,112 @@
+"""What a rented machine finds around it, for a test host that has no way out: Debian's archive, a registry of images."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from composed import eventually
+from daybook import IMAGES
+from host import Host
+
+HERE = Path(__file__).resolve().parent
+REGISTRY_PORT = 5000
+# What units pull, and daybook itself, for who wants to pull that, too.
+SERVED = [image for image in IMAGES if "-e2e-" not in image]
+RELAY = """
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+listen debian
+    bind {gateway}:80
+    server debian {debian}:80
+"""
+REGISTRY = """
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {directory}/images}}, delete: {{enabled: true}}}}
+http: {{addr: {gateway}:{port}}}
+"""
+# As with a mirror of one's own: the names stay what they are.
+MIRROR = """
+[[registry]]
+location = "docker.io"
+[[registry.mirror]]
+location = "{gateway}:{port}"
+insecure = true
+[[registry]]
+location = "{gateway}:{port}"
+insecure = true
+"""
+
+
+class Provider:
+    """Within a `with`; `registry` is where daybook's own images can be pulled from."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.registry = f"{host.gateway}:{REGISTRY_PORT}/me"
+
+    def __enter__(self) -> Provider:
+        self._directory = tempfile.TemporaryDirectory(prefix="daybook-provider-")
+        self._started: list[subprocess.Popen[bytes]] = []
+        try:
+            self._relay_debian()
+            self._serve_images()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._started:
+            process.terminate()
+            process.wait(10)
+        self._directory.cleanup()
+
+    def serve(self, host: Host) -> None:
+        """Lets one more host of this machine find them."""
+        host.run("tee", "-a", "/etc/hosts", input=f"{self.host.gateway} deb.debian.org\n")
+        host.run("mkdir", "-p", "/etc/containers/registries.conf.d")
+        mirror = MIRROR.format(gateway=self.host.gateway, port=REGISTRY_PORT)
+        host.run("tee", "/etc/containers/registries.conf.d/mirror.conf", input=mirror)
+
+    def _relay_debian(self) -> None:
+        relay = RELAY.format(gateway=self.host.gateway, debian=socket.gethostbyname("deb.debian.org"))
+        self._start("haproxy", [program("haproxy/program"), "-db"], relay, 80)
+
+    def _serve_images(self) -> None:
+        registry = program("server/registry")
+        settings = REGISTRY.format(gateway=self.host.gateway, port=REGISTRY_PORT, directory=self._directory.name)
+        self._start("registry", [registry, "serve"], settings, REGISTRY_PORT)
+        for image in SERVED:
+            name = image.removeprefix("docker.io/").replace("localhost/", "me/")
+            target = f"docker://{self.host.gateway}:{REGISTRY_PORT}/{name}"
+            push = ("podman", "push", "--quiet", "--tls-verify=false", image, target)
+            subprocess.run(push, check=True, stderr=subprocess.PIPE)
+
+    def _start(self, name: str, command: list[str], settings: str, port: int) -> None:
+        file = Path(self._directory.name, f"{name}.cfg")
+        file.write_text(settings)
+        arguments = ["-f", str(file)] if name == "haproxy" else [str(file)]
+        with open(f"{self._directory.name}/{name}.log", "wb") as log:
+            process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log, start_new_session=True)
+        self._started.append(process)
+
+        def listens() -> bool:
+            if process.poll() is not None:
+                raise AssertionError(f"{name} has ended: {Path(self._directory.name, f'{name}.log').read_text()}")
+            with socket.socket() as probe:
+                return probe.connect_ex((self.host.gateway, port)) == 0
+
+        eventually(20, listens, f"{name} listens")
+
+
+def program(script: str) -> str:
+    """The path that one of e2e's own scripts prints."""
+    return subprocess.run([HERE.parent / script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

@@ -1,0 +1,199 @@
+"""ansible/, from a bare machine to a serving one: steps in the order in which they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import time
+
+from backups import to_sftp
+from client import ask
+from composed import eventually
+from host import Host
+from provider import Provider
+from provision import Operator
+from server import Server, socket_opens
+from steady import Steady
+
+# All requests come from one address here.
+SETTINGS = {"HAPROXY_RATE_LIMIT": "off"}
+
+
+def test_cloud_init_lets_the_operator_in_with_a_key_and_nobody_with_a_password(
+    bare: Host, provider: Provider, operator: Operator
+):
+    assert "Valid schema" in operator.hand_over(bare)
+    assert operator.ssh(bare, "id", "-un").stdout == "root\n"
+    refused = operator.ssh(bare, "true", PreferredAuthentications="password,keyboard-interactive")
+    assert refused.returncode == 255 and "Permission denied (publickey)" in refused.stderr
+
+
+def test_a_check_of_a_bare_machine_fails_nowhere_and_changes_nothing(server: Server, operator: Operator):
+    operator.provision("--check", daybook_settings=SETTINGS).succeeded()
+    assert server.host.attempt("ls", "/etc/daybook", "/usr/bin/podman").stdout == ""
+
+
+def test_a_bare_machine_becomes_one_that_serves(server: Server, operator: Operator, figure):
+    started = time.monotonic()
+    outcome = operator.provision(daybook_settings=SETTINGS).succeeded()
+    took = time.monotonic() - started
+    answer = ask(server.http, "POST", "/hello", b"hello, daybook")
+    assert (answer.status, answer.body) == (200, b"hello, daybook")
+    assert server.replicas_up() == 4
+    assert server.units(state="failed") == []
+    row = "select path, content_length, remote_addr from requests where id = ?"
+    assert server.rows(row, int(answer.headers["record-id"])) == [("/hello", 14, server.host.gateway)]
+    figure(f"from bare to serving in {took:.0f} s, {outcome.count('changed')} changes")
+
+
+def test_a_second_run_and_a_check_change_nothing(server: Server, operator: Operator, figure):
+    started = time.monotonic()
+    assert operator.provision(daybook_settings=SETTINGS).succeeded().count("changed") == 0
+    took = time.monotonic() - started
+    assert operator.provision("--check", daybook_settings=SETTINGS).succeeded().count("changed") == 0
+    figure(f"changed=0 in {took:.0f} s, and with --check changed=0")
+
+
+def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, figure):
+    """Of all ports; also not what somebody starts by mistake, and not the containers behind the machine."""
+    server.host.run("systemd-run", "--quiet", "--unit=mistake", "socat", "TCP-LISTEN:8080,fork", "-")
+    eventually(10, lambda: ":8080" in server.host.run("ss", "-Hltn"), "it listens")
+    assert asyncio.run(open_ports(server.host.address)) == [22, 80]
+    server.host.run("systemctl", "stop", "mistake")
+    network = ("10.89.65.0/24", "via", server.host.address, "dev", server.host.link)
+    subprocess.run(["ip", "route", "add", *network], check=True)
+    try:
+        assert not socket_opens(("10.89.65.3", 9101))
+    finally:
+        subprocess.run(["ip", "route", "del", *network], check=True)
+    figure("65535 ports tried: 22 and 80 are open")
+
+
+async def open_ports(address: str) -> list[int]:
+    limit = asyncio.Semaphore(10000)
+
+    async def attempt(port: int) -> int:
+        async with limit:
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 2)
+            except OSError:
+                return 0
+            writer.close()
+            return port
+
+    return [port for port in await asyncio.gather(*map(attempt, range(1, 65536))) if port]
+
+
+def test_containers_find_each_other_also_after_the_firewall_was_restarted(server: Server):
+    reach = ("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+    server.host.run(*reach)
+    server.host.run("systemctl", "restart", "nftables")
+    server.host.run(*reach)
+    assert "table inet netavark" in server.host.run("nft", "list", "tables")
+    assert not socket_opens((server.host.address, 9101))
+
+
+def test_the_machine_looks_after_itself(server: Server):
+    run = server.host.run
+    assert run("sysctl", "--values", "net.ipv4.tcp_migrate_req") == "1\n"
+    units = ("systemd-timesyncd", "nftables", "apt-daily-upgrade.timer")
+    assert run("systemctl", "is-enabled", *units).split() == ["enabled"] * 3
+    upgrade = run("unattended-upgrade", "--dry-run", "--debug", seconds_max=120)
+    assert "label=Debian-Security" in upgrade
+    limits = run("cat", f"/proc/{server.main_pid('daybook@1.service')}/limits")
+    assert re.search(r"^Max open files +20000 +20000 ", limits, re.MULTILINE)
+
+
+def test_a_changed_setting_and_another_number_of_replicas_cost_no_request(server: Server, operator: Operator, figure):
+    wanted = {**SETTINGS, "DAYBOOK_COMMIT__DEADLINE": "4s"}
+    with Steady(server.http, rate=100) as load:
+        operator.provision(daybook_settings=wanted, daybook_replicas=2).succeeded()
+    assert load.failures == []
+    assert server.missing(load.record_ids) == set()
+    assert server.replicas_up() == len(server.units("daybook@*.service")) == 2
+    settings = server.host.run("cat", "/etc/daybook/daybook.env").splitlines()
+    assert {"HAPROXY_REPLICAS=2", "HAPROXY_RATE_LIMIT=off", "DAYBOOK_COMMIT__DEADLINE=4s"} <= set(settings)
+    assert operator.provision("--check", daybook_settings=wanted, daybook_replicas=2).succeeded().count("changed") == 0
+    figure(str(load))
+
+
+def test_what_the_servers_own_programs_have_set_is_kept(server: Server, operator: Operator):
+    server.host.run("sh", "-c", "printf 'HAPROXY_NEXT=on\\nHAPROXY_NEXT_PERCENT=5\\n' >>/etc/daybook/daybook.env")
+    wanted = {**SETTINGS, "DAYBOOK_COMMIT__DEADLINE": "4s"}
+    operator.provision(daybook_settings=wanted, daybook_replicas=2).succeeded()
+    settings = server.host.run("cat", "/etc/daybook/daybook.env").splitlines()
+    assert {"HAPROXY_NEXT=on", "HAPROXY_NEXT_PERCENT=5"} <= set(settings)
+    server.host.run("sed", "-i", "/^HAPROXY_NEXT/d", "/etc/daybook/daybook.env")
+
+
+def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Operator):
+    for variables, said in (
+        ({"daybook_replicas": 9}, "daybook_replicas is 9, for server: it has to be a number from 1 to 8"),
+        ({"daybook_settings": {"HAPROXY_TLS": True}}, "daybook_settings has HAPROXY_TLS, for server: a name is like"),
+        ({"daybook_settings": {"BACKUP_URL": "ftp://x"}}, "BACKUP_URL begins with ftp:, for server: it has to begin with"),
+    ):
+        outcome = operator.provision(**variables)
+        assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
+        assert outcome.count("changed") == 0
+
+
+def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server: Server, operator: Operator):
+    image = "localhost/daybook-e2e-sftp:latest"
+    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
+    subprocess.run(server.host.enter("podman", "load", "--quiet"), stdin=save.stdout, check=True)
+    sftp = to_sftp(server)
+    key = server.host.run("cat", sftp.pop("BACKUP_SFTP_KEY_FILE"))
+    variables = {"daybook_settings": SETTINGS | sftp, "daybook_replicas": 2}
+
+    without = operator.provision(**variables)
+    assert without.status == 2 and "set BACKUP_SFTP_KEY in the environment" in re.sub(r"\s+", " ", without.text)
+
+    outcome = operator.provision("-vvv", environment={"BACKUP_SFTP_KEY": key}, **variables).succeeded()
+    secret_line = key.splitlines()[2]
+    assert secret_line not in outcome.text
+    shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
+    assert secret_line not in server.host.run("sh", "-c", shown)
+    sync = ("podman", "exec", "litestream", "litestream", "sync", "-wait", "-socket", "/run/litestream/litestream.sock")
+    path = "/var/lib/daybook/requests.db"
+    eventually(30, lambda: server.host.attempt(*sync, path).returncode == 0, "the backup is complete")
+    # It is there now: who provisions next does not need it.
+    assert operator.provision(**variables).succeeded().count("changed") == 0
+
+
+def test_a_load_generator_sends_load_over_a_private_network(
+    server: Server, provider: Provider, operator: Operator, figure
+):
+    with Host("loadgen", bare=True) as host:
+        provider.serve(host)
+        operator.hand_over(host)
+        operator.hosts["loadgen"]["loadgen"] = host
+        operator.provision("--limit", "loadgen").succeeded()
+        assert asyncio.run(open_ports(host.address)) == [22]
+        join(server.host, host)
+        before = len(server.rows("select id from requests"))
+        said = operator.ssh(host, "hey", "-z", "3s", "-c", "20", "http://10.0.0.2/").stdout
+        answered = [(int(code), int(count)) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)]
+        assert [code for code, _ in answered] == [200], said
+        assert len(server.rows("select id from requests")) - before >= answered[0][1]
+        figure(f"hey: {answered[0][1]} answers of 200 in 3 s, all recorded")
+
+
+def join(server: Host, loadgen: Host) -> None:
+    """A private network of the two, as a provider has them."""
+    ends = ("private0", "netns", str(server.pid), "type", "veth", "peer", "private0", "netns", str(loadgen.pid))
+    subprocess.run(["ip", "link", "add", *ends], check=True)
+    for host, address in ((server, "10.0.0.2/24"), (loadgen, "10.0.0.3/24")):
+        host.run("ip", "-batch", "-", input=f"address add {address} dev private0\nlink set private0 up\n")
+
+
+def test_images_can_be_pulled_from_a_registry_instead(server: Server, provider: Provider, operator: Operator):
+    operator.hosts["loadgen"].clear()
+    server.stop()
+    server.host.run("podman", "rmi", "--force", "localhost/daybook:current", "localhost/daybook-restore:current")
+    operator.provision(daybook_settings=SETTINGS, daybook_registry=provider.registry).succeeded()
+    assert ask(server.http).status == 200
+    image = server.host.run("podman", "inspect", "--format", "{{.ImageName}} {{.Image}}", "daybook-1").split()
+    built = ("podman", "image", "inspect", "--format", "{{.Id}}", "localhost/daybook:current")
+    here = subprocess.run(built, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    assert image == ["localhost/daybook:current", here]
