@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help run test lint bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (this)
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and start daybook on ./requests.db, and say where to send a first request
 	@exec scripts/run
