@@ -19,6 +19,10 @@ class Failure(Exception):
     """What went wrong, in one line."""
 
 
+class TimedOut(Failure):
+    """It took too long."""
+
+
 class Refusal(Failure):
     """Nothing was begun."""
 
@@ -47,7 +51,7 @@ def run(*command: str, seconds_max: float = 60) -> str:
     except FileNotFoundError:
         raise Failure(f"{command[0]} is not on this machine") from None
     except subprocess.TimeoutExpired:
-        raise Failure(f"{' '.join(command)}: not within {seconds_max:.0f} s") from None
+        raise TimedOut(f"{' '.join(command)}: not within {seconds_max:.0f} s") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]
         raise Failure(f"{' '.join(command)}: {said}")
