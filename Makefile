@@ -14,13 +14,14 @@ test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-lint: ## check format, warnings, documentation, the dependencies' licences and sources, alerts, units
+lint: ## check format, warnings, documentation, the dependencies' licences and sources, alerts, playbook, units
 	@scripts/need cargo cc
 	cargo fmt --check
 	scripts/cargo-deny
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	scripts/check-prometheus
+	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
 
 bench: ## measure daybook beside what it is compared with (12 minutes; ARGS="--quick", "--only …", see bench/README.md)
@@ -40,8 +41,8 @@ down: ## stop it; its volumes stay
 e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 15 minutes)
 	@exec e2e/run $(ARGS)
 
-e2e-host: ## prove quadlet/ and systemd/, installed on a host of its own (root on Debian 12; 5 minutes)
-	@exec e2e/run e2e/server
+e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; 30 minutes)
+	@exec e2e/run e2e/server e2e/ansible
 
 provision: ## make servers of bare Debian machines, those of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]
 	@venv=$$(scripts/venv ansible/requirements.txt) && cd ansible && \
