@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import subprocess
 import time
@@ -59,7 +58,7 @@ def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, fi
     """Of all ports; also not what somebody starts by mistake, and not the containers behind the machine."""
     server.host.run("systemd-run", "--quiet", "--unit=mistake", "socat", "TCP-LISTEN:8080,fork", "-")
     eventually(10, lambda: ":8080" in server.host.run("ss", "-Hltn"), "it listens")
-    assert asyncio.run(open_ports(server.host.address)) == [22, 80]
+    assert open_ports(server.host.address) == [22, 80]
     server.host.run("systemctl", "stop", "mistake")
     network = ("10.89.65.0/24", "via", server.host.address, "dev", server.host.link)
     subprocess.run(["ip", "route", "add", *network], check=True)
@@ -70,19 +69,10 @@ def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, fi
     figure("65535 ports tried: 22 and 80 are open")
 
 
-async def open_ports(address: str) -> list[int]:
-    limit = asyncio.Semaphore(10000)
-
-    async def attempt(port: int) -> int:
-        async with limit:
-            try:
-                _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 2)
-            except OSError:
-                return 0
-            writer.close()
-            return port
-
-    return [port for port in await asyncio.gather(*map(attempt, range(1, 65536))) if port]
+def open_ports(address: str) -> list[int]:
+    scan = ("nmap", "-Pn", "-n", "-p-", "--min-rate", "10000", "--max-retries", "2", "--open", "-oG", "-", address)
+    printed = subprocess.run(scan, check=True, capture_output=True, text=True, timeout=300).stdout
+    return [int(port) for port in re.findall(r"(\d+)/open/tcp", printed)]
 
 
 def test_containers_find_each_other_also_after_the_firewall_was_restarted(server: Server):
