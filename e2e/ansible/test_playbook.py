@@ -159,7 +159,7 @@ def test_a_load_generator_sends_load_over_a_private_network(
         operator.hand_over(host)
         operator.hosts["loadgen"]["loadgen"] = host
         operator.provision("--limit", "loadgen").succeeded()
-        assert asyncio.run(open_ports(host.address)) == [22]
+        assert open_ports(host.address) == [22]
         join(server.host, host)
         before = len(server.rows("select id from requests"))
         said = operator.ssh(host, "hey", "-z", "3s", "-c", "20", "http://10.0.0.2/").stdout
