@@ -235,26 +235,6 @@ fn the_drain_ends_by_itself_after_its_delay() {
 }
 
 #[test]
-fn idle_connections_do_not_delay_the_end() {
-    for signal in ["TERM", "INT"] {
-        let mut server = with("0s", "30s");
-        let mut kept = asking(&server, "/");
-        assert_eq!(kept.answer().status, 200);
-        let mut fresh = Client::connect(server.addr());
-        eventually("both are accepted", SOON, || {
-            server.metric("daybook_connections", &[]) == 2.0
-        });
-        let mut admin = Client::connect(server.admin());
-        admin.send("GET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert_eq!(admin.answer().status, 200);
-        server.signal(signal);
-        assert_eq!(server.wait_exit(SOON).code(), Some(0), "{signal}");
-        assert_eq!(kept.rest().expect("an orderly end"), b"");
-        assert_eq!(fresh.rest().expect("an orderly end"), b"");
-    }
-}
-
-#[test]
 fn what_is_open_at_the_end_of_grace_gets_503_and_the_exit_status_says_so() {
     let mut server = with("0s", "300ms");
     let mut client = half_a_request(&server);
@@ -323,14 +303,6 @@ fn a_second_signal_is_heard_while_the_writer_waits_for_the_lock() {
 }
 
 #[test]
-fn a_server_stopped_while_others_hold_the_lock_and_with_nothing_to_write_ends_in_order() {
-    let mut server = with("0s", "10s");
-    let _lock = WriteLock::take(server.database_path());
-    server.signal("TERM");
-    assert_eq!(server.wait_exit(SOON).code(), Some(0));
-}
-
-#[test]
 fn a_server_started_again_goes_on_where_it_was() {
     let mut first = with("0s", "10s");
     assert_eq!(first.get("/first").record_id(), Some(1));
@@ -341,18 +313,6 @@ fn a_server_started_again_goes_on_where_it_was() {
     });
     assert_eq!(second.get("/second").record_id(), Some(2));
     assert_eq!(second.row(1).path, "/first");
-}
-
-#[test]
-fn one_byte_of_a_head_does_not_use_up_the_grace_period() {
-    let mut server = with("0s", "10s");
-    let mut client = Client::connect(server.addr());
-    client.send("G");
-    eventually("it is connected", SOON, || {
-        server.metric("daybook_connections", &[]) == 1.0
-    });
-    server.signal("TERM");
-    assert_eq!(server.wait_exit(SOON).code(), Some(0));
 }
 
 #[test]

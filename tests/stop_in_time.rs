@@ -8,6 +8,13 @@ use common::raw::Client;
 use common::server::Server;
 use common::{SOON, eventually};
 
+fn with_grace(grace: &str) -> Server {
+    Server::with(|c| {
+        c.text("shutdown.grace", grace)
+            .text("commit.deadline", "30s");
+    })
+}
+
 #[test]
 fn connections_without_a_whole_head_neither_delay_the_end_nor_spoil_it() {
     for grace in ["30s", "400ms"] {
@@ -65,4 +72,44 @@ fn a_start_that_waits_for_the_database_can_be_stopped() {
         let status = eventually("it has ended", SOON, || process.ended());
         assert_eq!(status.code(), Some(0), "{signal}: nothing was begun");
     }
+}
+
+#[test]
+fn idle_connections_do_not_delay_the_end() {
+    for signal in ["TERM", "INT"] {
+        let mut server = with_grace("30s");
+        let mut kept = asking(&server, "/");
+        assert_eq!(kept.answer().status, 200);
+        let mut fresh = Client::connect(server.addr());
+        eventually("both are accepted", SOON, || {
+            server.metric("daybook_connections", &[]) == 2.0
+        });
+        let mut admin = Client::connect(server.admin());
+        admin.send("GET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(admin.answer().status, 200);
+        server.signal(signal);
+        assert_eq!(server.wait_exit(SOON).code(), Some(0), "{signal}");
+        assert_eq!(kept.rest().expect("an orderly end"), b"");
+        assert_eq!(fresh.rest().expect("an orderly end"), b"");
+    }
+}
+
+#[test]
+fn a_server_stopped_while_others_hold_the_lock_and_with_nothing_to_write_ends_in_order() {
+    let mut server = with_grace("10s");
+    let _lock = WriteLock::take(server.database_path());
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn one_byte_of_a_head_does_not_use_up_the_grace_period() {
+    let mut server = with_grace("10s");
+    let mut client = Client::connect(server.addr());
+    client.send("G");
+    eventually("it is connected", SOON, || {
+        server.metric("daybook_connections", &[]) == 1.0
+    });
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
 }
