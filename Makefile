@@ -24,7 +24,7 @@ lint: ## check format, warnings, documentation, the dependencies' licences and s
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
 
-bench: ## measure daybook beside what it is compared with (12 minutes; ARGS="--quick", "--only …", see bench/README.md)
+bench: ## measure daybook beside what it is compared with (10 minutes; ARGS="--quick", "--only …", see bench/README.md)
 	@exec bench/run $(ARGS)
 
 image: ## build the images localhost/daybook and localhost/daybook-restore, with podman
@@ -41,7 +41,7 @@ down: ## stop it; its volumes stay
 e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 15 minutes)
 	@exec e2e/run $(ARGS)
 
-e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; 30 minutes)
+e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; 40 minutes)
 	@exec e2e/run e2e/server e2e/ansible
 
 provision: ## make servers of bare Debian machines, those of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]

@@ -39,7 +39,7 @@ class Replica(Process):
             self.ready_line = self._wait_for_ready_line()
             self.address: str = self.ready_line["listen"][0]
             admin = self.ready_line["admin_listen"][0]
-            self.wait_until(lambda: is_ready(admin), f"answered 200 at http://{admin}/readyz")
+            self.wait_until(lambda: answers_ok(admin, "/readyz"), f"answered 200 at http://{admin}/readyz")
         except BaseException:
             self.stop()
             raise
@@ -61,10 +61,10 @@ class Replica(Process):
             raise self.failure("did not become ready") from None
 
 
-def is_ready(admin: str) -> bool:
-    connection = http.client.HTTPConnection(admin, timeout=5)
+def answers_ok(address: str, path: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=5)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except OSError:
         return False
@@ -101,10 +101,10 @@ class BehindHAProxy(Daybook):
 
     dies_of_sigterm = True
 
-    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str, over: str, threads: int) -> None:
+    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str, over: str) -> None:
         """`over` is `unix` or `tcp`."""
         super().__init__(work, tools, replicas, mode)
-        self._over, self._threads = over, threads
+        self._over = over
 
     def start(self) -> None:
         servers = (REPOSITORY / "haproxy/servers/unix.cfg").read_text()
@@ -123,27 +123,15 @@ class BehindHAProxy(Daybook):
             "HAPROXY_REPLICAS": str(self._count),
             "HAPROXY_REPLICA_SOCKETS": str(self.work),
             "HAPROXY_LITESTREAM": "127.0.0.1:9",
-            "HAPROXY_THREADS": str(self._threads),
         }
         haproxy = Process([self._tools.haproxy, "-f", REPOSITORY / "haproxy", "-f", written], self.work, environment)
         self.processes.append(haproxy)
-        haproxy.wait_until(lambda: answers_ok(self.address), "passed a request on")
+        haproxy.wait_until(lambda: answers_ok(self.address, "/started"), "passed a request on")
 
     def stop(self) -> None:
         # HAProxy first, so that nobody asks a replica that is gone.
         self.processes.reverse()
         super().stop()
-
-
-def answers_ok(address: str) -> bool:
-    connection = http.client.HTTPConnection(address, timeout=5)
-    try:
-        connection.request("GET", "/started")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 class WithLitestream(Daybook):

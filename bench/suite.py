@@ -13,10 +13,6 @@ from postgres import PostgreSQL
 from subject import Subject
 from tools import Tools
 
-HAPROXY_THREADS = 1
-"""haproxy/'s own default."""
-
-
 @dataclass(frozen=True)
 class Row:
     """One service under one load."""
@@ -35,7 +31,7 @@ def seed(processes: int, records: bool) -> Callable[[Path, Tools], Subject]:
 
 
 def haproxy(over: str) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: BehindHAProxy(work, tools, 4, "normal", over, HAPROXY_THREADS)
+    return lambda work, tools: BehindHAProxy(work, tools, 4, "normal", over)
 
 
 def rows() -> list[Row]:

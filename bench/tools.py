@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,10 +47,10 @@ class Tools:
         run("cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", manifest, "--target-dir", target)
         return target / "release/bench-postgres"
 
-    @cached_property
+    @property
     def python(self) -> Path:
         """With what requirements.txt names; it has `pocketbase` beside it."""
-        return Path(os.sys.executable)
+        return Path(sys.executable)
 
     @property
     def pocketbase(self) -> Path:

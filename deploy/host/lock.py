@@ -36,4 +36,4 @@ def holder(lock: int) -> str:
             with contextlib.suppress(OSError):
                 command = Path(f"/proc/{fields[4]}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
                 return f"process {fields[4]}, {command.decode(errors='replace')}"
-    return "by a process that has just ended"
+    return "a process that has just ended"
