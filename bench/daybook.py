@@ -17,8 +17,11 @@ from tools import REPOSITORY, Tools
 class Replica(Process):
     """One daybook process that has said it is ready."""
 
-    def __init__(self, binary: Path, database: Path, mode: str, number: int, listen: str) -> None:
-        """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false."""
+    def __init__(
+        self, binary: Path, database: Path, mode: str, number: int, listen: str, within: tuple[str, ...] = (),
+    ) -> None:
+        """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false. `within` is a command that runs
+        another one."""
         # Nothing of the caller's configuration: neither the environment nor a ./daybook.toml.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DAYBOOK_")}
         environment |= {
@@ -34,7 +37,7 @@ class Replica(Process):
         }
         self._ready: queue.Queue[dict] = queue.Queue()
         started = time.perf_counter()
-        super().__init__([binary, "serve"], database.parent, environment, self._look_at)
+        super().__init__([*within, binary, "serve"], database.parent, environment, self._look_at)
         try:
             self.ready_line = self._wait_for_ready_line()
             self.address: str = self.ready_line["listen"][0]

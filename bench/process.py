@@ -83,6 +83,15 @@ class Process:
         """User and system time so far, of it and of what it has started. The kernel counts in ticks of 10 ms."""
         return sum(ticks(pid) for pid in family(self._process.pid)) / CLOCK_TICKS
 
+    def cpu_seconds_by_thread(self) -> dict[tuple[str, str], float]:
+        """User and system time so far, by a thread's name and `user` or `kernel`. Threads of one name are added up."""
+        spent: dict[tuple[str, str], float] = {}
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            name, user, kernel = task_ticks(task)
+            for kind, ticks_ in (("user", user), ("kernel", kernel)):
+                spent[name, kind] = spent.get((name, kind), 0) + ticks_ / CLOCK_TICKS
+        return spent
+
     def resident_mib(self) -> float:
         return sum(resident_kib(pid) for pid in family(self._process.pid)) / 1024
 
@@ -114,6 +123,13 @@ def ticks(pid: int) -> int:
     # The second field, in parentheses, may contain spaces. Then: its own, and those of children that have ended.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15])
+
+
+def task_ticks(task: Path) -> tuple[str, int, int]:
+    """A thread's name, and its ticks in user and in kernel mode."""
+    head, _, tail = (task / "stat").read_text().rpartition(")")
+    fields = tail.split()
+    return head.partition("(")[2], int(fields[11]), int(fields[12])
 
 
 def resident_kib(pid: int) -> int:

@@ -57,10 +57,11 @@ class Tools:
         return self.python.parent / "pocketbase"
 
 
-def build_daybook() -> Path:
-    run("cargo", "build", "--release", "--locked", "--bin", "daybook")
+def build_daybook(profile: str = "release") -> Path:
+    """`profile` is one of Cargo.toml's."""
+    run("cargo", "build", "--profile", profile, "--locked", "--bin", "daybook")
     metadata = json.loads(output("cargo", "metadata", "--no-deps", "--format-version=1"))
-    return Path(metadata["target_directory"]) / "release" / "daybook"
+    return Path(metadata["target_directory"]) / profile / "daybook"
 
 
 def run(*command: str | Path) -> None:
