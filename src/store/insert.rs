@@ -1,6 +1,7 @@
 //! Rows into an open transaction: many in one statement, or one alone in a savepoint.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -166,7 +167,7 @@ fn bind(
     parameter: &mut usize,
     record: &Record,
 ) -> rusqlite::Result<()> {
-    let remote_addr = record.remote_addr.map(|address| address.to_string());
+    let remote_addr = record.remote_addr.map(address_text);
     let mut next = || {
         *parameter += 1;
         *parameter
@@ -176,6 +177,22 @@ fn bind(
     statement.raw_bind_parameter(next(), record.path.as_str())?;
     statement.raw_bind_parameter(next(), record.content_length as i64)?;
     statement.raw_bind_parameter(next(), remote_addr)
+}
+
+/// As the standard library has it, whose formatting takes a fifth of the writer's instructions for it.
+fn address_text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    let mut digits = itoa::Buffer::new();
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(digits.format(octet));
+    }
+    text
 }
 
 fn insert_sql(rows: usize) -> String {
@@ -201,4 +218,18 @@ pub(super) fn one_record_can_cause(error: &rusqlite::Error) -> bool {
                 | ErrorCode::Unknown
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_address_is_written_as_the_standard_library_writes_it(address: IpAddr) {
+            prop_assert_eq!(address_text(address), address.to_string());
+        }
+    }
 }
