@@ -19,8 +19,8 @@ from statistics import median
 
 from daybook import Daybook, Replica
 from load import Load, send
-from main import exit_with, progress
 from process import BenchError
+from program import exit_with, progress
 from report import describe_machine
 from tools import Tools, build_daybook
 

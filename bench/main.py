@@ -6,18 +6,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
-from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
 from measure import measure, measure_starts
 from plots import draw
-from process import BenchError, MissingProgram
-from report import Measured, describe_machine, figures, file_system, markdown
+from process import MissingProgram
+from program import exit_with, progress, save, work_directory
+from report import Measured, describe_machine, figures, markdown
 from suite import Row, rows
-from tools import REPOSITORY, Tools, build_daybook
+from tools import Tools, build_daybook
 
 
 def main() -> int:
@@ -29,10 +26,7 @@ def main() -> int:
     rounds, seconds, starts_count = (1, 2, 5) if arguments.quick else (arguments.rounds, 4, 15)
     load_average = os.getloadavg()[0]  # Before the build.
     tools = Tools(build_daybook())
-    directory = (arguments.dir or tools.daybook.parent.parent / "bench").resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    if file_system(directory) in ("tmpfs", "ramfs"):
-        raise BenchError(f"{directory} is in memory, where a sync costs nothing: give --dir a directory on a disk")
+    directory = work_directory(tools, arguments.dir)
 
     starts = measure_starts(tools, directory, starts_count)
     measured: Measured = {row: [] for row in wanted}
@@ -57,12 +51,15 @@ def main() -> int:
     ])
     print(report)
     if arguments.save:
-        save(report, measured)
+        save("", report, lambda directory: draw(measured, directory))
     return 0 if all(figure.is_good() for figure in figures(measured, starts)) else 1
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="bench/run", description=__doc__,
+        epilog="`bench/run growth` measures what a large database costs, and memory against connections and queue.",
+    )
     parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, 4 s each time (3)")
     parser.add_argument("--only", action="append", metavar="PART", help="only rows whose name contains it; may be repeated")
@@ -70,36 +67,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
     parser.add_argument("--save", action="store_true", help="write report and pictures to docs/benchmarks/ as well")
     return parser.parse_args()
-
-
-def save(report: str, measured: Measured) -> None:
-    directory = REPOSITORY / "docs/benchmarks" / f"{datetime.now(timezone.utc):%Y-%m-%d-%H%M}"
-    directory.mkdir(parents=True)
-    pictures = [f"![{path.stem}]({path.name})" for path in draw(measured, directory)]
-    (directory / "README.md").write_text("\n\n".join([report.rstrip(), *pictures]) + "\n")
-    progress(f"saved in {directory.relative_to(REPOSITORY)}")
-
-
-def progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def exit_with(work: Callable[[], int]) -> None:
-    """Runs it, and exits with its status."""
-    signal.signal(signal.SIGINT, interrupted)
-    signal.signal(signal.SIGTERM, interrupted)
-    try:
-        sys.exit(work())
-    except BenchError as error:
-        progress(f"bench/run: {error}")
-        sys.exit(2)
-
-
-def interrupted(number: int, _frame: object) -> None:
-    # Once is enough: from here on everything is being stopped and removed.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":
