@@ -13,15 +13,18 @@ from process import START_SECONDS_MAX, Process, free_address
 from subject import Subject, count_rows
 from tools import REPOSITORY, Tools
 
+FIRST_COPY_SECONDS_MAX = 300.0
+
 
 class Replica(Process):
     """One daybook process that has said it is ready."""
 
     def __init__(
-        self, binary: Path, database: Path, mode: str, number: int, listen: str, within: tuple[str, ...] = (),
+        self, binary: Path, database: Path, mode: str, number: int, listen: str,
+        settings: dict[str, str] | None = None, within: tuple[str, ...] = (),
     ) -> None:
-        """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false. `within` is a command that runs
-        another one."""
+        """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false. `settings` are variables. `within`
+        is a command that runs another one."""
         # Nothing of the caller's configuration: neither the environment nor a ./daybook.toml.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DAYBOOK_")}
         environment |= {
@@ -34,20 +37,35 @@ class Replica(Process):
             "DAYBOOK_TRUSTED_PROXIES": '["unix", "127.0.0.1/32"]',
             "DAYBOOK_HTTP__BODY_BYTES_IN_FLIGHT_MAX": str(1 << 30),
             "DAYBOOK_LOG__FORMAT": "json",
-        }
+        } | (settings or {})
         self._ready: queue.Queue[dict] = queue.Queue()
         started = time.perf_counter()
         super().__init__([*within, binary, "serve"], database.parent, environment, self._look_at)
         try:
             self.ready_line = self._wait_for_ready_line()
             self.address: str = self.ready_line["listen"][0]
-            admin = self.ready_line["admin_listen"][0]
-            self.wait_until(lambda: answers_ok(admin, "/readyz"), f"answered 200 at http://{admin}/readyz")
+            self._admin: str = self.ready_line["admin_listen"][0]
+            self.wait_until(lambda: answers_ok(self._admin, "/readyz"), f"answered 200 at http://{self._admin}/readyz")
         except BaseException:
             self.stop()
             raise
         self.start_seconds = time.perf_counter() - started
         """From before the fork to the first 200 of /readyz."""
+
+    def ask(self, path: str) -> bytes:
+        """Of its admin listener."""
+        connection = http.client.HTTPConnection(self._admin, timeout=20)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError as error:
+            raise self.failure(f"did not answer {path}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise self.failure(f"answered {path} with {answer.status} {body!r}")
+        return body
 
     def _look_at(self, line: str) -> None:
         try:
@@ -140,22 +158,36 @@ class BehindHAProxy(Daybook):
 class WithLitestream(Daybook):
     """Litestream beside the replicas, with this repository's own litestream/litestream.yml, copying to the same disk."""
 
+    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str) -> None:
+        super().__init__(work, tools, replicas, mode)
+        self.copy = work / "copy"
+        self.control_socket = work / "litestream.sock"
+        self.first_copy_seconds = 0.0
+        """From before Litestream's start until all that the database had held then was copied."""
+
     def start(self) -> None:
         super().start()
         configuration = (REPOSITORY / "litestream/litestream.yml").read_text()
         for fixed, ours in (
-            ("/run/litestream/litestream.sock", str(self.work / "litestream.sock")),
+            ("/run/litestream/litestream.sock", str(self.control_socket)),
             ("${BACKUP_METRICS_LISTEN}:9102", free_address()),
         ):
             assert fixed in configuration, fixed
             configuration = configuration.replace(fixed, ours)
         written = self.work / "litestream.yml"
         written.write_text(configuration)
-        copy = self.work / "copy"
-        environment = os.environ | {"DAYBOOK_DATABASE__PATH": str(self.database), "BACKUP_URL": f"file://{copy}"}
+        environment = os.environ | {"DAYBOOK_DATABASE__PATH": str(self.database), "BACKUP_URL": f"file://{self.copy}"}
+        started = time.perf_counter()
         litestream = Process([self._tools.litestream, "replicate", "-config", written], self.work, environment)
         self.processes.append(litestream)
-        litestream.wait_until(lambda: any(copy.rglob("*.ltx")), "copied anything")
+        litestream.wait_until(lambda: self.copied_txid() > 0, "copied anything", FIRST_COPY_SECONDS_MAX)
+        self.first_copy_seconds = time.perf_counter() - started
+
+    def copied_txid(self, level: int = 0) -> int:
+        """The last of Litestream's transactions that the copy has; 0 for none. A file gets its name, which ends in the last
+        transaction that it holds, when it is complete. Level 0 is what comes first, level 9 the snapshots."""
+        names = (self.copy / f"ltx/{level}").glob("*.ltx")
+        return max((int(name.stem.partition("-")[2], 16) for name in names), default=0)
 
     def stop(self) -> None:
         self.processes.reverse()

@@ -54,8 +54,8 @@ class Process:
     def failure(self, what: str) -> BenchError:
         return BenchError("\n  ".join([f"{self.name} {what}; the end of what it said:", *self.last_lines]))
 
-    def wait_until(self, is_true: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + START_SECONDS_MAX
+    def wait_until(self, is_true: Callable[[], bool], what: str, seconds_max: float = START_SECONDS_MAX) -> None:
+        deadline = time.monotonic() + seconds_max
         while not is_true():
             if self._process.poll() is not None:
                 self._reader.join(1)
