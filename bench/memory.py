@@ -100,7 +100,7 @@ def expect_answer(client: socket.socket) -> None:
             break
         answer += received
     if not answer.startswith(b"HTTP/1.1 200 "):
-        raise BenchError(f"answered {answer!r}")
+        raise BenchError(f"daybook was to answer 200, and answered {answer!r}")
 
 
 @contextmanager
