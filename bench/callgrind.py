@@ -92,9 +92,7 @@ class Callgrind(Replica):
 
     def counters(self) -> tuple[int, int]:
         """Commits and records so far."""
-        text = output("curl", "--silent", "--fail", f"http://{self.ready_line['admin_listen'][0]}/metrics")
-        value = lambda name: int(re.search(rf"^{name}\{{.*\}} (\d+)$", text, re.MULTILINE)[1])
-        return value("daybook_commit_batch_records_count"), value("daybook_records_committed_total")
+        return self.metric("daybook_commit_batch_records_count"), self.metric("daybook_records_committed_total")
 
 
 def hey(address: str) -> None:

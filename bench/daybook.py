@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import queue
+import re
 import time
 from pathlib import Path
 
@@ -66,6 +67,10 @@ class Replica(Process):
         if answer.status != 200:
             raise self.failure(f"answered {path} with {answer.status} {body!r}")
         return body
+
+    def metric(self, name: str) -> int:
+        """The value of a metric that has no labels of its own."""
+        return int(re.search(rf"^{name}\{{.*\}} (\d+)$", self.ask("/metrics").decode(), re.MULTILINE)[1])
 
     def _look_at(self, line: str) -> None:
         try:

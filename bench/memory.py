@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import re
 import resource
 import socket
 import tempfile
@@ -115,8 +114,7 @@ def wait_for_queue(replica: Replica, count: int) -> None:
     found = -1
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
-        metrics = replica.ask("/metrics").decode()
-        found = int(re.search(r"^daybook_commit_queue_records\{.*\} (\d+)$", metrics, re.MULTILINE)[1])
+        found = replica.metric("daybook_commit_queue_records")
         if found == count:
             return
         time.sleep(0.02)

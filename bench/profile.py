@@ -14,13 +14,11 @@ from statistics import median
 import callgrind
 from daybook import Daybook
 from load import Load, send
-from main import exit_with, progress
 from process import BenchError
+from program import exit_with, progress, save, work_directory
 from report import describe_machine
 from tools import Tools, build_daybook
 
-ROUNDS = 5
-SECONDS = 4
 SHAPES = [(replicas, mode) for replicas in (1, 4) for mode in ("off", "normal", "full")]
 LOOP = "event loop"
 THREADS = {"daybook": LOOP, "writer": "writer", "checkpointer": "checkpointer"}
@@ -42,31 +40,38 @@ def main() -> int:
     arguments = parse_arguments()
     load_average = os.getloadavg()[0]  # Before the build.
     tools = Tools(build_daybook("profiling"))
-    directory = (arguments.dir or tools.daybook.parent.parent / "bench").resolve()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = work_directory(tools, arguments.dir)
+    rounds, seconds = (1, 2) if arguments.quick else (5, 4)
     shapes = {shape: Shape([], []) for shape in SHAPES}
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for shape in SHAPES if number % 2 == 0 else reversed(SHAPES):
-            measure(tools, directory, shape, shapes[shape])
-            progress(f"round {number + 1} of {ROUNDS}: {shape[0]} × {shape[1]}")
+            measure(tools, directory, shape, shapes[shape], seconds)
+            progress(f"round {number + 1} of {rounds}: {shape[0]} × {shape[1]}")
     progress("counting instructions")
     instructions = callgrind.count(tools.daybook, directory)
     machine = describe_machine(tools.daybook, directory, shapes[SHAPES[0]].sqlite, load_average)
-    print("\n".join([*cpu_table(shapes), "", *instruction_table(instructions), "", *(f"- {fact}" for fact in machine)]))
+    title = ["# Where the time of a request goes", "", f"`wrk -c100` for {seconds} s, {rounds} interleaved round(s): medians."]
+    tables = [*cpu_table(shapes), "", *instruction_table(instructions)]
+    report = "\n".join([*title, "", *tables, "", *(f"- {fact}" for fact in machine)])
+    print(report)
+    if arguments.save:
+        save("-profile", report, lambda _: [])
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run profile", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
     parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
+    parser.add_argument("--save", action="store_true", help="write the report to docs/benchmarks/ as well")
     return parser.parse_args()
 
 
-def measure(tools: Tools, directory: Path, shape: tuple[int, str], into: Shape) -> None:
+def measure(tools: Tools, directory: Path, shape: tuple[int, str], into: Shape, seconds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="profile-", dir=directory) as work:
         with Daybook(Path(work), tools, *shape) as subject:
             before = cpu_seconds(subject)
-            counted = send(tools, subject, Load(), SECONDS)
+            counted = send(tools, subject, Load(), seconds)
             after = cpu_seconds(subject)
             into.sqlite = subject.processes[0].ready_line["sqlite"]
     if counted.troubles or any(subject.statuses):
@@ -85,10 +90,10 @@ def cpu_seconds(subject: Daybook) -> CpuUs:
 
 
 def cpu_table(shapes: dict[tuple[int, str], Shape]) -> list[str]:
-    """Kernel time includes what the kernel does for the other end of a connection on loopback."""
     heads = [f"{thread}, {kind}" for thread, kind in KINDS]
     lines = [
-        f"CPU of one request in µs, by thread: `wrk -c100` for {SECONDS} s, medians of {ROUNDS} interleaved rounds.",
+        "CPU of one request in µs, by thread. The kernel's share has all that it does for a connection: much of TCP, and on",
+        "loopback some of the other end's.",
         "",
         f"| replicas × mode | requests/s | {' | '.join(heads)} | all |",
         f"| --- | {'---: | ' * (len(heads) + 2)}".rstrip(),
