@@ -19,6 +19,8 @@ lint: ## check format, warnings, documentation, the dependencies' licences and s
 	cargo fmt --check
 	scripts/cargo-deny
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --check --manifest-path bench/postgres/Cargo.toml
+	cargo clippy --locked --manifest-path bench/postgres/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	scripts/check-prometheus
 	scripts/check-ansible
