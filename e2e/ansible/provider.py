@@ -1,4 +1,5 @@
-"""What a rented machine finds around it, for a test host that has no way out: Debian's archive, a registry of images."""
+"""What a rented machine finds around it, for a test host that has no way out: Debian's archive, a registry of images, a
+private network, a place for backups."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from backups import to_sftp
 from composed import eventually
 from daybook import IMAGES
 from host import Host
@@ -76,6 +78,13 @@ class Provider:
         mirror = MIRROR.format(gateway=self.host.gateway, port=REGISTRY_PORT)
         host.run("tee", "/etc/containers/registries.conf.d/mirror.conf", input=mirror)
 
+    def join(self, first: Host, second: Host) -> None:
+        """A private network of the two, 10.0.0.2 and 10.0.0.3."""
+        ends = ("private0", "netns", str(first.pid), "type", "veth", "peer", "private0", "netns", str(second.pid))
+        subprocess.run(["ip", "link", "add", *ends], check=True)
+        for host, address in ((first, "10.0.0.2/24"), (second, "10.0.0.3/24")):
+            host.run("ip", "-batch", "-", input=f"address add {address} dev private0\nlink set private0 up\n")
+
     def _relay_debian(self) -> None:
         relay = RELAY.format(gateway=self.host.gateway, debian=socket.gethostbyname("deb.debian.org"))
         self._start("haproxy", [program("haproxy/program"), "-db"], relay, 80)
@@ -105,6 +114,15 @@ class Provider:
                 return probe.connect_ex((self.host.gateway, port)) == 0
 
         eventually(20, listens, f"{name} listens")
+
+
+def store_backups(host: Host) -> tuple[dict[str, str], str]:
+    """An SFTP server on a host that has Podman: the settings that lead to it, and the private key."""
+    image = "localhost/daybook-e2e-sftp:latest"
+    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
+    subprocess.run(host.enter("podman", "load", "--quiet"), stdin=save.stdout, check=True)
+    settings = to_sftp(host)
+    return settings, host.run("cat", settings.pop("BACKUP_SFTP_KEY_FILE"))
 
 
 def program(script: str) -> str:

@@ -6,11 +6,10 @@ import re
 import subprocess
 import time
 
-from backups import to_sftp
 from client import ask
 from composed import eventually
 from host import Host
-from provider import Provider
+from provider import Provider, store_backups
 from provision import Operator
 from server import Server, socket_opens
 from steady import Steady
@@ -129,11 +128,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
 
 
 def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server: Server, operator: Operator):
-    image = "localhost/daybook-e2e-sftp:latest"
-    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
-    subprocess.run(server.host.enter("podman", "load", "--quiet"), stdin=save.stdout, check=True)
-    sftp = to_sftp(server)
-    key = server.host.run("cat", sftp.pop("BACKUP_SFTP_KEY_FILE"))
+    sftp, key = store_backups(server.host)
     variables = {"daybook_settings": SETTINGS | sftp, "daybook_replicas": 2}
 
     without = operator.provision(**variables)
@@ -160,21 +155,13 @@ def test_a_load_generator_sends_load_over_a_private_network(
         operator.hosts["loadgen"]["loadgen"] = host
         operator.provision("--limit", "loadgen").succeeded()
         assert open_ports(host.address) == [22]
-        join(server.host, host)
+        provider.join(server.host, host)
         before = len(server.rows("select id from requests"))
         said = operator.ssh(host, "hey", "-z", "3s", "-c", "20", "http://10.0.0.2/").stdout
         answered = [(int(code), int(count)) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)]
         assert [code for code, _ in answered] == [200], said
         assert len(server.rows("select id from requests")) - before >= answered[0][1]
         figure(f"hey: {answered[0][1]} answers of 200 in 3 s, all recorded")
-
-
-def join(server: Host, loadgen: Host) -> None:
-    """A private network of the two, as a provider has them."""
-    ends = ("private0", "netns", str(server.pid), "type", "veth", "peer", "private0", "netns", str(loadgen.pid))
-    subprocess.run(["ip", "link", "add", *ends], check=True)
-    for host, address in ((server, "10.0.0.2/24"), (loadgen, "10.0.0.3/24")):
-        host.run("ip", "-batch", "-", input=f"address add {address} dev private0\nlink set private0 up\n")
 
 
 def test_images_can_be_pulled_from_a_registry_instead(server: Server, provider: Provider, operator: Operator):

@@ -62,7 +62,7 @@ def test_the_other_commands_of_the_readme_work(server: Server):
 
 
 def test_a_lost_database_comes_back_from_an_sftp_server_whose_key_is_a_secret(server: Server, figure):
-    settings = to_sftp(server)
+    settings = to_sftp(server.host)
     server.shell(
         f"""
         install -m 600 {settings["BACKUP_SFTP_KEY_FILE"]} /root/backup-sftp-key
@@ -100,7 +100,7 @@ def test_without_database_and_backup_nothing_is_created_and_it_recovers_by_itsel
 
 
 def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure):
-    settings = to_s3(server)
+    settings = to_s3(server.host)
     server.shell(
         f"""
         printf %s {S3_KEY_ID} | podman secret create backup-s3-key-id -

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from composed import Composed
+from host import Host
 
 S3_KEY_ID, S3_SECRET = "daybook", "only-on-the-test-host"
 S3_CREDENTIALS = f"[default]\naws_access_key_id = {S3_KEY_ID}\naws_secret_access_key = {S3_SECRET}\n"
 
 
-def to_a_volume(composed: Composed) -> dict[str, str]:
+def to_a_volume(host: Host) -> dict[str, str]:
     return {}
 
 
-def to_sftp(composed: Composed) -> dict[str, str]:
+def to_sftp(host: Host) -> dict[str, str]:
     """OpenSSH in a container of its own, reached over the host's address as a server elsewhere would be."""
-    host = composed.host
     host.run("mkdir", "-p", "/srv/sftp")
     for key in ("host_key", "user_key"):
         host.run("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", f"/srv/sftp/{key}")
     host.run("cp", "/srv/sftp/user_key.pub", "/srv/sftp/authorized_keys")
     host.run("chown", "10001", "/srv/sftp/user_key")
-    serve(composed, "sftp", 2222, "--volume", "/srv/sftp:/keys:ro")
+    serve(host, "sftp", 2222, "--volume", "/srv/sftp:/keys:ro")
     kind, key, *_ = host.run("cat", "/srv/sftp/host_key.pub").split()
     return {
         "BACKUP_URL": f"sftp://backup@{host.address}:2222/backup/requests.db",
@@ -29,9 +28,8 @@ def to_sftp(composed: Composed) -> dict[str, str]:
     }
 
 
-def to_s3(composed: Composed) -> dict[str, str]:
-    host = composed.host
-    serve(composed, "s3", 9000, "--env", f"S3_ACCESS_KEY={S3_KEY_ID}", "--env", f"S3_SECRET_KEY={S3_SECRET}")
+def to_s3(host: Host) -> dict[str, str]:
+    serve(host, "s3", 9000, "--env", f"S3_ACCESS_KEY={S3_KEY_ID}", "--env", f"S3_SECRET_KEY={S3_SECRET}")
     file = "/srv/s3/credentials"
     host.run("install", "-D", "-o", "10001", "-m", "400", "/dev/stdin", file, input=S3_CREDENTIALS)
     return {
@@ -42,8 +40,8 @@ def to_s3(composed: Composed) -> dict[str, str]:
     }
 
 
-def serve(composed: Composed, name: str, port: int, *arguments: str) -> None:
-    composed.host.run(
+def serve(host: Host, name: str, port: int, *arguments: str) -> None:
+    host.run(
         "podman", "run", "--detach", "--name", name, "--publish", f"{port}:{port}", *arguments,
         f"localhost/daybook-e2e-{name}:latest",
     )

@@ -34,7 +34,7 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     composed: Composed, target, figure, tmp_path
 ):
     composed.clear()
-    settings = target(composed)
+    settings = target(composed.host)
     composed.start(**settings)
     assert S3_SECRET not in shown(composed)
 
