@@ -32,6 +32,8 @@ class PostgreSQL(Subject):
         if account:
             os.chmod(self.work, 0o711)
             os.chown(data, account.pw_uid, account.pw_gid)
+            if subprocess.run([*prefix, "test", "-w", data], check=False).returncode != 0:
+                raise MissingProgram(f"the user postgres cannot get to {self.work.parent}: give --dir another directory")
         made = subprocess.run(
             [*prefix, programs / "initdb", "--auth=trust", "--username=postgres", "--no-sync", data / "data"],
             capture_output=True, text=True, check=False, cwd=data,

@@ -22,7 +22,7 @@ class BenchError(Exception):
 
 
 class MissingProgram(BenchError):
-    """A program that only a comparison needs is not on this machine."""
+    """A program that only a comparison needs is not on this machine, or cannot run in this directory."""
 
 
 class Process:
