@@ -35,14 +35,25 @@ def haproxy(over: str) -> Callable[[Path, Tools], Subject]:
 
 
 def rows() -> list[Row]:
+    """What is compared stands close together, for a machine's speed changes within minutes."""
     measured = [
         Row("nginx, a bare `return 200`", lambda work, tools: Bare(work, tools, "nginx")),
         Row("HAProxy, a bare `return 200`", lambda work, tools: Bare(work, tools, "haproxy")),
+        *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (8, 2) for mode in ("normal", "full")),
+        *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (1, 4) for mode in ("full", "off", "normal")),
+        Row("HAProxy on unix sockets, 4 × normal", haproxy("unix")),
+        Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
+        Row("with Litestream, 4 × normal", lambda work, tools: WithLitestream(work, tools, 4, "normal")),
+        Row("seed, 4 × recording", seed(4, True)),
+        Row("PocketBase", lambda work, tools: PocketBase(work, tools)),
+        Row("PostgreSQL, an insert a request", lambda work, tools: PostgreSQL(work, tools, "insert")),
+        Row("PostgreSQL, group-committed", lambda work, tools: PostgreSQL(work, tools, "group")),
+        Row("4 × normal, hey", daybook(4, "normal"), Load(tool="hey")),
+        Row("seed, 4 × recording, hey", seed(4, True), Load(tool="hey")),
+        Row("seed, 4 × without a database", seed(4, False)),
+        Row("seed, 1 × recording", seed(1, True)),
+        Row("seed, 1 × without a database", seed(1, False)),
     ]
-    for replicas in (1, 2, 4, 8):
-        for mode in ("off", "normal", "full"):
-            if mode != "off" or replicas in (1, 4):
-                measured.append(Row(f"{replicas} × {mode}", daybook(replicas, mode)))
     for connections in CONNECTIONS:
         for mode in ("normal", "full"):
             measured.append(Row(f"4 × {mode}, {connections} connections", daybook(4, mode), Load(connections=connections)))
@@ -52,23 +63,8 @@ def rows() -> list[Row]:
     for rate in RATES:
         load = Load(tool="oha", requests_per_second=rate)
         measured.append(Row(f"4 × full at {rate:,}/s", daybook(4, "full"), load))
-    measured += [
-        Row("HAProxy on unix sockets, 4 × normal", haproxy("unix")),
-        Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
-        Row("with Litestream, 4 × normal", lambda work, tools: WithLitestream(work, tools, 4, "normal")),
-        Row("4 × normal, hey", daybook(4, "normal"), Load(tool="hey")),
-    ]
-    for processes in (1, 4):
-        measured.append(Row(f"seed, {processes} × without a database", seed(processes, False)))
-        measured.append(Row(f"seed, {processes} × recording", seed(processes, True)))
-    return [
-        *measured,
-        Row("seed, 4 × recording, hey", seed(4, True), Load(tool="hey")),
-        Row(f"seed, 4 × recording at {SEED_RATE:,}/s", seed(4, True), Load(tool="oha", requests_per_second=SEED_RATE)),
-        Row("PocketBase", lambda work, tools: PocketBase(work, tools)),
-        Row("PostgreSQL, an insert a request", lambda work, tools: PostgreSQL(work, tools, "insert")),
-        Row("PostgreSQL, group-committed", lambda work, tools: PostgreSQL(work, tools, "group")),
-    ]
+    load = Load(tool="oha", requests_per_second=SEED_RATE)
+    return [*measured, Row(f"seed, 4 × recording at {SEED_RATE:,}/s", seed(4, True), load)]
 
 
 CONNECTIONS = (10, 400, 1000, 2000)
