@@ -40,10 +40,10 @@ up: ## build the images and start the whole system of compose.yaml: replicas, HA
 down: ## stop it; its volumes stay
 	@exec scripts/compose down
 
-e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 15 minutes)
+e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 12 minutes, more at first)
 	@exec e2e/run $(ARGS)
 
-e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; 40 minutes)
+e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; 45 minutes)
 	@exec e2e/run e2e/server e2e/ansible
 
 provision: ## make servers of bare Debian machines, those of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]

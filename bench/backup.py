@@ -59,17 +59,17 @@ def measure_backup(tools: Tools, database: Path, loads: int, seconds: float) -> 
 def seconds_until_copied(tools: Tools, subject: WithLitestream) -> float:
     """Watches the copy grow by itself. When it has been quiet for a while, Litestream is told to copy what there is: if it
     finds nothing that the copy had not had before, what had arrived last was the last there was."""
-    ended = arrived = quiet_since = time.monotonic()
+    ended = arrived = time.monotonic()
     copied = subject.copied_txid()
     while time.monotonic() < ended + CATCH_UP_SECONDS_MAX:
         now = subject.copied_txid()
         if now > copied:
             copied = now
-            arrived = quiet_since = time.monotonic()
-        elif time.monotonic() > quiet_since + QUIET_SECONDS:
-            if sync(tools, subject) == copied:
-                return arrived - ended
-            quiet_since = time.monotonic()
+            arrived = time.monotonic()
+        elif time.monotonic() > arrived + QUIET_SECONDS:
+            if sync(tools, subject) != copied:
+                raise BenchError(f"Litestream copied nothing for {QUIET_SECONDS} s, and had not copied everything")
+            return arrived - ended
         time.sleep(0.005)
     raise BenchError(f"Litestream's copy was still behind {CATCH_UP_SECONDS_MAX:.0f} s after the load")
 

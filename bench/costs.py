@@ -19,7 +19,7 @@ from tools import Tools
 
 @dataclass
 class Size:
-    """What was measured on a database of so many rows; lists have one value a round."""
+    """What was measured on a database of so many rows; lists have one value a round; `one_record_ms` has none while there is no record."""
 
     rows: int
     database: Path
@@ -43,6 +43,8 @@ def measure_export(tools: Tools, size: Size) -> None:
         started = time.perf_counter()
         rows = export(connection)
         size.export_seconds = time.perf_counter() - started
+    if any(subject.statuses):
+        raise BenchError(f"{size.rows:,} rows, export: ended with {subject.statuses}")
     if rows != size.rows:
         raise BenchError(f"{rows:,} rows were exported, of {size.rows:,}")
 

@@ -70,7 +70,10 @@ class Replica(Process):
 
     def metric(self, name: str) -> int:
         """The value of a metric that has no labels of its own."""
-        return int(re.search(rf"^{name}\{{.*\}} (\d+)$", self.ask("/metrics").decode(), re.MULTILINE)[1])
+        found = re.search(rf"^{name}\{{.*\}} (\d+)$", self.ask("/metrics").decode(), re.MULTILINE)
+        if found is None:
+            raise self.failure(f"has no metric {name}")
+        return int(found[1])
 
     def _look_at(self, line: str) -> None:
         try:

@@ -31,7 +31,8 @@ def check_free_space(directory: Path, sizes: list[int]) -> None:
 def create(tools: Tools, database: Path) -> str:
     """An empty one, by daybook itself; returns the version of its SQLite."""
     replica = Replica(tools.daybook, database, "full", 1, "127.0.0.1:0")
-    replica.stop()
+    if (status := replica.stop()) != 0:
+        raise BenchError(f"daybook ended with {status}, not 0")
     return replica.ready_line["sqlite"]
 
 

@@ -33,7 +33,7 @@ def markdown(sizes: list[Size], memory: Memory, rounds: int, seconds: float, mac
         "# daybook, as it grows",
         "",
         f"4 replicas at `normal`, {rounds} interleaved round(s): the medians. The load is `wrk -t{THREADS} -c100 -d{seconds:.0f}s` on",
-        "loopback, and has the same cores. All else was asked while the replicas had nothing to do.",
+        "loopback, and has the same cores. Starts, pages, counts and exports were taken while the replicas had nothing to do.",
         "",
         "| figure | measured | min … max | wanted | verdict |",
         "| --- | ---: | ---: | ---: | --- |",

@@ -58,7 +58,8 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench/run", description=__doc__,
-        epilog="`bench/run growth` measures what a large database costs, and memory against connections and queue.",
+        epilog="`bench/run growth` measures what a large database costs, and memory against connections and queue;"
+        " `bench/run profile` says where the time of a request goes.",
     )
     parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, 4 s each time (3)")

@@ -87,7 +87,10 @@ class Process:
         """User and system time so far, by a thread's name and `user` or `kernel`. Threads of one name are added up."""
         spent: dict[tuple[str, str], float] = {}
         for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-            name, user, kernel = task_ticks(task)
+            try:
+                name, user, kernel = task_ticks(task)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # A thread of the read pool may end while we look.
             for kind, ticks_ in (("user", user), ("kernel", kernel)):
                 spent[name, kind] = spent.get((name, kind), 0) + ticks_ / CLOCK_TICKS
         return spent

@@ -48,10 +48,10 @@ def main() -> int:
             measure(tools, directory, shape, shapes[shape], seconds)
             progress(f"round {number + 1} of {rounds}: {shape[0]} × {shape[1]}")
     progress("counting instructions")
-    instructions = callgrind.count(tools.daybook, directory)
+    recorded, unrecorded = (callgrind.count(tools.daybook, directory, mode) for mode in ("normal", "off"))
     machine = describe_machine(tools.daybook, directory, shapes[SHAPES[0]].sqlite, load_average)
-    title = ["# Where the time of a request goes", "", f"`wrk -c100` for {seconds} s, {rounds} interleaved round(s): medians."]
-    tables = [*cpu_table(shapes), "", *instruction_table(instructions)]
+    title = ["# Where the time of a request goes", "", f"`wrk -c{Load().connections}` for {seconds} s, {rounds} interleaved round(s): medians."]
+    tables = [*cpu_table(shapes), "", *instruction_table(recorded, unrecorded)]
     report = "\n".join([*title, "", *tables, "", *(f"- {fact}" for fact in machine)])
     print(report)
     if arguments.save:
@@ -92,7 +92,7 @@ def cpu_seconds(subject: Daybook) -> CpuUs:
 def cpu_table(shapes: dict[tuple[int, str], Shape]) -> list[str]:
     heads = [f"{thread}, {kind}" for thread, kind in KINDS]
     lines = [
-        "CPU of one request in µs, by thread. The kernel's share has all that it does for a connection: much of TCP, and on",
+        "CPU of one request in µs, by thread, but for the read pool. The kernel's share has all that it does for a connection: much of TCP, and on",
         "loopback some of the other end's.",
         "",
         f"| replicas × mode | requests/s | {' | '.join(heads)} | all |",
@@ -106,17 +106,19 @@ def cpu_table(shapes: dict[tuple[int, str], Shape]) -> list[str]:
     return lines
 
 
-def instruction_table(found: callgrind.Instructions) -> list[str]:
+def instruction_table(recorded: callgrind.Instructions, unrecorded: callgrind.Instructions) -> list[str]:
     lines = [
-        f"Instructions of one recorded request outside the kernel, counted by callgrind: one replica at `normal`, `hey -c"
-        f" {callgrind.CONNECTIONS}`, {found.records:,} requests in {found.commits:,} commits.",
+        f"Instructions of one request outside the kernel, counted by callgrind: one replica at `normal`, `hey -c"
+        f" {callgrind.CONNECTIONS}`, {recorded.records:,} requests in {recorded.commits:,} commits; and not recording.",
         "",
-        "| thread | part | instructions |",
-        "| --- | --- | ---: |",
+        "| thread | part | recorded | not |",
+        "| --- | --- | ---: | ---: |",
     ]
-    for thread, parts in found.by_part.items():
-        lines.append(f"| **{thread}** | | **{sum(parts.values()):,.0f}** |")
-        lines += [f"| | {part} | {cost:,.0f} |" for part, cost in sorted(parts.items(), key=lambda item: -item[1])]
+    for thread, parts in recorded.by_part.items():
+        others = unrecorded.by_part.get(thread, {})
+        lines.append(f"| **{thread}** | | **{sum(parts.values()):,.0f}** | **{sum(others.values()):,.0f}** |")
+        for part, cost in sorted(parts.items(), key=lambda item: -item[1]):
+            lines.append(f"| | {part} | {cost:,.0f} | {others.get(part, 0):,.0f} |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What the two programs of the benchmark have in common: where they work, what they say, what they save, how they end."""
+"""What the programs of the benchmark have in common: where they work, what they say, what they save, how they end."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@ private network, a place for backups."""
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import tempfile
@@ -119,8 +118,9 @@ class Provider:
 def store_backups(host: Host) -> tuple[dict[str, str], str]:
     """An SFTP server on a host that has Podman: the settings that lead to it, and the private key."""
     image = "localhost/daybook-e2e-sftp:latest"
-    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
-    subprocess.run(host.enter("podman", "load", "--quiet"), stdin=save.stdout, check=True)
+    with subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE) as save:
+        subprocess.run(host.enter("podman", "load", "--quiet"), stdin=save.stdout, check=True)
+    assert save.returncode == 0
     settings = to_sftp(host)
     return settings, host.run("cat", settings.pop("BACKUP_SFTP_KEY_FILE"))
 

@@ -23,13 +23,13 @@ DATABASE = "/var/lib/daybook/requests.db"
 def test_another_machine_takes_a_lost_ones_place_by_one_command(bare: Host, operator: Operator, figure):
     server = Server(bare, "quadlet")
     with Host("backups") as backups, Host("another", bare=True) as another, Provider(backups) as provider:
-        to_sftp, key = store_backups(backups)
+        settings, key = store_backups(backups)
         # On the private network, where the next machine finds it, too.
-        to_sftp["BACKUP_URL"] = to_sftp["BACKUP_URL"].replace(backups.address, "10.0.0.3")
+        settings["BACKUP_URL"] = settings["BACKUP_URL"].replace(backups.address, "10.0.0.3")
 
         def provision() -> None:
             environment = {"BACKUP_SFTP_KEY": key}
-            operator.provision(environment=environment, daybook_settings=SETTINGS | to_sftp).succeeded()
+            operator.provision(environment=environment, daybook_settings=SETTINGS | settings).succeeded()
 
         provider.serve(bare)
         provider.join(bare, backups)
