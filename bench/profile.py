@@ -92,8 +92,8 @@ def cpu_seconds(subject: Daybook) -> CpuUs:
 def cpu_table(shapes: dict[tuple[int, str], Shape]) -> list[str]:
     heads = [f"{thread}, {kind}" for thread, kind in KINDS]
     lines = [
-        "CPU of one request in µs, by thread, but for the read pool. The kernel's share has all that it does for a connection: much of TCP, and on",
-        "loopback some of the other end's.",
+        "CPU of one request in µs, by thread, but for the read pool. The kernel's share has all that it does for a",
+        "connection: much of TCP, and on loopback some of the other end's.",
         "",
         f"| replicas × mode | requests/s | {' | '.join(heads)} | all |",
         f"| --- | {'---: | ' * (len(heads) + 2)}".rstrip(),
