@@ -19,7 +19,8 @@ from tools import Tools
 
 @dataclass
 class Size:
-    """What was measured on a database of so many rows; lists have one value a round; `one_record_ms` has none while there is no record."""
+    """What was measured on a database of so many rows. Lists have one value a round; `one_record_ms` has none while there is
+    no record."""
 
     rows: int
     database: Path

@@ -20,8 +20,7 @@ from report import describe_machine
 from tools import Tools, build_daybook
 
 SHAPES = [(replicas, mode) for replicas in (1, 4) for mode in ("off", "normal", "full")]
-LOOP = "event loop"
-THREADS = {"daybook": LOOP, "writer": "writer", "checkpointer": "checkpointer"}
+THREADS = {"daybook": "event loop", "writer": "writer", "checkpointer": "checkpointer"}
 """What the kernel calls a thread, and what the documentation does."""
 KINDS = [(thread, kind) for thread in THREADS.values() for kind in ("user", "kernel")]
 
@@ -50,9 +49,17 @@ def main() -> int:
     progress("counting instructions")
     recorded, unrecorded = (callgrind.count(tools.daybook, directory, mode) for mode in ("normal", "off"))
     machine = describe_machine(tools.daybook, directory, shapes[SHAPES[0]].sqlite, load_average)
-    title = ["# Where the time of a request goes", "", f"`wrk -c{Load().connections}` for {seconds} s, {rounds} interleaved round(s): medians."]
-    tables = [*cpu_table(shapes), "", *instruction_table(recorded, unrecorded)]
-    report = "\n".join([*title, "", *tables, "", *(f"- {fact}" for fact in machine)])
+    report = "\n".join([
+        "# Where the time of a request goes",
+        "",
+        f"`wrk -c{Load().connections}` for {seconds} s, {rounds} interleaved round(s): medians.",
+        "",
+        *cpu_table(shapes),
+        "",
+        *instruction_table(recorded, unrecorded),
+        "",
+        *(f"- {fact}" for fact in machine),
+    ])
     print(report)
     if arguments.save:
         save("-profile", report, lambda _: [])
