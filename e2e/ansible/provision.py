@@ -12,6 +12,8 @@ from daybook import REPOSITORY
 from host import Host
 
 ANSIBLE = REPOSITORY / "ansible"
+# All requests come from one address here.
+SETTINGS = {"HAPROXY_RATE_LIMIT": "off"}
 # The stages of cloud-init, in their order. At a first boot its own units run them.
 STAGES = ("init --local", "init", "modules --mode=config", "modules --mode=final")
 

@@ -8,14 +8,12 @@ import time
 
 from client import ask
 from composed import eventually
+from daybook import SYNC
 from host import Host
 from provider import Provider, store_backups
-from provision import Operator
+from provision import SETTINGS, Operator
 from server import Server, socket_opens
 from steady import Steady
-
-# All requests come from one address here.
-SETTINGS = {"HAPROXY_RATE_LIMIT": "off"}
 
 
 def test_cloud_init_lets_the_operator_in_with_a_key_and_nobody_with_a_password(
@@ -139,9 +137,8 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     assert secret_line not in outcome.text
     shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
     assert secret_line not in server.host.run("sh", "-c", shown)
-    sync = ("podman", "exec", "litestream", "litestream", "sync", "-wait", "-socket", "/run/litestream/litestream.sock")
-    path = "/var/lib/daybook/requests.db"
-    eventually(30, lambda: server.host.attempt(*sync, path).returncode == 0, "the backup is complete")
+    sync = ("podman", "exec", "litestream", *SYNC)
+    eventually(30, lambda: server.host.attempt(*sync).returncode == 0, "the backup is complete")
     # It is there now: who provisions next does not need it.
     assert operator.provision(**variables).succeeded().count("changed") == 0
 

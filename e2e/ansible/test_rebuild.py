@@ -8,16 +8,12 @@ import time
 
 from client import ask
 from composed import eventually
+from daybook import SYNC
 from host import Host
 from provider import Provider, store_backups
-from provision import Operator
+from provision import SETTINGS, Operator
 from server import Server
 from steady import Steady
-
-# All requests come from one address here.
-SETTINGS = {"HAPROXY_RATE_LIMIT": "off"}
-SYNC = ("podman", "exec", "litestream", "litestream", "sync", "-wait", "-socket", "/run/litestream/litestream.sock")
-DATABASE = "/var/lib/daybook/requests.db"
 
 
 def test_another_machine_takes_a_lost_ones_place_by_one_command(bare: Host, operator: Operator, figure):
@@ -35,7 +31,7 @@ def test_another_machine_takes_a_lost_ones_place_by_one_command(bare: Host, oper
         provider.join(bare, backups)
         operator.hand_over(bare)
         provision()
-        eventually(30, lambda: bare.attempt(*SYNC, DATABASE).returncode == 0, "the backup is complete")
+        eventually(30, lambda: bare.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "the backup is complete")
         with Steady(server.http, rate=100) as load:
             eventually(30, lambda: len(load.record_ids) > 500, "there is something to lose")
             acknowledged = len(load.record_ids)

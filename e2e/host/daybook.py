@@ -24,6 +24,11 @@ IMAGES = (
     "localhost/daybook-e2e-sftp:latest",
     "localhost/daybook-e2e-s3:latest",
 )
+# Within Litestream's container: copies all that is committed, and returns when the copy has it.
+SYNC = (
+    "litestream", "sync", "-wait", "-timeout", "20", "-socket", "/run/litestream/litestream.sock",
+    "/var/lib/daybook/requests.db",
+)
 
 
 class Daybook:

@@ -10,6 +10,7 @@ import pytest
 from backups import S3_KEY_ID, S3_SECRET, to_s3, to_sftp
 from client import ask
 from composed import eventually
+from daybook import SYNC
 from server import Server
 from steady import Steady
 
@@ -127,9 +128,3 @@ def lose(server: Server) -> None:
     """The database's volume is gone, as after the loss of a disk."""
     server.stop()
     server.shell("podman volume rm daybook-data && systemctl restart daybook-data-volume.service")
-
-
-SYNC = (
-    "litestream", "sync", "-wait", "-timeout", "20", "-socket", "/run/litestream/litestream.sock",
-    "/var/lib/daybook/requests.db",
-)

@@ -7,6 +7,7 @@ import time
 
 from client import Load
 from composed import Composed, eventually
+from daybook import SYNC
 
 
 def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
@@ -62,7 +63,6 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     assert gets.failures == posts.failures == []
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     eventually(30, lambda: composed.containers("litestream") == [litestream], "Litestream runs again")
-    sync = ("litestream", "sync", "-wait", "-timeout", "20", "-socket", "/run/litestream/litestream.sock")
     started = time.monotonic()
-    composed.host.run("podman", "exec", litestream, *sync, "/var/lib/daybook/requests.db")
+    composed.host.run("podman", "exec", litestream, *SYNC)
     figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")
