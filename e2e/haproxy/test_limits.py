@@ -43,7 +43,9 @@ def test_a_client_that_sends_far_too_much_sees_why_it_is_refused(system):
 
 
 def test_of_a_refused_client_the_rest_of_its_body_is_read_and_nothing_after_it(system):
-    with socket.create_connection(system.http, timeout=15) as connection:
+    # Mostly the end comes with the body's. Of some bodies HAProxy 3.0 leaves the last bytes unread in its own buffer until
+    # `timeout client` (30 s) has passed.
+    with socket.create_connection(system.http, timeout=40) as connection:
         connection.sendall(b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         assert statuses(connection.recv(65536)) == [413]
         connection.sendall(bytes(MEBIBYTE + 1))
