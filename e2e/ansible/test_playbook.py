@@ -125,6 +125,16 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
         assert outcome.count("changed") == 0
 
 
+def test_a_server_is_not_provisioned_while_a_deploy_is_under_way(server: Server, operator: Operator):
+    lock = "/run/lock/daybook-deploy.lock"
+    server.host.run("systemd-run", "--quiet", "--unit=deploying", "flock", lock, "sleep", "600")
+    eventually(10, lambda: server.host.attempt("flock", "--nonblock", lock, "true").returncode == 1, "the lock is held")
+    outcome = operator.provision(daybook_settings=SETTINGS, daybook_replicas=2)
+    assert outcome.status == 2 and "a deploy or an auto-update is under way on server" in re.sub(r"\s+", " ", outcome.text)
+    assert outcome.count("changed") == 0
+    server.host.run("systemctl", "stop", "deploying")
+
+
 def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server: Server, operator: Operator):
     sftp, key = store_backups(server.host)
     variables = {"daybook_settings": SETTINGS | sftp, "daybook_replicas": 2}
