@@ -15,6 +15,8 @@ from subject import Subject, count_rows
 from tools import REPOSITORY, Tools
 
 FIRST_COPY_SECONDS_MAX = 300.0
+SHARE_OF_HAPROXY = -6
+"""3.8 times a replica's. On a server its unit has the CPUWeight= of the slice that holds four of them."""
 
 
 class Replica(Process):
@@ -22,10 +24,10 @@ class Replica(Process):
 
     def __init__(
         self, binary: Path, database: Path, mode: str, number: int, listen: str,
-        settings: dict[str, str] | None = None, within: tuple[str, ...] = (),
+        settings: dict[str, str] | None = None, within: tuple[str, ...] = (), share: int | None = None,
     ) -> None:
         """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false. `settings` are variables. `within`
-        is a command that runs another one."""
+        is a command that runs another one. `share`: see `Process`."""
         # Nothing of the caller's configuration: neither the environment nor a ./daybook.toml.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DAYBOOK_")}
         environment |= {
@@ -41,7 +43,7 @@ class Replica(Process):
         } | (settings or {})
         self._ready: queue.Queue[dict] = queue.Queue()
         started = time.perf_counter()
-        super().__init__([*within, binary, "serve"], database.parent, environment, self._look_at)
+        super().__init__([*within, binary, "serve"], database.parent, environment, self._look_at, share)
         try:
             self.ready_line = self._wait_for_ready_line()
             self.address: str = self.ready_line["listen"][0]
@@ -102,11 +104,11 @@ def answers_ok(address: str, path: str) -> bool:
 
 
 class Daybook(Subject):
-    """So many replicas on one file, sharing one port."""
+    """So many replicas on one file, sharing one port; `as_units`: and the cores as their units do."""
 
-    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str) -> None:
+    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str, as_units: bool = False) -> None:
         super().__init__(work)
-        self._tools, self._count, self._mode = tools, replicas, mode
+        self._tools, self._count, self._mode, self._as_units = tools, replicas, mode, as_units
         self.database = work / "requests.db"
         self.records = mode != "off"
 
@@ -117,7 +119,8 @@ class Daybook(Subject):
         self.address = listen
 
     def start_replica(self, number: int, listen: str) -> Replica:
-        replica = Replica(self._tools.daybook, self.database, self._mode, number, listen)
+        share = 0 if self._as_units else None
+        replica = Replica(self._tools.daybook, self.database, self._mode, number, listen, share=share)
         self.processes.append(replica)
         return replica
 
@@ -130,9 +133,11 @@ class BehindHAProxy(Daybook):
 
     dies_of_sigterm = True
 
-    def __init__(self, work: Path, tools: Tools, replicas: int, mode: str, over: str) -> None:
+    def __init__(
+        self, work: Path, tools: Tools, replicas: int, mode: str, over: str, as_units: bool = False
+    ) -> None:
         """`over` is `unix` or `tcp`."""
-        super().__init__(work, tools, replicas, mode)
+        super().__init__(work, tools, replicas, mode, as_units)
         self._over = over
 
     def start(self) -> None:
@@ -153,7 +158,9 @@ class BehindHAProxy(Daybook):
             "HAPROXY_REPLICA_SOCKETS": str(self.work),
             "HAPROXY_LITESTREAM": "127.0.0.1:9",
         }
-        haproxy = Process([self._tools.haproxy, "-f", REPOSITORY / "haproxy", "-f", written], self.work, environment)
+        command = [self._tools.haproxy, "-f", REPOSITORY / "haproxy", "-f", written]
+        share = SHARE_OF_HAPROXY if self._as_units else None
+        haproxy = Process(command, self.work, environment, share=share)
         self.processes.append(haproxy)
         haproxy.wait_until(lambda: answers_ok(self.address, "/started"), "passed a request on")
 

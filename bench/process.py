@@ -30,20 +30,36 @@ class Process:
 
     def __init__(
         self, command: list[str | Path], directory: Path, environment: dict[str, str] | None = None,
-        on_line: Callable[[str], None] = lambda _: None,
+        on_line: Callable[[str], None] = lambda _: None, share: int | None = None,
     ) -> None:
+        """With a `share` the kernel gives it its cores as a whole, as it does to a unit of systemd's: 0 is the share of one
+        replica, each step below 0 a quarter more (sched(7), autogroups)."""
         self.name = Path(command[0]).name
         self.last_lines: deque[str] = deque(maxlen=20)
         self._on_line = on_line
         self._asked_to_stop = False
-        # A process group of its own: Ctrl-C is for us, and we stop it in order. (Not a session: with its autogroups the
-        # kernel would share the cores between sessions, a fifth for wrk, instead of between threads.)
+        # A process group of its own: Ctrl-C is for us, and we stop it in order. Not a session, but for a share: the kernel
+        # would divide the cores between sessions instead of between threads.
+        session = {"process_group": 0} if share is None else {"start_new_session": True}
         self._process = subprocess.Popen(
-            command, cwd=directory, env=environment, process_group=0,
+            command, cwd=directory, env=environment, **session,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
+        if share is not None:
+            self._take_share(share)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
+
+    def _take_share(self, share: int) -> None:
+        try:
+            grouped = Path("/proc/sys/kernel/sched_autogroup_enabled").read_text() == "1\n"
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(share))
+        except OSError:
+            grouped = False
+        if not grouped:
+            self._process.kill()
+            self._process.wait()
+            raise MissingProgram("to share the cores as units do takes root and kernel.sched_autogroup_enabled=1")
 
     def _read_log(self) -> None:
         # To the end, for a full pipe would stop the process.

@@ -22,16 +22,16 @@ class Row:
     load: Load = Load()
 
 
-def daybook(replicas: int, mode: str) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: Daybook(work, tools, replicas, mode)
+def daybook(replicas: int, mode: str, as_units: bool = False) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: Daybook(work, tools, replicas, mode, as_units)
 
 
 def seed(processes: int, records: bool) -> Callable[[Path, Tools], Subject]:
     return lambda work, tools: Seed(work, tools, processes, records)
 
 
-def haproxy(over: str) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: BehindHAProxy(work, tools, 4, "normal", over)
+def haproxy(over: str, as_units: bool = False) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: BehindHAProxy(work, tools, 4, "normal", over, as_units)
 
 
 def rows() -> list[Row]:
@@ -43,6 +43,8 @@ def rows() -> list[Row]:
         *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (1, 4) for mode in ("full", "off", "normal")),
         Row("HAProxy on unix sockets, 4 × normal", haproxy("unix")),
         Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
+        Row("HAProxy on unix sockets, 4 × normal, as units", haproxy("unix", as_units=True)),
+        Row("4 × normal, as units", daybook(4, "normal", as_units=True)),
         Row("with Litestream, 4 × normal", lambda work, tools: WithLitestream(work, tools, 4, "normal")),
         Row("seed, 4 × recording", seed(4, True)),
         Row("PocketBase", lambda work, tools: PocketBase(work, tools)),
@@ -94,6 +96,7 @@ RATIOS = (
     Ratio("4 replicas / the seed's 4 processes, `hey`", "4 × normal, hey", "seed, 4 × recording, hey", 8),
     Ratio("with Litestream / without", "with Litestream, 4 × normal", "4 × normal", 0.85),
     Ratio("through HAProxy on unix sockets / direct", "HAProxy on unix sockets, 4 × normal", "4 × normal", 0.60),
+    Ratio("through HAProxy / direct, as units", "HAProxy on unix sockets, 4 × normal, as units", "4 × normal, as units", 0.60),
     Ratio("through HAProxy on TCP / direct", "HAProxy on TCP, 4 × normal", "4 × normal"),
     Ratio("recorded / not recorded, bodies of 1 KiB", "4 × normal, bodies of 1 KiB", "4 × off, bodies of 1 KiB"),
     Ratio("recorded / not recorded, bodies of 100 KiB", "4 × normal, bodies of 100 KiB", "4 × off, bodies of 100 KiB"),
@@ -118,5 +121,6 @@ LATENCIES = (
     Latency("p99, 4 × `normal`", "4 × normal", "99", 5),
     Latency("worst, 4 × `normal`", "4 × normal", "100", 20),
     Latency("p99 through HAProxy on unix sockets", "HAProxy on unix sockets, 4 × normal", "99", 20),
+    Latency("p99 through HAProxy, as units", "HAProxy on unix sockets, 4 × normal, as units", "99", 20),
     Latency("worst with Litestream", "with Litestream, 4 × normal", "100", 250),
 )
