@@ -1,4 +1,4 @@
-//! `daybook healthcheck`: asks a running replica whether it is ready.
+//! `daybook healthcheck`: asks a running replica whether it is ready, or whether it lives.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,6 +15,24 @@ use crate::config::Listen;
 
 /// For all of it.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a replica is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it should get requests. One that waits for a busy database is not ready.
+    Ready,
+    /// Whether it answers at all. One that does not hangs, and only its end helps.
+    Live,
+}
+
+impl Question {
+    fn path(self) -> &'static str {
+        match self {
+            Question::Ready => "/readyz",
+            Question::Live => "/livez",
+        }
+    }
+}
 
 /// Why the answer is no.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +59,7 @@ pub enum HealthError {
     #[error("{0}: no answer within 5 s")]
     TimedOut(Listen),
     #[error("{address}: {status}: {why}")]
-    NotReady {
+    No {
         address: Listen,
         status: StatusCode,
         why: String,
@@ -60,11 +78,11 @@ pub fn default_address(admin_listen: &[Listen]) -> Result<Listen, HealthError> {
         .ok_or(HealthError::NoAddress)
 }
 
-/// Asks `GET /readyz`.
+/// Asks `GET /readyz` or `GET /livez`.
 ///
 /// # Errors
 /// [`HealthError`]: anything but 200.
-pub async fn check(address: &Listen) -> Result<(), HealthError> {
+pub async fn check(address: &Listen, question: Question) -> Result<(), HealthError> {
     let answer = async {
         let connect = |source| HealthError::Connect {
             address: address.clone(),
@@ -75,11 +93,17 @@ pub async fn check(address: &Listen) -> Result<(), HealthError> {
                 ask(
                     address,
                     TcpStream::connect(reachable(*tcp)).await.map_err(connect)?,
+                    question,
                 )
                 .await
             }
             Listen::Unix(path) => {
-                ask(address, UnixStream::connect(path).await.map_err(connect)?).await
+                ask(
+                    address,
+                    UnixStream::connect(path).await.map_err(connect)?,
+                    question,
+                )
+                .await
             }
             Listen::Fd(_) => Err(HealthError::Inherited(address.clone())),
         }
@@ -89,7 +113,7 @@ pub async fn check(address: &Listen) -> Result<(), HealthError> {
         .unwrap_or_else(|_| Err(HealthError::TimedOut(address.clone())))
 }
 
-async fn ask<S>(address: &Listen, stream: S) -> Result<(), HealthError>
+async fn ask<S>(address: &Listen, stream: S, question: Question) -> Result<(), HealthError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -99,7 +123,7 @@ where
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
     tokio::spawn(connection);
-    let request = Request::get("/readyz")
+    let request = Request::get(question.path())
         .header("host", "localhost")
         .body(Body::empty())
         .expect("these parts are valid");
@@ -109,7 +133,7 @@ where
         return Ok(());
     }
     let why = Limited::new(response.into_body(), 1024).collect().await;
-    Err(HealthError::NotReady {
+    Err(HealthError::No {
         address: address.clone(),
         status,
         why: why.map_or_else(

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use daybook::config::{self, Config, Listen};
+use daybook::healthcheck::Question;
 use daybook::listen::Inherited;
 use daybook::serve::{Ended, ServeError};
 use daybook::{handler, healthcheck, serve, shutdown, store, telemetry};
@@ -53,6 +54,9 @@ enum Command {
     Init,
     /// Ask a running replica whether it is ready: GET /readyz on its admin listener; exit 0 or 1
     Healthcheck {
+        /// Ask only whether it answers at all: GET /livez. For who ends a replica that does not
+        #[arg(long)]
+        live: bool,
         /// Whom to ask: ADDR:PORT or unix:PATH [default: the first such in admin.listen]
         #[arg(long, value_name = "ADDRESS")]
         address: Option<Listen>,
@@ -76,7 +80,10 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve => serve(file),
         Command::Init => init(file),
-        Command::Healthcheck { address } => healthcheck(file, address),
+        Command::Healthcheck { live, address } => {
+            let question = if live { Question::Live } else { Question::Ready };
+            healthcheck(file, address, question)
+        }
         Command::Config { default: true } => print(config::DEFAULT_TOML.as_bytes()),
         Command::Config { default: false } => {
             load(file).and_then(|config| print(config.to_toml().as_bytes()))
@@ -151,7 +158,11 @@ fn init(file: Option<&Path>) -> Result<ExitCode, Failure> {
     print(format!("{}: {done}\n", config.database.path.display()).as_bytes())
 }
 
-fn healthcheck(file: Option<&Path>, address: Option<Listen>) -> Result<ExitCode, Failure> {
+fn healthcheck(
+    file: Option<&Path>,
+    address: Option<Listen>,
+    question: Question,
+) -> Result<ExitCode, Failure> {
     let address = match address {
         Some(address) => address,
         None => {
@@ -164,9 +175,12 @@ fn healthcheck(file: Option<&Path>, address: Option<Listen>) -> Result<ExitCode,
         }
     };
     runtime()?
-        .block_on(healthcheck::check(&address))
+        .block_on(healthcheck::check(&address, question))
         .map_err(|error| Failure::new(error, true))?;
-    print(b"ready\n")
+    print(match question {
+        Question::Ready => b"ready\n",
+        Question::Live => b"alive\n",
+    })
 }
 
 /// One thread for all connections: replicas are how daybook uses more cores, and a turn of one event loop is what

@@ -44,7 +44,7 @@ fn a_ready_server_is_healthy_over_tcp_and_unix() {
 }
 
 #[test]
-fn a_draining_server_is_not_healthy() {
+fn a_draining_server_is_not_ready_but_lives() {
     let server = Server::with(|c| {
         c.text("shutdown.drain_delay", "30s");
     });
@@ -64,6 +64,12 @@ fn a_draining_server_is_not_healthy() {
         "it does not say why: {}",
         run.stderr
     );
+    let run = daybook(
+        directory().path(),
+        &["healthcheck", "--live", "--address", server.admin()],
+        &[],
+    );
+    assert_eq!((run.code, &*run.stdout), (Some(0), "alive\n"));
 }
 
 #[test]
@@ -84,7 +90,11 @@ fn a_server_that_is_not_there_is_not_healthy() {
 fn a_server_that_does_not_answer_is_not_healthy() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("its address").to_string();
-    assert_eq!(healthcheck(&address), Some(1));
+    for arguments in [&["healthcheck"][..], &["healthcheck", "--live"]] {
+        let arguments = [arguments, &["--address", &address]].concat();
+        let run = daybook(directory().path(), &arguments, &[]);
+        assert_eq!(run.code, Some(1), "{arguments:?}");
+    }
 }
 
 #[test]
