@@ -47,13 +47,20 @@ where
         service_fn(|request| answer(exchange.clone(), request)),
     );
     tokio::pin!(connection);
-    tokio::select! {
+    // An error here is the client's, or has been logged where it came from.
+    let ended = tokio::select! {
         biased;
-        // An error here is the client's, or has been logged where it came from.
-        _ = connection.as_mut() => return exchange.closed_by(),
-        () = reached(&mut phase, Phase::Closing) => exchange.close_when_idle(),
+        ended = connection.as_mut() => ended,
+        () = reached(&mut phase, Phase::Closing) => {
+            exchange.close_when_idle();
+            connection.as_mut().await
+        }
+    };
+    if ended.is_ok() {
+        // Where a client has sent `Upgrade`, hyper leaves the socket to whoever would take it over, which nobody does.
+        // Asked once more it shuts it down, so that this client, too, gets to read its answer.
+        let _ = connection.await;
     }
-    let _ = connection.await;
     exchange.closed_by()
 }
 

@@ -170,6 +170,21 @@ fn a_client_that_uploads_ten_megabytes_sees_its_413() {
 }
 
 #[test]
+fn a_client_that_would_upgrade_sees_its_413_too() {
+    let server = with_small_bodies();
+    let request = in_chunks(100_000).replacen("Host: h\r\n", "Host: h\r\nUpgrade: x\r\n", 1);
+    let (mut client, answer) = ask(&server, request);
+    is_refused_with_a_row(&server, &mut client, &answer, 413);
+    // What was answered before does not count either.
+    let mut client = Client::connect(server.addr());
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    client.send(in_chunks(100_000));
+    assert_eq!(client.answer().status, 413);
+    assert_eq!(client.rest().expect("an orderly end"), b"");
+}
+
+#[test]
 fn bodies_beyond_the_memory_for_all_of_them_are_503() {
     let server = Server::with(|c| {
         c.set("http.body_bytes_max", 60_000)
