@@ -5,18 +5,20 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Response;
+use axum::http::header::CONTENT_LENGTH;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::watch;
 
 use crate::shutdown::{Phase, reached};
 
-/// Lets a body whose length is known pass as it is. Any other ends, in order, at [`Phase::Closing`]: it could go on for
+/// Lets an answer pass as it is if its length is known, by its body or by its `content-length`. Any other ends, in order, at [`Phase::Closing`]: it could go on for
 /// ever, and an open event stream must not delay a shutdown.
 pub fn end_when_closing(
     response: Response<Body>,
     phase: &watch::Receiver<Phase>,
 ) -> Response<Body> {
-    if response.body().size_hint().exact().is_some() {
+    let says_length = response.headers().contains_key(CONTENT_LENGTH);
+    if says_length || response.body().size_hint().exact().is_some() {
         return response;
     }
     let mut phase = phase.clone();

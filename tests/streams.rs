@@ -2,16 +2,20 @@
 
 mod common;
 
+use std::net::TcpStream;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::CONTENT_LENGTH;
 use axum::routing::get;
 use common::embedded::Embedded;
 use common::raw::{Client, get as ask};
 use common::{SOON, eventually};
 use hyper::body::Frame;
+use tokio::sync::mpsc;
 
 /// What a stream does behind its first piece.
 #[derive(Clone, Copy)]
@@ -74,6 +78,47 @@ fn an_open_stream_ends_in_order_when_the_server_is_told_to_stop() {
         let rest = reading.join().expect("the client");
         assert!(rest.ends_with(b"piece\r\n0\r\n\r\n"), "cut off");
     }
+}
+
+/// What a sender gives it.
+struct Fed(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Fed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let piece = self.0.poll_recv(context);
+        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[test]
+fn a_streamed_answer_that_says_its_length_is_sent_to_its_end_though_the_server_stops() {
+    let (feed, fed) = mpsc::channel(1);
+    let fed = Arc::new(Mutex::new(Some(fed)));
+    let download = async move || {
+        let fed = fed.lock().expect("no panic").take().expect("one request");
+        ([(CONTENT_LENGTH, "10")], Body::new(Fed(fed)))
+    };
+    let routes = Router::new().route("/stream", get(download));
+    let server = Embedded::start(routes, &[("SHUTDOWN__GRACE", "30s")]);
+    let piece = || Bytes::from_static(b"piece");
+    feed.blocking_send(piece()).expect("a reader");
+    let mut client = listening(&server);
+    let listen = server.listen.clone();
+    let stopping = std::thread::spawn(move || drop(server));
+    eventually("it accepts nobody any more", SOON, || {
+        TcpStream::connect(&listen).is_err()
+    });
+    feed.blocking_send(piece()).expect("a reader");
+    drop(feed);
+    let answer = client.rest().expect("an orderly end");
+    assert!(answer.ends_with(b"\r\n\r\npiecepiece"), "cut off");
+    stopping.join().expect("an orderly end");
 }
 
 #[test]
