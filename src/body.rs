@@ -33,21 +33,39 @@ impl BodyBudget {
     }
 }
 
-/// A body together with its share of the budget, which is all the memory it has, used or not. Both end when the last
-/// reference does, an echo's answer included.
+/// What is taken from the budget, until this is dropped.
+pub struct Share {
+    bytes: usize,
+    budget: BodyBudget,
+}
+
+impl Share {
+    fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
+        if !self.budget.take(bytes - self.bytes) {
+            return Err(BodyError::Memory);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// A body that is being read, together with its share of the budget, which is all the memory it has, used or not.
 struct Held {
     bytes: Vec<u8>,
-    /// Taken from the budget.
-    share: usize,
-    budget: BodyBudget,
+    share: Share,
 }
 
 impl Held {
     fn new(budget: BodyBudget) -> Self {
         Self {
             bytes: Vec::new(),
-            share: 0,
-            budget,
+            share: Share { bytes: 0, budget },
         }
     }
 
@@ -55,13 +73,10 @@ impl Held {
     /// uncounted. `most` is what the body can come to.
     fn add(&mut self, data: &[u8], most: usize) -> Result<(), BodyError> {
         let wanted = self.bytes.len() + data.len();
-        if wanted > self.share {
+        if wanted > self.share.bytes {
             // Doubled, or a body in many pieces would be moved once for each; and paid for before it is there.
-            let room = wanted.max(most.min(self.share * 2));
-            if !self.budget.take(room - self.share) {
-                return Err(BodyError::Memory);
-            }
-            self.share = room;
+            let room = wanted.max(most.min(self.share.bytes * 2));
+            self.share.grow_to(room)?;
             self.bytes.reserve_exact(room - self.bytes.len());
         }
         self.bytes.extend_from_slice(data);
@@ -69,15 +84,35 @@ impl Held {
     }
 }
 
-impl AsRef<[u8]> for Held {
+/// A body that was read. Its share ends with the last reference to the body, an echo's answer included, and to the share.
+struct Read {
+    bytes: Vec<u8>,
+    _share: Arc<Share>,
+}
+
+impl AsRef<[u8]> for Read {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.share, Relaxed);
+/// A whole body.
+#[derive(Default)]
+pub struct Whole {
+    pub bytes: Bytes,
+    /// To be kept until the request is answered: an extractor such as `String` copies the body and drops it, and the copy
+    /// may wait in the writer's queue. None for an empty body.
+    pub share: Option<Arc<Share>>,
+}
+
+impl From<Held> for Whole {
+    fn from(Held { bytes, share }: Held) -> Self {
+        let share = Arc::new(share);
+        let _share = share.clone();
+        Self {
+            bytes: Bytes::from_owner(Read { bytes, _share }),
+            share: Some(share),
+        }
     }
 }
 
@@ -97,9 +132,9 @@ pub async fn read(
     incoming: Incoming,
     limits: &Http,
     budget: &BodyBudget,
-) -> (u64, Result<Bytes, BodyError>) {
+) -> (u64, Result<Whole, BodyError>) {
     if incoming.is_end_stream() {
-        return (0, Ok(Bytes::new()));
+        return (0, Ok(Whole::default()));
     }
     let mut read_bytes = 0;
     let whole = collect(incoming, limits.body_bytes_max, budget, &mut read_bytes);
@@ -109,8 +144,8 @@ pub async fn read(
 
 async fn within(
     timeout: Duration,
-    whole: impl Future<Output = Result<Bytes, BodyError>>,
-) -> Result<Bytes, BodyError> {
+    whole: impl Future<Output = Result<Whole, BodyError>>,
+) -> Result<Whole, BodyError> {
     let late = BodyError::Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long");
     tokio::time::timeout(timeout, whole)
         .await
@@ -122,13 +157,13 @@ async fn collect(
     bytes_max: usize,
     budget: &BodyBudget,
     read_bytes: &mut usize,
-) -> Result<Bytes, BodyError> {
+) -> Result<Whole, BodyError> {
     // Of no use for more than a bound: a client may announce much, send nothing, and must not hold memory for it.
     let most = match incoming.size_hint().exact() {
         Some(length) => bytes_max.min(usize::try_from(length).unwrap_or(usize::MAX)),
         None => bytes_max,
     };
-    let mut whole = Held::new(budget.clone());
+    let mut held = Held::new(budget.clone());
     while let Some(frame) = incoming.frame().await {
         // Trailers are dropped; the guard has checked them.
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
@@ -141,9 +176,9 @@ async fn collect(
                 "the body is larger than this server takes",
             ));
         }
-        whole.add(&data, most)?;
+        held.add(&data, most)?;
     }
-    Ok(Bytes::from_owner(whole))
+    Ok(held.into())
 }
 
 #[cfg(test)]
@@ -163,12 +198,18 @@ mod tests {
             let mut held = Held::new(budget.clone());
             for _ in 0..1000 / piece {
                 held.add(&vec![b'x'; piece], most).unwrap();
-                assert_eq!(held.bytes.capacity(), held.share);
-                assert_eq!(budget.used.load(Relaxed), held.share);
-                assert!(held.share <= most);
+                assert_eq!(held.bytes.capacity(), held.share.bytes);
+                assert_eq!(budget.used.load(Relaxed), held.share.bytes);
+                assert!(held.share.bytes <= most);
             }
-            assert!(held.share < 2 * held.bytes.len());
-            drop(Bytes::from_owner(held));
+            let paid = held.share.bytes;
+            assert!(paid < 2 * held.bytes.len());
+            let Whole { bytes, share } = held.into();
+            // A copy may be left of either.
+            drop(bytes.clone());
+            drop(share);
+            assert_eq!(budget.used.load(Relaxed), paid);
+            drop(bytes);
             assert_eq!(budget.used.load(Relaxed), 0);
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::answers::{self, close_after, plain, refused};
-use crate::body::{self, BodyBudget, BodyError};
+use crate::body::{self, BodyBudget, BodyError, Whole};
 use crate::client_address::{Peer, client_address};
 use crate::config::Config;
 use crate::guard::{Exchange, Refusal};
@@ -140,7 +140,7 @@ impl Recorder {
             () = reached(&mut expired, Phase::Expired) => return Ok(self.unavailable(Rejected::Draining)),
         };
         record.content_length = read_bytes;
-        let body = match body {
+        let Whole { bytes, share } = match body {
             Ok(body) => body,
             Err(BodyError::Refused(status, reason)) => {
                 return self.record_refusal(record, status, reason).await;
@@ -161,14 +161,14 @@ impl Recorder {
             let mut app = self.app.clone();
             tokio::select! {
                 biased;
-                response = app.call(Request::from_parts(parts, Body::from(body))) => {
+                response = app.call(Request::from_parts(parts, Body::from(bytes))) => {
                     let Ok(response) = response;
                     Some(response)
                 }
                 () = reached(&mut expired, Phase::Expired) => None,
             }
         };
-        match handled {
+        let answer = match handled {
             Some(response) => self.release(store, response).await,
             // The grace period has ended before the handler. The store refuses by now; but a write of the handler's may
             // have carried the record.
@@ -178,7 +178,9 @@ impl Recorder {
                 Ok(None) => Ok(self.unavailable(Rejected::Draining)),
                 Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
             },
-        }
+        };
+        drop(share);
+        answer
     }
 
     /// Waits for the record, then lets the answer go.
