@@ -38,6 +38,32 @@ fn a_trigger_that_leaves_rows_out_costs_no_other_request_its_row() {
     assert_eq!(server.rows(), 3);
 }
 
+#[test]
+fn a_trigger_that_fails_on_a_row_and_keeps_those_before_it_doubles_none() {
+    let server = Server::start();
+    server
+        .db()
+        .execute_batch(
+            "create trigger fail before insert on requests when new.path = '/fail'
+             begin select raise(fail, 'not this one'); end",
+        )
+        .expect("a trigger");
+    let lock = WriteLock::take(server.database_path());
+    let paths = ["/1", "/2", "/fail", "/3"];
+    let clients = paths.map(|path| {
+        let client = asking(&server, path);
+        (path, client)
+    });
+    wait_until_queued(&server, 4);
+    drop(lock);
+    for (path, mut client) in clients {
+        let answer = client.answer();
+        let wanted = if path == "/fail" { 503 } else { 200 };
+        assert_eq!(answer.status, wanted, "{path}");
+    }
+    assert_eq!(server.rows(), 3);
+}
+
 /// Asks once more, and waits for the end of a process that must not answer.
 fn ends_without_an_answer(server: &mut Server, code: i32) -> String {
     let mut client = Client::connect(server.addr());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use common::embedded::Embedded;
 use common::hold::WriteLock;
 use common::raw::{Answer, Client, exchange, get as ask};
@@ -58,8 +58,20 @@ fn notes() -> Router {
         }
         Ok("both".to_owned())
     }
-    async fn ends_the_transaction(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
-        store.write(|tx| tx.execute_batch("commit")).await
+    /// What no write may do.
+    fn ends_the_transaction(sql: &'static str) -> MethodRouter {
+        get(async move |store: RequestStore| store.write(move |tx| tx.execute_batch(sql)).await)
+    }
+    async fn fills_the_disk(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
+        store
+            .write(|tx| {
+                let filled = tx.execute_batch(
+                    "pragma max_page_count = 100; insert into notes (text) values (zeroblob(9999999))",
+                );
+                tx.execute_batch("pragma max_page_count = 4294967294")?;
+                filled
+            })
+            .await
     }
     async fn breaks_a_deferred_constraint(
         store: RequestStore,
@@ -80,7 +92,11 @@ fn notes() -> Router {
         .route("/two", post(add_two))
         .route("/panic-in-write", get(panics_in_the_write))
         .route("/two-at-once", post(add_two_at_once))
-        .route("/commit", get(ends_the_transaction))
+        .route("/commit", ends_the_transaction("commit"))
+        .route("/commit-begin", ends_the_transaction("commit; begin"))
+        .route("/rollback", ends_the_transaction("rollback"))
+        .route("/rollback-begin", ends_the_transaction("rollback; begin"))
+        .route("/fills-the-disk", get(fills_the_disk))
         .route("/orphan", get(breaks_a_deferred_constraint))
         .route("/gives-up", get(gives_up))
 }
@@ -267,12 +283,57 @@ fn two_writes_of_one_request_at_once_are_both_done() {
 }
 
 #[test]
-fn a_write_that_ends_the_transaction_is_not_answered_and_the_server_goes_on() {
+fn a_write_that_commits_is_not_answered_and_the_server_goes_on() {
     let server = with_notes(&[]);
-    let mut client = Client::connect(&server.listen);
-    client.send("GET /commit HTTP/1.1\r\nhost: h\r\n\r\n");
-    assert!(client.rest().map_or(true, |sent| sent.is_empty()));
+    for path in ["/commit", "/commit-begin"] {
+        let mut client = Client::connect(&server.listen);
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"));
+        assert!(client.rest().map_or(true, |sent| sent.is_empty()), "{path}");
+        assert_eq!(post_to(&server, "/notes", path).status, 200);
+    }
+}
+
+#[test]
+fn a_write_that_has_the_transaction_rolled_back_is_503_and_takes_nobody_along() {
+    let server = with_notes(&[]);
+    for path in ["/fills-the-disk", "/rollback"] {
+        let lock = WriteLock::take(&server.database_path());
+        std::thread::scope(|scope| {
+            let listen = &server.listen;
+            let asked =
+                ["/a", path, "/b"].map(|path| scope.spawn(move || ask(listen, path).status));
+            server.wait_until_queued(3);
+            drop(lock);
+            let statuses = asked.map(|answer| answer.join().expect("an answer"));
+            assert_eq!(statuses, [404, 503, 404], "{path}");
+        });
+    }
+    let (mut records, notes) = written(&server);
+    records.sort();
+    assert_eq!(
+        (records, notes),
+        (strings(&["/a", "/a", "/b", "/b"]), vec![])
+    );
+    assert_eq!(ask(&server.listen, "/rollback-begin").status, 503);
     assert_eq!(post_to(&server, "/notes", "after").status, 200);
+}
+
+#[test]
+fn a_body_counts_until_its_request_is_answered_though_the_handler_has_copied_it() {
+    let server = with_notes(&[
+        ("HTTP__BODY_BYTES_MAX", "60000"),
+        ("HTTP__BODY_BYTES_IN_FLIGHT_MAX", "100000"),
+    ]);
+    let lock = WriteLock::take(&server.database_path());
+    let note = "x".repeat(60_000);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| post_to(&server, "/notes", &note));
+        server.wait_until_queued(1);
+        assert_eq!(post_to(&server, "/notes", &note).status, 503);
+        drop(lock);
+        assert_eq!(first.join().expect("an answer").status, 200);
+    });
+    assert_eq!(post_to(&server, "/notes", &note[1..]).status, 200);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -16,6 +18,8 @@ const ROWS_MAX: usize = 128;
 pub(super) struct Inserter {
     /// `statements[k]` inserts 2^k rows.
     statements: Vec<String>,
+    /// How often the connection has begun to commit.
+    commits: Arc<AtomicU64>,
 }
 
 /// Why a transaction is of no use any more.
@@ -23,10 +27,14 @@ pub(super) struct Inserter {
 pub(super) enum InsertError {
     /// What no single record can cause. Nothing of the transaction may be kept.
     Sqlite(rusqlite::Error),
-    /// Fewer rows than records: a trigger, or a conflict clause, has left some out. Which, one learns one by one.
+    /// Not a row for each record: a trigger, or a conflict clause, has left some out, or has kept some of a statement that
+    /// failed. Which, one learns one by one.
     RowsMissing,
-    /// The application's work has ended the transaction by itself: what of it is on disk, nobody can know.
-    EndedByWork,
+    /// The application's work has committed by itself: what of the batch is on disk, nobody can know.
+    CommittedByWork,
+    /// While the application's work ran, the transaction was rolled back: by SQLite, for a full disk or an I/O error, or by
+    /// the work itself.
+    RolledBackInWork,
 }
 
 impl From<rusqlite::Error> for InsertError {
@@ -36,9 +44,20 @@ impl From<rusqlite::Error> for InsertError {
 }
 
 impl Inserter {
-    pub fn new() -> Self {
-        let statements = (0..=ROWS_MAX.ilog2()).map(|k| insert_sql(1 << k)).collect();
-        Self { statements }
+    /// For this connection.
+    pub fn new(connection: &Connection) -> Self {
+        let commits = Arc::new(AtomicU64::new(0));
+        let seen = commits.clone();
+        connection
+            .commit_hook(Some(move || {
+                seen.fetch_add(1, Relaxed);
+                false // Go on.
+            }))
+            .expect("rusqlite has opened this connection");
+        Self {
+            statements: (0..=ROWS_MAX.ilog2()).map(|k| insert_sql(1 << k)).collect(),
+            commits,
+        }
     }
 
     /// Inserts a batch in its order, many rows at a time; one outcome an entry. Where a statement fails by the fault of
@@ -65,15 +84,19 @@ impl Inserter {
             if plain == 0 {
                 self.insert_alone(connection, chunk, &mut outcomes)?;
             } else {
+                let changes = connection.total_changes();
                 match self.insert_rows(connection, chunk) {
                     Ok(first) => {
                         let ids = (first..).take(rows);
                         outcomes.extend(ids.map(|id| Outcome::Committed(Some(id))));
                     }
-                    // The statement has undone itself, the transaction stands.
                     Err(InsertError::Sqlite(error))
                         if one_record_can_cause(&error) && !connection.is_autocommit() =>
                     {
+                        // The transaction stands. The statement has undone itself, unless it failed by `on conflict fail`.
+                        if connection.total_changes() != changes {
+                            return Err(InsertError::RowsMissing);
+                        }
                         self.insert_alone(connection, chunk, &mut outcomes)?;
                     }
                     Err(error) => return Err(error),
@@ -101,9 +124,13 @@ impl Inserter {
                     None => Outcome::Committed(id),
                     Some(work) => {
                         entry.work_has_run = true;
+                        let commits = self.commits.load(Relaxed);
                         let keep = work(&savepoint);
+                        if self.commits.load(Relaxed) != commits {
+                            return Err(InsertError::CommittedByWork);
+                        }
                         if savepoint.is_autocommit() {
-                            return Err(InsertError::EndedByWork);
+                            return Err(InsertError::RolledBackInWork);
                         }
                         if keep {
                             Outcome::Committed(id)

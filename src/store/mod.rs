@@ -116,6 +116,7 @@ impl Store {
         let (answers, batches) = mpsc::unbounded_channel();
         let checkpointer = checkpoint::start(&database, metrics)?;
         checkpointer.watch(&connection);
+        let inserter = insert::Inserter::new(&connection);
         let mut writer = writer::Writer {
             connection,
             file: same_file::SameFile::of(&database.path).map_err(|source| OpenError::Path {
@@ -128,7 +129,7 @@ impl Store {
             answers,
             metrics: metrics.clone(),
             batch_records_max: commit.batch_records_max,
-            inserter: insert::Inserter::new(),
+            inserter,
             checkpointer,
         };
         let (ended, writer_ended) = oneshot::channel();

@@ -62,8 +62,8 @@ pub enum AppendError {
     /// The row was not written.
     #[error(transparent)]
     Rejected(#[from] Rejected),
-    /// Whether the row was written is not known: the writer is gone, and the process is about to end. No answer
-    /// may be given.
+    /// Whether the row was written is not known, so no answer may be given: a sync has failed, and the process is about to
+    /// end; or another handler's write has committed the batch by itself.
     #[error("the outcome is not known")]
     Unknown,
 }

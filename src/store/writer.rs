@@ -158,9 +158,15 @@ impl Writer {
                 self.rollback()?;
                 return Ok(None);
             }
-            Err(InsertError::EndedByWork) => {
-                let cause = "a handler's write has ended the transaction that it runs in";
+            Err(InsertError::RolledBackInWork) => {
+                let cause = "SQLite, or the write itself, has rolled the transaction back";
+                log_storm("a handler's write failed", &cause);
+                return Ok(None);
+            }
+            Err(InsertError::CommittedByWork) => {
+                let cause = "a handler's write has committed the transaction that it runs in";
                 log_storm("the outcome of a batch is unknown", &cause);
+                self.rollback()?;
                 return Ok(Some(Ended::Unknown));
             }
             Err(InsertError::Sqlite(error)) if is_damage(&error) => {
@@ -215,7 +221,7 @@ impl Writer {
         let committed = outcomes.iter().filter(is_record).count();
         let metrics = &self.metrics;
         metrics.records_committed_total.inc_by(committed as u64);
-        metrics.commit_batch_records.observe(outcomes.len() as f64);
+        metrics.commit_batch_records.observe(committed as f64);
         metrics
             .commit_duration_seconds
             .observe(begun.elapsed().as_secs_f64());
