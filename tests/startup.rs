@@ -230,7 +230,10 @@ fn a_schema_that_this_version_may_not_use_is_refused() {
 fn a_newer_schema_that_this_version_may_still_use_is_opened_and_left_alone() {
     let (_dir, path) = directory();
     create_ours(&path);
-    create_foreign(&path, "update daybook_schema set version = 100, oldest = 1");
+    create_foreign(
+        &path,
+        "update daybook_schema set version = 100, oldest = 1; alter table requests add column later text",
+    );
     let server = start(&path);
     assert_eq!(server.get("/").record_id(), Some(21));
     let versions: (i64, i64) = server
@@ -240,6 +243,34 @@ fn a_newer_schema_that_this_version_may_still_use_is_opened_and_left_alone() {
         })
         .expect("the schema's version");
     assert_eq!(versions, (100, 1));
+}
+
+#[test]
+fn a_copy_made_by_way_of_sql_text_has_lost_its_application_id_and_is_judged_as_before() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    create_foreign(&path, "pragma application_id = 0");
+    let server = start(&path);
+    assert_eq!(server.get("/").record_id(), Some(21));
+    let id: i32 = server
+        .db()
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .expect("its id");
+    assert_eq!(id, 0x6461_7962);
+    drop(server);
+    create_foreign(
+        &path,
+        "pragma application_id = 0; update daybook_schema set version = 100, oldest = 99",
+    );
+    is_refused(&path, &["newer", "too new", "version", "upgrade"]);
+}
+
+#[test]
+fn a_file_of_ours_that_has_lost_its_table_is_damaged() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    create_foreign(&path, "drop table requests");
+    is_refused(&path, &["damaged", "requests", "restore"]);
 }
 
 #[test]

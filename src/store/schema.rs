@@ -32,9 +32,20 @@ pub(super) struct Found {
     application_id: i32,
     pub is_wal: bool,
     tables: Vec<String>,
-    has_seeds_shape: bool,
+    requests: Shape,
     /// None where there is a `daybook_schema` that does not say.
     versions: Option<Versions>,
+}
+
+/// What the table `requests` is like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// The seed's, to the letter, but for indexes that may have been added.
+    Seeds,
+    /// The seed's with more columns: a later version of ours may add some.
+    Extended,
+    /// Another, or there is no such table.
+    Other,
 }
 
 /// The row of `daybook_schema`; zeros where there is no such table.
@@ -58,7 +69,7 @@ impl Found {
             application_id: transaction
                 .pragma_query_value(None, "application_id", |row| row.get(0))?,
             is_wal: journal_mode.eq_ignore_ascii_case("wal"),
-            has_seeds_shape: has_seeds_shape(&transaction)?,
+            requests: shape_of_requests(&transaction)?,
             versions: versions(&transaction, &tables)?,
             tables,
         })
@@ -73,20 +84,25 @@ impl Found {
                 let why = "its table `daybook_schema` names no version".to_owned();
                 return Err(OpenError::Damaged { path, why });
             }
-            (APPLICATION_ID, Some(Versions { version, oldest })) if oldest > VERSION => {
+            // A copy made by way of SQL text has lost its application_id.
+            (APPLICATION_ID | 0, Some(Versions { version, oldest })) if oldest > VERSION => {
                 return Err(OpenError::TooNew {
                     path,
                     found: version,
                     oldest,
                 });
             }
-            (APPLICATION_ID, _) if self.has_seeds_shape => return Ok(()),
+            (APPLICATION_ID, _) if self.requests != Shape::Other => return Ok(()),
             (APPLICATION_ID, _) => {
-                "its table `requests` is missing or has another shape".to_owned()
+                let why = "its table `requests` is missing or has lost columns".to_owned();
+                return Err(OpenError::Damaged { path, why });
             }
             (0, _) if self.tables.is_empty() => return Ok(()),
             (0, None) => "its table `daybook_schema` is not ours".to_owned(),
-            (0, _) if self.has_seeds_shape => return Ok(()),
+            (0, Some(Versions { version: 1.., .. })) if self.requests != Shape::Other => {
+                return Ok(());
+            }
+            (0, _) if self.requests == Shape::Seeds => return Ok(()),
             (0, _) if has("requests") => "its table `requests` has another shape".to_owned(),
             (0, _) => format!("its tables are {}", self.tables.join(", ")),
             (other, _) => format!("its application_id is {other:#010x}"),
@@ -101,7 +117,7 @@ impl Found {
 
     /// Whether it has all that this program's schema has.
     pub fn is_current(&self) -> bool {
-        self.version() >= VERSION
+        self.version() >= VERSION && self.application_id == APPLICATION_ID
     }
 
     fn version(&self) -> i64 {
@@ -158,8 +174,7 @@ fn versions(connection: &Connection, tables: &[String]) -> rusqlite::Result<Opti
     })
 }
 
-/// Whether `requests` is the table of `schema.sql`. Indexes may have been added.
-fn has_seeds_shape(connection: &Connection) -> rusqlite::Result<bool> {
+fn shape_of_requests(connection: &Connection) -> rusqlite::Result<Shape> {
     const COLUMNS: [(&str, &str, bool, bool); 6] = [
         ("id", "integer", false, true),
         ("timestamp", "real", true, false),
@@ -174,12 +189,12 @@ fn has_seeds_shape(connection: &Connection) -> rusqlite::Result<bool> {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<_, _>>()?;
-    if !columns
+    let columns: Vec<_> = columns
         .iter()
         .map(|(name, kind, not_null, key)| (name.as_str(), kind.as_str(), *not_null, *key))
-        .eq(COLUMNS)
-    {
-        return Ok(false);
+        .collect();
+    if !COLUMNS.iter().all(|column| columns.contains(column)) {
+        return Ok(Shape::Other);
     }
     // Named exactly so: SQLite itself does not tell `Requests` from it.
     let sql: Option<String> = connection
@@ -189,7 +204,12 @@ fn has_seeds_shape(connection: &Connection) -> rusqlite::Result<bool> {
             |row| row.get(0),
         )
         .optional()?;
-    Ok(sql.is_some_and(|sql| sql.contains("autoincrement")))
+    Ok(match sql {
+        Some(sql) if !sql.contains("autoincrement") => Shape::Other,
+        Some(_) if columns == COLUMNS => Shape::Seeds,
+        Some(_) => Shape::Extended,
+        None => Shape::Other,
+    })
 }
 
 /// Each end by itself: one `select` with both `min` and `max` reads all that is between them.
