@@ -43,11 +43,11 @@ pub struct Metrics {
     pub commit_queue_records: IntGauge,
     /// Records in one transaction.
     pub commit_batch_records: Histogram,
-    /// From `BEGIN IMMEDIATE` to the end of `COMMIT`.
+    /// From `BEGIN IMMEDIATE` to the end of `COMMIT`, or, at `full`, of the sync after it.
     pub commit_duration_seconds: Histogram,
     /// How long the writer waited for the write lock and for foreign writers.
     pub write_lock_wait_seconds: Histogram,
-    /// One checkpoint.
+    /// One checkpoint, with the wait for the write lock if it takes it.
     pub checkpoint_duration_seconds: Histogram,
     /// Size of the write-ahead log; set when read.
     pub wal_bytes: Gauge,
@@ -138,13 +138,16 @@ impl Metrics {
             )?,
             commit_duration_seconds: seconds(
                 "commit_duration_seconds",
-                "From BEGIN IMMEDIATE to the end of COMMIT.",
+                "From BEGIN IMMEDIATE to the end of COMMIT, or, at synchronous = full, of the sync after it.",
             )?,
             write_lock_wait_seconds: seconds(
                 "write_lock_wait_seconds",
                 "The writer's wait for the write lock and for foreign writers.",
             )?,
-            checkpoint_duration_seconds: seconds("checkpoint_duration_seconds", "One checkpoint.")?,
+            checkpoint_duration_seconds: seconds(
+                "checkpoint_duration_seconds",
+                "One checkpoint, with the wait for the write lock if it takes it.",
+            )?,
             wal_bytes: bytes("wal_bytes", "Size of the write-ahead log.")?,
             database_bytes: bytes("database_bytes", "Size of the database's file.")?,
             disk_free_bytes: bytes(
