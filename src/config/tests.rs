@@ -210,7 +210,7 @@ fn a_list_may_be_one_text_or_several() {
         trusted("[\"::1\", \"unix\"]"),
         TrustedProxies::parse(&["::1", "unix"]).unwrap()
     );
-    assert!(trusted("").is_empty() && trusted("[]").is_empty());
+    assert!(trusted("").entries().is_empty() && trusted("[]").entries().is_empty());
 }
 
 #[test]
