@@ -112,7 +112,9 @@ impl Server {
 
     /// Waits until the process has ended by itself.
     pub fn wait_exit(&mut self, within: Duration) -> ExitStatus {
-        eventually("daybook has ended", within, || self.process.ended())
+        let status = eventually("daybook has ended", within, || self.process.ended());
+        eventually("its last words are read", SOON, || self.log.is_complete());
+        status
     }
 
     /// All that it has written to standard error and standard output.
