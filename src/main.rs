@@ -81,7 +81,11 @@ fn main() -> ExitCode {
         Command::Serve => serve(file),
         Command::Init => init(file),
         Command::Healthcheck { live, address } => {
-            let question = if live { Question::Live } else { Question::Ready };
+            let question = if live {
+                Question::Live
+            } else {
+                Question::Ready
+            };
             healthcheck(file, address, question)
         }
         Command::Config { default: true } => print(config::DEFAULT_TOML.as_bytes()),
