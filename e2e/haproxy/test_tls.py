@@ -64,6 +64,12 @@ def test_http_is_redirected_with_its_method_and_query(curl):
     assert curl.system.records("/x/y") == []
 
 
+def test_http_is_redirected_to_the_port_where_clients_find_https(start, certificates):
+    with start(HAPROXY_TLS="on", HAPROXY_CERTIFICATES=str(certificates), HAPROXY_HTTPS_PORT="8443") as system:
+        location = ask(system.http, path="/x?z=1", host="www.example.org:8080").headers["location"]
+    assert location == "https://www.example.org:8443/x?z=1"
+
+
 def test_prometheus_learns_when_the_certificate_expires(curl, certificates):
     command = ["openssl", "x509", "-in", certificates / "site.pem", "-noout", "-enddate", "-dateopt", "iso_8601"]
     end = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().removeprefix("notAfter=")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 
 import pytest
@@ -67,6 +68,20 @@ def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure)
     eventually(90, lambda: server.replicas_up() == 4, "it serves again")
     assert server.main_pid("daybook@2.service") != before
     figure(f"HAProxy did without it after {noticed:.1f} s, it served again after {time.monotonic() - started:.0f} s")
+
+
+def test_a_busy_database_is_waited_for_and_nobody_is_killed(server: Server, figure):
+    """Somebody has it for longer than a replica that hangs is left alive."""
+    before = [server.main_pid(f"daybook@{replica}.service") for replica in (1, 2, 3, 4)]
+    with open(f"{server.database}.lock") as lock, Steady(server.http) as load:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        eventually(30, lambda: server.replicas_up() == 0, "all have noticed")
+        time.sleep(40)
+    eventually(30, lambda: server.replicas_up() == 4, "they serve again")
+    assert ask(server.http).status == 200
+    assert [server.main_pid(f"daybook@{replica}.service") for replica in (1, 2, 3, 4)] == before
+    assert server.missing(load.record_ids) == set()
+    figure(f"the same processes as before; meanwhile {load}")
 
 
 def test_two_replicas_become_four_and_four_two_without_a_failed_request(server: Server, figure):
