@@ -108,7 +108,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Poll::Pending if closing.clean => return Poll::Ready(Ok(())),
+                // Asked once more after its end (see `drive`), it ends at once.
+                Poll::Pending if closing.clean || closing.bytes_left == 0 => {
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Pending => {
                     let deadline = closing.since + LINGER;
                     let deadline = match this.exchange.told_to_close() {
