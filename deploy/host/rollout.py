@@ -114,12 +114,19 @@ def move(replica: Replica, image: str, requests: list[checks.Request]) -> None:
 
 
 def see(replica: Replica, rollout: Rollout) -> None:
-    """Asks at the front door until this replica has answered there."""
+    """Asks this replica at the front door, whatever the others answer there, and whatever share the next version has."""
     before = haproxy.answers(replica.server)
+    asks = {"X-Daybook-Replica": replica.name}
 
     def answered() -> bool:
-        for request in rollout.requests:
-            checks.send(request, checks.front_door(rollout.tls), replica.admin)
+        try:
+            for request in rollout.requests:
+                checks.send(request, checks.front_door(rollout.tls), replica.admin, asks)
+        except Failure:
+            if haproxy.is_up(haproxy.row_of(replica.server)):
+                raise
+            # The answer was another one's.
+            return False
         return haproxy.answers(replica.server) > before
 
     wait(SEEN_SECONDS_MAX, answered, lambda: "it gets nothing from the front door")
