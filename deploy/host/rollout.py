@@ -55,13 +55,21 @@ def origin(image: str) -> str:
     return before
 
 
+def down_first(replicas: list[Replica]) -> list[Replica]:
+    """The last one that is up has to stay until another one is."""
+    return sorted(replicas, key=lambda replica: haproxy.is_up(haproxy.row_of(replica.server)))
+
+
 def replace(rollout: Rollout, image: str) -> None:
+    replicas = down_first(rollout.replicas)
     before, former = origin(image), images.find(images.PREVIOUS)
     images.tag(before, images.PREVIOUS)
     images.tag(image, images.CURRENT)
     moved: list[Replica] = []
+    replica = replicas[0]
     try:
-        for replica in rollout.replicas:
+        for replica in replicas:
+            haproxy.refuse_the_last(replica.server)
             moved.append(replica)
             move(replica, image, rollout.requests)
             see(replica, rollout)
@@ -69,7 +77,7 @@ def replace(rollout: Rollout, image: str) -> None:
         # What puts things in order is not to be stopped half-way.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        reason = f"{moved[-1]}: {failure}"
+        reason = f"{replica}: {failure}"
         say(f"{reason}: back to {images.title(before)}")
         images.tag(before, images.CURRENT)
         if former:
