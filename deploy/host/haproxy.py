@@ -64,9 +64,14 @@ def drain(server: str) -> None:
     _set_state(server, "drain")
 
 
-def admit(server: str) -> None:
-    """Sends it requests again, once the checks say that it is up."""
+def ready(server: str) -> None:
+    """Sends it requests again, from when the checks say that it is up."""
     _set_state(server, "ready")
+
+
+def admit(server: str) -> None:
+    """The same, and waits for it."""
+    ready(server)
     wait_until_up(server)
 
 

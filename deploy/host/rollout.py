@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from dataclasses import dataclass
 
@@ -55,6 +56,17 @@ def origin(image: str) -> str:
     return before
 
 
+def confirm(rollout: Rollout, image: str) -> None:
+    """What runs already may be what a deploy has left that was cut short: never asked anything, and out of HAProxy."""
+    for replica in rollout.replicas:
+        try:
+            replica.check(rollout.requests)
+            haproxy.admit(replica.server)
+            see(replica, rollout)
+        except Failure as failure:
+            raise Failure(f"{images.title(image)} is what is running, and {replica}: {failure}") from None
+
+
 def down_first(replicas: list[Replica]) -> list[Replica]:
     """The last one that is up has to stay until another one is."""
     return sorted(replicas, key=lambda replica: haproxy.is_up(haproxy.row_of(replica.server)))
@@ -84,7 +96,9 @@ def replace(rollout: Rollout, image: str) -> None:
             images.tag(former, images.PREVIOUS)
         else:
             images.untag(images.PREVIOUS)
-        put_back(moved, before, reason)
+        # One that was cut short may have left others with it.
+        others = [other for other in replicas if other not in moved and other.image() == image]
+        put_back([*others, *moved], before, reason)
         say(f"all replicas run {images.title(before)} again")
         images.forget(image)
         raise PutBack(reason) from None
@@ -104,6 +118,9 @@ def put_back(moved: list[Replica], image: str, reason: str) -> None:
         except Failure as failure:
             say(f"{replica}: {failure}")
             lost.append(str(replica))
+            # It may recover, or be repaired: HAProxy's own checks keep it out until then.
+            with contextlib.suppress(Failure):
+                haproxy.ready(replica.server)
     if lost:
         raise Failure(f"{reason}; and not back on {images.title(image)}: {', '.join(lost)}")
 

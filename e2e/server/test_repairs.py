@@ -6,13 +6,15 @@ import pytest
 
 from client import ask
 from composed import eventually
-from operators import Operator, image_of, named, running, tag_current
+from operators import Operator, image_of, named, running, tag_current, until
 from server import Server
 from steady import Steady
 
 
 pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("deployable")]
 NEXT = "localhost/daybook-e2e-next"
+FAILING = "localhost/daybook-e2e-failing"
+BROKEN = "/etc/systemd/system/daybook@2.service.d/broken.conf"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,8 +57,67 @@ def test_where_one_replica_is_left_a_deploy_brings_the_others_first_and_costs_no
     assert server.missing(load.record_ids) == set()
 
 
+def test_a_replica_that_could_not_be_put_back_serves_again_when_it_is_repaired(server: Server, operator: Operator, good: str):
+    """And what an earlier deploy has moved, which was cut short, goes back with the rest."""
+    before = named(server, "current")
+    cut_short(server, operator, "replica 2: out of HAProxy", good)
+    server.host.run("install", "-D", "/dev/stdin", BROKEN, input="[Service]\nExecStartPre=/bin/false\n")
+    server.host.run("systemctl", "daemon-reload")
+    failed, said = operator.attempt("deploy", IMAGE=good)
+    assert failed != 0
+    assert said.splitlines()[-2].endswith(f"and not back on next ({before[:12]}): replica 2"), said
+    server.host.run("rm", BROKEN)
+    server.host.run("systemctl", "daemon-reload")
+    server.host.run("systemctl", "reset-failed", "daybook*@2*")
+    server.host.run("systemctl", "start", "daybook@2.socket")
+    eventually(30, lambda: server.replicas_up() == 4, "all replicas are up")
+    assert running(server) == [before] * 4
+
+
+def test_a_replica_that_a_deploy_left_out_of_haproxy_is_let_back_when_there_is_nothing_else_to_do(
+    server: Server, operator: Operator, good: str
+):
+    cut_short(server, operator, "replica 4: out of HAProxy", good)
+    server.host.run("systemctl", "restart", "daybook@4")
+    assert running(server) == [good] * 4
+    assert server.replicas_up() == 3
+    assert "is what is running: nothing to do" in operator.make("deploy", IMAGE=good)
+    assert server.replicas_up() == 4
+
+
+def test_when_a_reboot_has_brought_a_version_that_was_never_asked_the_same_deploy_asks_it(server: Server, operator: Operator):
+    before = named(server, "current")
+    cut_short(server, operator, "replica 1: out of HAProxy", FAILING)
+    server.host.reboot()
+    eventually(60, lambda: status(server) == 500, "it answers nonsense")
+    eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
+    failed, said = operator.attempt("deploy", IMAGE=FAILING)
+    assert failed != 0
+    assert "is what is running, and replica 1: GET /daybook-deploy: answered 500 instead of 200" in said
+    operator.make("rollback")
+    assert running(server) == [before] * 4
+    assert status(server) == 200
+
+
 def give_up(server: Server, *replicas: int) -> None:
     """What is left of a replica that has crashed too often: neither it nor its sockets."""
     names = [f"daybook@{number}" for number in replicas]
     server.host.run("systemctl", "stop", *(f"{name}.socket" for name in names), *(f"{name}.service" for name in names))
     eventually(20, lambda: server.replicas_up() == 4 - len(replicas), "HAProxy does without them")
+
+
+def cut_short(server: Server, operator: Operator, line: str, image: str) -> None:
+    """A deploy ends at once, when it has said so, and puts nothing back."""
+    process = operator.start("deploy", IMAGE=image)
+    until(process, line)
+    server.host.run("pkill", "-KILL", "-f", "daybook-deploy deploy")
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+
+
+def status(server: Server) -> int:
+    """Of an answer, or 0."""
+    try:
+        return ask(server.http).status
+    except OSError:
+        return 0
