@@ -23,6 +23,22 @@ def good(server: Server, deployable: None) -> str:
     return named(server, "current")
 
 
+def test_a_migration_that_takes_long_is_the_restore_steps_which_has_all_the_time_it_needs(
+    server: Server, operator: Operator, good: str
+):
+    server.host.run("podman", "tag", good, "localhost/daybook:previous")
+    tag_current(server, "next")
+    server.follow("A migration that takes long", "deploy")
+    assert server.rows("select version, oldest from daybook_schema") == [(2, 1)]
+    assert "brought to this version's schema" in server.host.run("journalctl", "--unit=daybook-restore", "--output=cat")
+    limit = server.host.run("systemctl", "show", "--property=TimeoutStartUSec", "--value", "daybook-restore")
+    assert limit == "infinity\n"
+    assert running(server) == [image_of("next")] * 4
+    assert "replica 4: answers at the front door" in operator.make("deploy", IMAGE=NEXT)
+    operator.make("rollback")
+    assert running(server) == [good] * 4
+
+
 @pytest.mark.parametrize("action", ["rollback", "deploy"])
 def test_a_current_version_that_answers_nonsense_is_replaced(server: Server, operator: Operator, good: str, action: str):
     """As auto-update may leave one."""
