@@ -51,17 +51,27 @@ def answers(server: str) -> int:
     return sum(int(row[f"hrsp_{code}xx"]) for code in (2, 3, 4))
 
 
-def drain(server: str) -> None:
-    """Sends it nothing new, and goes on checking it. Never the last one that is up."""
+def refuse_the_last(server: str) -> None:
+    """Fails if this is the last one that is up."""
     up = [name for name, row in servers().items() if name.startswith("replicas/") and is_up(row)]
     if up == [server]:
         raise Failure(f"HAProxy has no other replica that is up beside {server}")
+
+
+def drain(server: str) -> None:
+    """Sends it nothing new, and goes on checking it. Never the last one that is up."""
+    refuse_the_last(server)
     _set_state(server, "drain")
 
 
-def admit(server: str) -> None:
-    """Sends it requests again, once the checks say that it is up."""
+def ready(server: str) -> None:
+    """Sends it requests again, from when the checks say that it is up."""
     _set_state(server, "ready")
+
+
+def admit(server: str) -> None:
+    """The same, and waits for it."""
+    ready(server)
     wait_until_up(server)
 
 

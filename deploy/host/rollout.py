@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from dataclasses import dataclass
 
@@ -55,13 +56,32 @@ def origin(image: str) -> str:
     return before
 
 
+def confirm(rollout: Rollout, image: str) -> None:
+    """What runs already may be what a deploy has left that was cut short: never asked anything, and out of HAProxy."""
+    for replica in rollout.replicas:
+        try:
+            replica.check(rollout.requests)
+            haproxy.admit(replica.server)
+            see(replica, rollout)
+        except Failure as failure:
+            raise Failure(f"{images.title(image)} is what is running, and {replica}: {failure}") from None
+
+
+def down_first(replicas: list[Replica]) -> list[Replica]:
+    """The last one that is up has to stay until another one is."""
+    return sorted(replicas, key=lambda replica: haproxy.is_up(haproxy.row_of(replica.server)))
+
+
 def replace(rollout: Rollout, image: str) -> None:
+    replicas = down_first(rollout.replicas)
     before, former = origin(image), images.find(images.PREVIOUS)
     images.tag(before, images.PREVIOUS)
     images.tag(image, images.CURRENT)
     moved: list[Replica] = []
+    replica = replicas[0]
     try:
-        for replica in rollout.replicas:
+        for replica in replicas:
+            haproxy.refuse_the_last(replica.server)
             moved.append(replica)
             move(replica, image, rollout.requests)
             see(replica, rollout)
@@ -69,14 +89,16 @@ def replace(rollout: Rollout, image: str) -> None:
         # What puts things in order is not to be stopped half-way.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        reason = f"{moved[-1]}: {failure}"
+        reason = f"{replica}: {failure}"
         say(f"{reason}: back to {images.title(before)}")
         images.tag(before, images.CURRENT)
         if former:
             images.tag(former, images.PREVIOUS)
         else:
             images.untag(images.PREVIOUS)
-        put_back(moved, before, reason)
+        # One that was cut short may have left others with it.
+        others = [other for other in replicas if other not in moved and other.image() == image]
+        put_back([*others, *moved], before, reason)
         say(f"all replicas run {images.title(before)} again")
         images.forget(image)
         raise PutBack(reason) from None
@@ -96,6 +118,9 @@ def put_back(moved: list[Replica], image: str, reason: str) -> None:
         except Failure as failure:
             say(f"{replica}: {failure}")
             lost.append(str(replica))
+            # It may recover, or be repaired: HAProxy's own checks keep it out until then.
+            with contextlib.suppress(Failure):
+                haproxy.ready(replica.server)
     if lost:
         raise Failure(f"{reason}; and not back on {images.title(image)}: {', '.join(lost)}")
 
@@ -114,12 +139,19 @@ def move(replica: Replica, image: str, requests: list[checks.Request]) -> None:
 
 
 def see(replica: Replica, rollout: Rollout) -> None:
-    """Asks at the front door until this replica has answered there."""
+    """Asks this replica at the front door, whatever the others answer there, and whatever share the next version has."""
     before = haproxy.answers(replica.server)
+    asks = {"X-Daybook-Replica": replica.name}
 
     def answered() -> bool:
-        for request in rollout.requests:
-            checks.send(request, checks.front_door(rollout.tls), replica.admin)
+        try:
+            for request in rollout.requests:
+                checks.send(request, checks.front_door(rollout.tls), replica.admin, asks)
+        except Failure:
+            if haproxy.is_up(haproxy.row_of(replica.server)):
+                raise
+            # The answer was another one's.
+            return False
         return haproxy.answers(replica.server) > before
 
     wait(SEEN_SECONDS_MAX, answered, lambda: "it gets nothing from the front door")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+
 import pytest
 
 from client import ask
@@ -16,14 +18,21 @@ def versions(start):
         yield system
 
 
-def answered_by_next(system, **request) -> bool:
-    def count() -> int:
-        lines = system.replicas["next"].ask("/metrics")[1].decode().splitlines()
-        return sum(int(line.split()[-1]) for line in lines if line.startswith("daybook_records_committed_total{"))
+def records(system, name: str) -> int:
+    """How many it has committed."""
+    lines = system.replicas[name].ask("/metrics")[1].decode().splitlines()
+    return sum(int(line.split()[-1]) for line in lines if line.startswith("daybook_records_committed_total{"))
 
-    before = count()
+
+def answered_by(system, **request) -> str:
+    before = {name: records(system, name) for name in system.replicas}
     assert ask(system.http, **request).status == 200
-    return count() > before
+    [name] = [name for name in system.replicas if records(system, name) > before[name]]
+    return name
+
+
+def answered_by_next(system, **request) -> bool:
+    return answered_by(system, **request) == "next"
 
 
 def test_header_host_and_path_each_lead_to_the_next_version(versions):
@@ -56,6 +65,32 @@ def test_a_percentage_is_a_variable_and_a_map_overrides_it(start):
         assert all(answered_by_next(system) for _ in range(20))
         system.command("set map maps/next-percent.map percent 0")
         assert not any(answered_by_next(system) for _ in range(20))
+
+
+def test_who_asks_a_replica_from_the_machine_itself_is_answered_by_it_whatever_else_the_request_says(start):
+    with start(names=("1", "2", "3", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
+        for request in ({}, {"x_api_version": "2"}, {"path": "/v2/"}):
+            for number in ("3", "1", "2"):
+                assert answered_by(system, x_daybook_replica=number, **request) == number
+
+
+def test_from_elsewhere_a_replica_cannot_be_asked_for(start):
+    with start(names=("1", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
+        assert answered_by(system, x_daybook_replica="1") == "1"
+        connection = http.client.HTTPConnection(*system.http, timeout=15, source_address=("127.0.0.2", 0))
+        before = records(system, "next")
+        connection.request("GET", "/", headers={"X-Daybook-Replica": "1"})
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert records(system, "next") == before + 1
+
+
+def test_a_replica_that_is_down_is_answered_for_by_another_one_of_its_version(start):
+    with start(names=("1", "2", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
+        system.replicas["1"].kill()
+        system.wait_for_server("replicas/replica1", up=False)
+        assert ask(system.http, x_daybook_replica="1").status == 200
+        assert (records(system, "2"), records(system, "next")) == (1, 0)
 
 
 def test_without_the_next_version_who_asks_for_it_gets_503_and_chance_the_current_one(start):

@@ -66,6 +66,15 @@ def image_of(version: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
+def tag_current(server: Server, version: str) -> None:
+    """Another image becomes `current`, by whatever means."""
+    image = image_of(version)
+    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
+    subprocess.run(server.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL, check=True)
+    assert save.wait() == 0
+    server.host.run("podman", "tag", image, "localhost/daybook:current")
+
+
 def named(server: Server, tag: str) -> str:
     """The id of localhost/daybook:TAG there."""
     return server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", f"localhost/daybook:{tag}").strip()
@@ -75,3 +84,13 @@ def running(server: Server) -> list[str]:
     """The image of each replica."""
     names = [f"daybook-{number}" for number in range(1, 5)]
     return server.host.run("podman", "container", "inspect", "--format", "{{.Image}}", *names).split()
+
+
+def until(process: subprocess.Popen[str], text: str) -> str:
+    """Reads what a deploy says up to that line; returns it."""
+    said = ""
+    while text not in said:
+        line = process.stdout.readline()
+        assert line, f"{text!r} was never said:\n{said}"
+        said += line
+    return said

@@ -8,21 +8,12 @@ import pytest
 
 from composed import eventually
 from daybook import DIRECTORY, REPOSITORY
-from operators import Operator, image_of, named, running
+from operators import Operator, image_of, named, running, tag_current
 from server import Server, socket_opens
 from steady import Steady
 
 
 pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("deployable")]
-
-
-def tag_current(server: Server, version: str) -> None:
-    """Another image becomes `current`, by whatever means."""
-    image = image_of(version)
-    save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
-    subprocess.run(server.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL, check=True)
-    assert save.wait() == 0
-    server.host.run("podman", "tag", image, "localhost/daybook:current")
 
 
 def test_unless_it_is_asked_for_nothing_is_updated(server: Server):

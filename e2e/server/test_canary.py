@@ -99,7 +99,8 @@ def test_a_next_version_that_is_no_good_is_ended(server: Server, operator: Opera
 def test_promoted_it_is_the_current_one(server: Server, operator: Operator, figure):
     before = running(server)
     with Everybody(server) as everybody:
-        operator.make("next", IMAGE="localhost/daybook-e2e-next", PERCENT="10")
+        for percent in ("10", "100"):
+            operator.make("next", IMAGE="localhost/daybook-e2e-next", PERCENT=percent)
         said = operator.make("promote")
     assert running(server) == [image_of("next")] * 4
     assert server.units("daybook-next*") == []

@@ -11,7 +11,7 @@ import pytest
 
 from composed import eventually
 from daybook import REPOSITORY
-from operators import Operator, image_of, named, running
+from operators import Operator, image_of, named, running, until
 from server import Server
 from steady import Steady
 
@@ -213,13 +213,3 @@ def images(server: Server) -> list[str]:
 def history(server: Server) -> list[dict]:
     lines = server.host.run("cat", "/var/lib/daybook-deploy/history.jsonl").splitlines()
     return [json.loads(line) for line in lines]
-
-
-def until(process: subprocess.Popen[str], text: str) -> str:
-    """Reads what a deploy says up to that line; returns it."""
-    said = ""
-    while text not in said:
-        line = process.stdout.readline()
-        assert line, f"{text!r} was never said:\n{said}"
-        said += line
-    return said
