@@ -133,7 +133,7 @@ fn a_full_queue_is_503_at_once() {
     let start = Instant::now();
     is_rejected(&server.get("/one-too-many"));
     assert!(
-        start.elapsed() < Duration::from_secs(2),
+        start.elapsed() < Duration::from_secs(4),
         "{:?}",
         start.elapsed()
     );
@@ -154,7 +154,7 @@ fn a_record_past_its_deadline_is_503_and_never_written() {
     is_rejected(&server.get("/late"));
     let took = start.elapsed();
     assert!(
-        (Duration::from_millis(290)..Duration::from_secs(2)).contains(&took),
+        (Duration::from_millis(290)..Duration::from_secs(4)).contains(&took),
         "{took:?}"
     );
     // Taken out of the queue, not left there for when the lock is free.
@@ -190,7 +190,7 @@ fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written()
     let start = Instant::now();
     is_rejected(&server.get("/late"));
     assert!(
-        start.elapsed() < Duration::from_secs(2),
+        start.elapsed() < Duration::from_secs(4),
         "{:?}",
         start.elapsed()
     );
@@ -207,7 +207,7 @@ fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written()
 
 #[test]
 fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired() {
-    let server = with_deadline("1s");
+    let server = with_deadline("4s");
     let lock = WriteLock::take(server.database_path());
     let start = Instant::now();
     let mut client = asking(&server, "/frozen");
@@ -215,7 +215,7 @@ fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired()
     freeze(&server);
     drop(lock);
     eventually("its deadline has passed", SOON, || {
-        start.elapsed() > Duration::from_millis(1500)
+        start.elapsed() > Duration::from_millis(4500)
     });
     assert!(client.is_silent(), "answered before it could be known");
     server.signal("CONT");

@@ -41,7 +41,7 @@ fn requests_are_not_logged() {
 #[test]
 fn a_storm_of_errors_is_logged_once_and_then_summed_up() {
     let server = Server::with(|c| {
-        c.text("commit.deadline", "50ms");
+        c.text("commit.deadline", "500ms");
     });
     let lock = WriteLock::take(server.database_path());
     for _ in 0..5 {

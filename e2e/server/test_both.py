@@ -20,7 +20,7 @@ def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure)
     answer = ask(server.http, "POST", "/hello", b"hello, daybook")
     assert (answer.status, answer.body) == (200, b"hello, daybook")
     assert server.units(state="failed") == []
-    assert server.replicas_up() == 4
+    eventually(30, lambda: server.replicas_up() == 4, "all replicas are up")
     figure(f"serving with 4 replicas {took:.1f} s after the first command")
 
 
@@ -86,7 +86,7 @@ def test_a_busy_database_is_waited_for_and_nobody_is_killed(server: Server, figu
 
 def test_two_replicas_become_four_and_four_two_without_a_failed_request(server: Server, figure):
     server.shell("daybook-scale 2")
-    assert server.replicas_up() == 2
+    eventually(30, lambda: server.replicas_up() == 2, "2 replicas")
     with Steady(server.http) as load:
         for count in (4, 2):
             time.sleep(1)

@@ -58,10 +58,9 @@ def test_prometheus_scrapes_every_replica_haproxy_and_litestream_and_no_target_i
         targets = [(target["labels"]["job"], target["health"]) for target in ask_prometheus("targets")["activeTargets"]]
         jobs = [job for job, _ in targets]
         here = jobs.count("daybook") == 4 and {"haproxy", "litestream", "prometheus"} <= set(jobs)
-        return targets if here and all(health != "unknown" for _, health in targets) else []
+        return targets if here and all(health == "up" for _, health in targets) else []
 
-    targets = eventually(90, all_scraped, "every target has been scraped")
-    assert [target for target in targets if target[1] != "up"] == []
+    targets = eventually(90, all_scraped, "every target is up")
     ready = ask_prometheus("query?query=count(daybook_ready==1)")["result"][0]["value"][1]
     assert ready == "4"
     figure(f"{len(targets)} targets up, of them {sum(job == 'daybook' for job, _ in targets)} replicas")

@@ -13,12 +13,11 @@ from daybook import SYNC
 def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
     """Kills each of these containers in turn, two seconds apart, while GETs and POSTs go on."""
     with Load(composed.http, clients=8) as gets, Load(composed.http, method="POST", clients=8) as posts:
-        time.sleep(1)
+        eventually(30, lambda: min(len(gets.record_ids), len(posts.record_ids)) > 100, "both are under way")
         for victim in victims:
             composed.kill(victim)
             time.sleep(2)
         time.sleep(1)
-    assert min(len(gets.record_ids), len(posts.record_ids)) > 100
     return gets, posts
 
 
@@ -64,5 +63,6 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     eventually(30, lambda: composed.containers("litestream") == [litestream], "Litestream runs again")
     started = time.monotonic()
-    composed.host.run("podman", "exec", litestream, *SYNC)
+    copied = ("podman", "exec", litestream, *SYNC)
+    eventually(60, lambda: composed.host.attempt(*copied).returncode == 0, "all is copied")
     figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")

@@ -18,6 +18,7 @@ def wrk(composed: Composed, *replicas: str) -> tuple[float, float]:
         [
             "nsenter", "--target", str(composed.host.pid), "--net",
             "wrk", "--threads", "4", "--connections", "100", "--duration", f"{SECONDS}s", "--latency",
+            "--timeout", "20s",
             "--script", Path(__file__).parent / "wrk.lua", f"http://{composed.host.address}:8080/", "--", *replicas,
         ],
         check=True, capture_output=True, text=True, timeout=SECONDS + 30,
