@@ -8,7 +8,7 @@ import time
 
 from client import ask
 from composed import eventually
-from daybook import SYNC
+from daybook import REPOSITORY, SYNC
 from host import Host
 from provider import Provider, store_backups
 from provision import SETTINGS, Operator
@@ -105,12 +105,16 @@ def test_a_changed_setting_and_another_number_of_replicas_cost_no_request(server
     figure(str(load))
 
 
-def test_what_the_servers_own_programs_have_set_is_kept(server: Server, operator: Operator):
+def test_what_was_changed_by_hand_is_put_back_but_for_what_the_servers_own_programs_have_set(
+    server: Server, operator: Operator
+):
     server.host.run("sh", "-c", "printf 'HAPROXY_NEXT=on\\nHAPROXY_NEXT_PERCENT=5\\n' >>/etc/daybook/daybook.env")
+    server.host.run("tee", "-a", "/etc/daybook/checks.toml", input='[[request]]\nmethod = "GET"\npath = "/by-hand"\n')
     wanted = {**SETTINGS, "DAYBOOK_COMMIT__DEADLINE": "4s"}
     operator.provision(daybook_settings=wanted, daybook_replicas=2).succeeded()
     settings = server.host.run("cat", "/etc/daybook/daybook.env").splitlines()
     assert {"HAPROXY_NEXT=on", "HAPROXY_NEXT_PERCENT=5"} <= set(settings)
+    assert server.host.run("cat", "/etc/daybook/checks.toml") == (REPOSITORY / "deploy/checks.toml").read_text()
     server.host.run("sed", "-i", "/^HAPROXY_NEXT/d", "/etc/daybook/daybook.env")
 
 
