@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import time
+from pathlib import Path
+
+import pytest
 
 from client import ask
 from composed import eventually
@@ -129,6 +133,53 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
         assert outcome.count("changed") == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    (
+        ({"DAYBOOK_COMMIT__DEADLINE": "soon"}, 'DAYBOOK_COMMIT__DEADLINE: "soon" is not a duration'),
+        ({"HAPROXY_CONNECTIONS_MAX": 12000}, "Cannot raise FD limit"),
+    ),
+)
+def test_a_setting_that_daybook_or_haproxy_refuses_is_one_line_and_changes_nothing(
+    server: Server, operator: Operator, settings: dict[str, object], said: str
+):
+    refused(server, operator, said, settings=settings)
+
+
+def test_a_mistake_in_haproxys_files_is_one_line_and_changes_nothing(server: Server, operator: Operator, tmp_path: Path):
+    repository = changed(tmp_path, "haproxy/replicas.cfg", "balance leastconn", "balance leastcon")
+    refused(server, operator, "[haproxy/replicas.cfg:4]", "-e", f"daybook_repository={repository}")
+
+
+def test_an_image_that_cannot_be_had_changes_nothing(
+    server: Server, provider: Provider, operator: Operator, tmp_path: Path
+):
+    image = f"{provider.registry}/haproxy:none"
+    repository = changed(tmp_path, "quadlet/haproxy.container", "docker.io/library/haproxy:3.0.11", image)
+    refused(server, operator, image, "-e", f"daybook_repository={repository}")
+
+
+def refused(
+    server: Server, operator: Operator, said: str, *arguments: str, settings: dict[str, object] | None = None
+) -> None:
+    """That run fails and says why, and whoever is being served notices nothing."""
+    with Steady(server.http, rate=100) as load:
+        outcome = operator.provision(*arguments, daybook_settings=SETTINGS | (settings or {}), daybook_replicas=2)
+    assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
+    assert outcome.count("changed") == 0
+    assert load.failures == []
+
+
+def changed(directory: Path, file: str, old: str, new: str) -> Path:
+    """A copy of what is installed of the repository, with this change."""
+    for name in ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "deploy"):
+        shutil.copytree(REPOSITORY / name, directory / name, symlinks=True)
+    text = (directory / file).read_text()
+    assert old in text
+    (directory / file).write_text(text.replace(old, new))
+    return directory
+
+
 def test_a_server_is_not_provisioned_while_a_deploy_is_under_way(server: Server, operator: Operator):
     lock = "/run/lock/daybook-deploy.lock"
     server.host.run("systemd-run", "--quiet", "--unit=deploying", "flock", lock, "sleep", "600")
@@ -143,15 +194,18 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     sftp, key = store_backups(server.host)
     variables = {"daybook_settings": SETTINGS | sftp, "daybook_replicas": 2}
 
+    sync = ("podman", "exec", "litestream", *SYNC)
+
     without = operator.provision(**variables)
     assert without.status == 2 and "set BACKUP_SFTP_KEY in the environment" in re.sub(r"\s+", " ", without.text)
+    assert without.count("changed") == 0
+    server.host.run(*sync)  # The backup that there is goes on.
 
     outcome = operator.provision("-vvv", environment={"BACKUP_SFTP_KEY": key}, **variables).succeeded()
     secret_line = key.splitlines()[2]
     assert secret_line not in outcome.text
     shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
     assert secret_line not in server.host.run("sh", "-c", shown)
-    sync = ("podman", "exec", "litestream", *SYNC)
     eventually(30, lambda: server.host.attempt(*sync).returncode == 0, "the backup is complete")
     # It is there now: who provisions next does not need it.
     assert operator.provision(**variables).succeeded().count("changed") == 0
