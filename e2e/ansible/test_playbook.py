@@ -180,6 +180,23 @@ def changed(directory: Path, file: str, old: str, new: str) -> Path:
     return directory
 
 
+def test_a_replica_that_does_not_start_again_costs_no_request_and_the_next_run_ends_what_was_begun(
+    server: Server, operator: Operator, figure
+):
+    wanted = {"daybook_settings": SETTINGS | {"DAYBOOK_COMMIT__DEADLINE": "3s"}, "daybook_replicas": 2}
+    failing = "/run/systemd/system/daybook@1.service.d/failing.conf"
+    server.host.run("install", "-D", "/dev/stdin", failing, input="[Service]\nExecStartPre=false\n")
+    with Steady(server.http, rate=100) as load:
+        assert operator.provision(**wanted).status == 2
+        server.host.run("rm", failing)
+        operator.provision(**wanted).succeeded()
+    assert load.failures == []
+    for replica in ("daybook-1", "daybook-2"):
+        started_with = server.host.run("podman", "inspect", "--format", "{{.Config.Env}}", replica)
+        assert "DAYBOOK_COMMIT__DEADLINE=3s" in started_with
+    figure(str(load))
+
+
 def test_a_server_is_not_provisioned_while_a_deploy_is_under_way(server: Server, operator: Operator):
     lock = "/run/lock/daybook-deploy.lock"
     server.host.run("systemd-run", "--quiet", "--unit=deploying", "flock", lock, "sleep", "600")
