@@ -218,6 +218,10 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     assert without.count("changed") == 0
     server.host.run(*sync)  # The backup that there is goes on.
 
+    # What Litestream has copied it deletes a quarter of an hour later.
+    copied = server.database.parent / f".{server.database.name}-litestream/ltx/0"
+    for file in copied.glob("0000000000000001-*"):
+        file.unlink()
     outcome = operator.provision("-vvv", environment={"BACKUP_SFTP_KEY": key}, **variables).succeeded()
     secret_line = key.splitlines()[2]
     assert secret_line not in outcome.text
