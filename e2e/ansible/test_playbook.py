@@ -139,6 +139,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
         ({"DAYBOOK_COMMIT__DEADLINE": "soon"}, 'DAYBOOK_COMMIT__DEADLINE: "soon" is not a duration'),
         ({"HAPROXY_CONNECTIONS_MAX": 12000}, "Cannot raise FD limit"),
     ),
+    ids=("daybook", "haproxy"),
 )
 def test_a_setting_that_daybook_or_haproxy_refuses_is_one_line_and_changes_nothing(
     server: Server, operator: Operator, settings: dict[str, object], said: str
