@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import time
+from pathlib import Path
+
+import pytest
 
 from client import ask
 from composed import eventually
-from daybook import SYNC
+from daybook import REPOSITORY, SYNC
 from host import Host
 from provider import Provider, store_backups
 from provision import SETTINGS, Operator
@@ -105,12 +109,16 @@ def test_a_changed_setting_and_another_number_of_replicas_cost_no_request(server
     figure(str(load))
 
 
-def test_what_the_servers_own_programs_have_set_is_kept(server: Server, operator: Operator):
+def test_what_was_changed_by_hand_is_put_back_but_for_what_the_servers_own_programs_have_set(
+    server: Server, operator: Operator
+):
     server.host.run("sh", "-c", "printf 'HAPROXY_NEXT=on\\nHAPROXY_NEXT_PERCENT=5\\n' >>/etc/daybook/daybook.env")
+    server.host.run("tee", "-a", "/etc/daybook/checks.toml", input='[[request]]\nmethod = "GET"\npath = "/by-hand"\n')
     wanted = {**SETTINGS, "DAYBOOK_COMMIT__DEADLINE": "4s"}
     operator.provision(daybook_settings=wanted, daybook_replicas=2).succeeded()
     settings = server.host.run("cat", "/etc/daybook/daybook.env").splitlines()
     assert {"HAPROXY_NEXT=on", "HAPROXY_NEXT_PERCENT=5"} <= set(settings)
+    assert server.host.run("cat", "/etc/daybook/checks.toml") == (REPOSITORY / "deploy/checks.toml").read_text()
     server.host.run("sed", "-i", "/^HAPROXY_NEXT/d", "/etc/daybook/daybook.env")
 
 
@@ -123,6 +131,71 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
         outcome = operator.provision(**variables)
         assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
         assert outcome.count("changed") == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    (
+        ({"DAYBOOK_COMMIT__DEADLINE": "soon"}, 'DAYBOOK_COMMIT__DEADLINE: "soon" is not a duration'),
+        ({"HAPROXY_CONNECTIONS_MAX": 12000}, "Cannot raise FD limit"),
+    ),
+    ids=("daybook", "haproxy"),
+)
+def test_a_setting_that_daybook_or_haproxy_refuses_is_one_line_and_changes_nothing(
+    server: Server, operator: Operator, settings: dict[str, object], said: str
+):
+    refused(server, operator, said, settings=settings)
+
+
+def test_a_mistake_in_haproxys_files_is_one_line_and_changes_nothing(server: Server, operator: Operator, tmp_path: Path):
+    repository = changed(tmp_path, "haproxy/replicas.cfg", "balance leastconn", "balance leastcon")
+    refused(server, operator, "[haproxy/replicas.cfg:4]", "-e", f"daybook_repository={repository}")
+
+
+def test_an_image_that_cannot_be_had_changes_nothing(
+    server: Server, provider: Provider, operator: Operator, tmp_path: Path
+):
+    image = f"{provider.registry}/haproxy:none"
+    repository = changed(tmp_path, "quadlet/haproxy.container", "docker.io/library/haproxy:3.0.11", image)
+    refused(server, operator, image, "-e", f"daybook_repository={repository}")
+
+
+def refused(
+    server: Server, operator: Operator, said: str, *arguments: str, settings: dict[str, object] | None = None
+) -> None:
+    """That run fails and says why, and whoever is being served notices nothing."""
+    with Steady(server.http, rate=100) as load:
+        outcome = operator.provision(*arguments, daybook_settings=SETTINGS | (settings or {}), daybook_replicas=2)
+    assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
+    assert outcome.count("changed") == 0
+    assert load.failures == []
+
+
+def changed(directory: Path, file: str, old: str, new: str) -> Path:
+    """A copy of what is installed of the repository, with this change."""
+    for name in ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "deploy"):
+        shutil.copytree(REPOSITORY / name, directory / name, symlinks=True)
+    text = (directory / file).read_text()
+    assert old in text
+    (directory / file).write_text(text.replace(old, new))
+    return directory
+
+
+def test_a_replica_that_does_not_start_again_costs_no_request_and_the_next_run_ends_what_was_begun(
+    server: Server, operator: Operator, figure
+):
+    wanted = {"daybook_settings": SETTINGS | {"DAYBOOK_COMMIT__DEADLINE": "3s"}, "daybook_replicas": 2}
+    failing = "/run/systemd/system/daybook@1.service.d/failing.conf"
+    server.host.run("install", "-D", "/dev/stdin", failing, input="[Service]\nExecStartPre=false\n")
+    with Steady(server.http, rate=100) as load:
+        assert operator.provision(**wanted).status == 2
+        server.host.run("rm", failing)
+        operator.provision(**wanted).succeeded()
+    assert load.failures == []
+    for replica in ("daybook-1", "daybook-2"):
+        started_with = server.host.run("podman", "inspect", "--format", "{{.Config.Env}}", replica)
+        assert "DAYBOOK_COMMIT__DEADLINE=3s" in started_with
+    figure(str(load))
 
 
 def test_a_server_is_not_provisioned_while_a_deploy_is_under_way(server: Server, operator: Operator):
@@ -139,15 +212,22 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     sftp, key = store_backups(server.host)
     variables = {"daybook_settings": SETTINGS | sftp, "daybook_replicas": 2}
 
+    sync = ("podman", "exec", "litestream", *SYNC)
+
     without = operator.provision(**variables)
     assert without.status == 2 and "set BACKUP_SFTP_KEY in the environment" in re.sub(r"\s+", " ", without.text)
+    assert without.count("changed") == 0
+    server.host.run(*sync)  # The backup that there is goes on.
 
+    # What Litestream has copied it deletes a quarter of an hour later.
+    copied = server.database.parent / f".{server.database.name}-litestream/ltx/0"
+    for file in copied.glob("0000000000000001-*"):
+        file.unlink()
     outcome = operator.provision("-vvv", environment={"BACKUP_SFTP_KEY": key}, **variables).succeeded()
     secret_line = key.splitlines()[2]
     assert secret_line not in outcome.text
     shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
     assert secret_line not in server.host.run("sh", "-c", shown)
-    sync = ("podman", "exec", "litestream", *SYNC)
     eventually(30, lambda: server.host.attempt(*sync).returncode == 0, "the backup is complete")
     # It is there now: who provisions next does not need it.
     assert operator.provision(**variables).succeeded().count("changed") == 0
