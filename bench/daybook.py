@@ -16,7 +16,7 @@ from tools import REPOSITORY, Tools
 
 FIRST_COPY_SECONDS_MAX = 300.0
 SHARE_OF_HAPROXY = -6
-"""3.8 times a replica's. On a server its unit has the CPUWeight= of the slice that holds four of them."""
+"""3.8 times a replica's. On a server its unit has the CPUWeight= of four of theirs."""
 
 
 class Replica(Process):
