@@ -41,7 +41,7 @@ def test_a_bare_machine_becomes_one_that_serves(server: Server, operator: Operat
     answer = ask(server.http, "POST", "/hello", b"hello, daybook")
     assert (answer.status, answer.body) == (200, b"hello, daybook")
     assert server.replicas_up() == 4
-    assert server.units(state="failed") == []
+    eventually(30, lambda: server.failed_units() == [], "no unit has failed")
     row = "select path, content_length, remote_addr from requests where id = ?"
     assert server.rows(row, int(answer.headers["record-id"])) == [("/hello", 14, server.host.gateway)]
     figure(f"from bare to serving in {took:.0f} s, {outcome.count('changed')} changes")

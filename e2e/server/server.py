@@ -45,6 +45,10 @@ class Server(Daybook):
         lines = self.host.run("systemctl", "list-units", "--all", "--plain", "--no-legend", f"--state={state}", *patterns)
         return sorted(line.split()[0] for line in lines.splitlines())
 
+    def failed_units(self) -> list[str]:
+        """Podman's health check of a container that has just been started can be among them, until it asks again."""
+        return self.units(state="failed")
+
     def main_pid(self, unit: str) -> str:
         """The process that serves."""
         if self.form == "quadlet":

@@ -19,7 +19,7 @@ def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure)
     took = time.monotonic() - started
     answer = ask(server.http, "POST", "/hello", b"hello, daybook")
     assert (answer.status, answer.body) == (200, b"hello, daybook")
-    assert server.units(state="failed") == []
+    eventually(30, lambda: server.failed_units() == [], "no unit has failed")
     eventually(30, lambda: server.replicas_up() == 4, "all replicas are up")
     figure(f"serving with 4 replicas {took:.1f} s after the first command")
 
@@ -119,4 +119,4 @@ def test_after_a_reboot_it_serves_by_itself_and_has_every_acknowledged_record(se
     assert server.missing(load.record_ids) == set()
     figure(f"serving {took:.1f} s after the command; {len(load.record_ids)} records, 0 missing")
     eventually(30, lambda: server.replicas_up() == 4, "all replicas are up")
-    assert server.units(state="failed") == []
+    eventually(30, lambda: server.failed_units() == [], "no unit has failed")

@@ -110,7 +110,7 @@ def test_a_version_that_is_no_good_is_taken_back_and_costs_no_request(
     assert server.missing(load.record_ids) == set()
     assert (running(server), images(server)) == (before, names)
     eventually(30, lambda: server.replicas_up() == 4, "all replicas are up")
-    assert server.units(state="failed") == []
+    eventually(30, lambda: server.failed_units() == [], "no unit has failed")
     figure(str(load))
 
 
