@@ -43,7 +43,7 @@ down: ## stop it; its volumes stay
 e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 12 minutes, more at first)
 	@exec e2e/run $(ARGS)
 
-e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; 45 minutes)
+e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; more than an hour)
 	@exec e2e/run e2e/server e2e/ansible
 
 provision: ## make servers of bare Debian machines, those of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::shutdown::{Phase, reached};
 
-/// Lets an answer pass as it is if its length is known, by its body or by its `content-length`. Any other ends, in order, at [`Phase::Closing`]: it could go on for
-/// ever, and an open event stream must not delay a shutdown.
+/// Lets an answer pass as it is if its length is known, by its body or by its `content-length`. Any other ends, in order,
+/// at [`Phase::Closing`]: it could go on for ever, and an open event stream must not delay a shutdown.
 pub fn end_when_closing(
     response: Response<Body>,
     phase: &watch::Receiver<Phase>,

@@ -9,16 +9,19 @@ use common::hold::{WriteLock, asking, wait_until_queued};
 use common::raw::Client;
 use common::server::Server;
 
+/// A server on a file where a trigger does this to records of that path.
+fn with_trigger(path: &str, action: &str) -> Server {
+    let server = Server::start();
+    let trigger = format!(
+        "create trigger t before insert on requests when new.path = '{path}' begin select {action}; end"
+    );
+    server.db().execute_batch(&trigger).expect("a trigger");
+    server
+}
+
 #[test]
 fn a_trigger_that_leaves_rows_out_costs_no_other_request_its_row() {
-    let server = Server::start();
-    server
-        .db()
-        .execute_batch(
-            "create trigger skip before insert on requests when new.path = '/skip'
-             begin select raise(ignore); end",
-        )
-        .expect("a trigger");
+    let server = with_trigger("/skip", "raise(ignore)");
     assert_eq!(server.get("/skip").status, 503);
     // In one batch, where every id after the missing row would be wrong.
     let lock = WriteLock::take(server.database_path());
@@ -40,20 +43,10 @@ fn a_trigger_that_leaves_rows_out_costs_no_other_request_its_row() {
 
 #[test]
 fn a_trigger_that_fails_on_a_row_and_keeps_those_before_it_doubles_none() {
-    let server = Server::start();
-    server
-        .db()
-        .execute_batch(
-            "create trigger fail before insert on requests when new.path = '/fail'
-             begin select raise(fail, 'not this one'); end",
-        )
-        .expect("a trigger");
+    let server = with_trigger("/fail", "raise(fail, 'not this one')");
     let lock = WriteLock::take(server.database_path());
     let paths = ["/1", "/2", "/fail", "/3"];
-    let clients = paths.map(|path| {
-        let client = asking(&server, path);
-        (path, client)
-    });
+    let clients = paths.map(|path| (path, asking(&server, path)));
     wait_until_queued(&server, 4);
     drop(lock);
     for (path, mut client) in clients {

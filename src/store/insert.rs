@@ -93,7 +93,7 @@ impl Inserter {
                     Err(InsertError::Sqlite(error))
                         if one_record_can_cause(&error) && !connection.is_autocommit() =>
                     {
-                        // The transaction stands. The statement has undone itself, unless it failed by `on conflict fail`.
+                        // The transaction stands. The statement has undone itself, unless it failed by `fail`.
                         if connection.total_changes() != changes {
                             return Err(InsertError::RowsMissing);
                         }

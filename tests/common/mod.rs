@@ -12,6 +12,7 @@ pub mod disk;
 pub mod embedded;
 pub mod hold;
 pub mod load;
+pub mod notes;
 pub mod raw;
 pub mod seed;
 pub mod server;

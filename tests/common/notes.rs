@@ -1,0 +1,137 @@
+//! An application with a table of its own, for tests of what handlers may write, and must not.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get, post};
+use daybook::store::{RequestStore, WriteError};
+
+use super::embedded::Embedded;
+use super::raw::{Answer, exchange};
+
+/// Routes over a table of notes without repetitions.
+fn notes() -> Router {
+    async fn add(store: RequestStore, text: String) -> Result<String, (StatusCode, &'static str)> {
+        let written = store
+            .write(move |tx| {
+                tx.execute("insert into notes (text) values (?)", [text])?;
+                Ok::<_, rusqlite::Error>(tx.last_insert_rowid())
+            })
+            .await;
+        match written {
+            Ok(id) => Ok(id.to_string()),
+            Err(WriteError::Undone(_)) => Err((StatusCode::CONFLICT, "there is such a note")),
+            Err(WriteError::Store(_)) => Err((StatusCode::IM_A_TEAPOT, "not what is sent")),
+        }
+    }
+    async fn add_two(store: RequestStore) -> Result<String, WriteError<rusqlite::Error>> {
+        for text in ["first", "second"] {
+            store
+                .write(move |tx| tx.execute("insert into notes (text) values (?)", [text]))
+                .await?;
+        }
+        Ok("two".to_owned())
+    }
+    async fn panics_in_the_write(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
+        store
+            .write(|tx| {
+                tx.execute("insert into notes (text) values ('panic')", [])?;
+                panic!("in the write")
+            })
+            .await
+    }
+    async fn add_two_at_once(store: RequestStore) -> Result<String, WriteError<rusqlite::Error>> {
+        let tasks = ["one", "other"].map(|text| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                store
+                    .write(move |tx| tx.execute("insert into notes (text) values (?)", [text]))
+                    .await
+            })
+        });
+        for task in tasks {
+            task.await.expect("no panic")?;
+        }
+        Ok("both".to_owned())
+    }
+    /// What no write may do.
+    fn ends_the_transaction(sql: &'static str) -> MethodRouter {
+        get(async move |store: RequestStore| store.write(move |tx| tx.execute_batch(sql)).await)
+    }
+    async fn fills_the_disk(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
+        store
+            .write(|tx| {
+                let filled = tx.execute_batch(
+                    "pragma max_page_count = 100; insert into notes (text) values (zeroblob(9999999))",
+                );
+                tx.execute_batch("pragma max_page_count = 4294967294")?;
+                filled
+            })
+            .await
+    }
+    async fn breaks_a_deferred_constraint(
+        store: RequestStore,
+    ) -> Result<(), WriteError<rusqlite::Error>> {
+        store
+            .write(|tx| tx.execute_batch("insert into children (parent) values (4711)"))
+            .await
+    }
+    async fn gives_up(store: RequestStore) -> &'static str {
+        let write = store.write(|tx| tx.execute("insert into notes (text) values ('late')", []));
+        match tokio::time::timeout(Duration::from_millis(1), write).await {
+            Ok(_) => "written",
+            Err(_) => "gave up waiting",
+        }
+    }
+    Router::new()
+        .route("/notes", post(add))
+        .route("/two", post(add_two))
+        .route("/panic-in-write", get(panics_in_the_write))
+        .route("/two-at-once", post(add_two_at_once))
+        .route("/commit", ends_the_transaction("commit"))
+        .route("/commit-begin", ends_the_transaction("commit; begin"))
+        .route("/rollback", ends_the_transaction("rollback"))
+        .route("/rollback-begin", ends_the_transaction("rollback; begin"))
+        .route("/fills-the-disk", get(fills_the_disk))
+        .route("/orphan", get(breaks_a_deferred_constraint))
+        .route("/gives-up", get(gives_up))
+}
+
+pub fn with_notes(keys: &[(&str, &str)]) -> Embedded {
+    let server = Embedded::start(notes(), keys);
+    server
+        .db()
+        .execute_batch(
+            "create table notes (id integer primary key, text text not null unique);
+             create table children (parent integer references notes deferrable initially deferred)",
+        )
+        .expect("the tables");
+    server
+}
+
+pub fn post_to(server: &Embedded, path: &str, body: &str) -> Answer {
+    let length = body.len();
+    exchange(
+        &server.listen,
+        format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}"),
+    )
+}
+
+/// Paths of the records, oldest first, and texts of the notes.
+pub fn written(server: &Embedded) -> (Vec<String>, Vec<String>) {
+    let database = server.db();
+    let texts = |sql: &str| {
+        let mut statement = database.prepare(sql).expect("a query");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        rows.collect::<Result<Vec<String>, _>>().expect("texts")
+    };
+    (
+        texts("select path from requests order by id"),
+        texts("select text from notes order by id"),
+    )
+}
+
+pub fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
