@@ -22,7 +22,7 @@ class BenchError(Exception):
 
 
 class MissingProgram(BenchError):
-    """A program that only a comparison needs is not on this machine, or cannot run in this directory."""
+    """What only a comparison needs is not on this machine, or cannot run here as it has to."""
 
 
 class Process:
