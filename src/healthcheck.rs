@@ -39,7 +39,8 @@ impl Question {
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum HealthError {
     #[error(
-        "no admin listener can be asked (a socket that systemd hands over has no address): give --address"
+        "no admin listener can be asked (one that systemd hands over, or with a * in its name, has no address that is \
+         known): give --address"
     )]
     NoAddress,
     #[error(
@@ -73,7 +74,7 @@ pub enum HealthError {
 pub fn default_address(admin_listen: &[Listen]) -> Result<Listen, HealthError> {
     admin_listen
         .iter()
-        .find(|listen| !matches!(listen, Listen::Fd(_)))
+        .find(|listen| !matches!(listen, Listen::Fd(_)) && !listen.is_numbered())
         .cloned()
         .ok_or(HealthError::NoAddress)
 }

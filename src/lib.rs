@@ -23,6 +23,7 @@ pub mod listen;
 mod metrics;
 mod readiness;
 mod recorder;
+pub mod replica_number;
 mod scheduling;
 pub mod serve;
 pub mod shutdown;

@@ -10,7 +10,7 @@ use daybook::config::{self, Config, Listen};
 use daybook::healthcheck::Question;
 use daybook::listen::Inherited;
 use daybook::serve::{Ended, ServeError};
-use daybook::{handler, healthcheck, serve, shutdown, store, telemetry};
+use daybook::{handler, healthcheck, replica_number, serve, shutdown, store, telemetry};
 
 /// musl's own allocator is slow under this load.
 #[global_allocator]
@@ -127,7 +127,9 @@ fn load(file: Option<&Path>) -> Result<Config, Failure> {
 }
 
 fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
-    let config = load(file)?;
+    let mut config = load(file)?;
+    // Ours until the process ends.
+    let _number = replica_number::take(&mut config).map_err(|error| Failure::new(error, true))?;
     telemetry::init(&config.log, &config.replica);
     let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
     let runtime = runtime()?;

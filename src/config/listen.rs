@@ -1,9 +1,13 @@
 //! Where to listen, in the three forms the configuration knows.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, os::unix::ffi::OsStrExt, path::PathBuf, str::FromStr};
 
 /// What fits into a unix socket's address beside the closing NUL.
 pub(crate) const UNIX_PATH_BYTES_MAX: usize = 107;
+/// Where the replica's number goes in the name of a unix socket.
+pub(super) const NUMBER: char = '*';
+/// The highest number a replica may take: two digits.
+pub(crate) const NUMBER_MAX: u8 = 99;
 /// systemd's own bound on `FileDescriptorName=`.
 const FD_NAME_BYTES_MAX: usize = 255;
 
@@ -12,7 +16,7 @@ const FD_NAME_BYTES_MAX: usize = 255;
 pub enum Listen {
     /// `ADDR:PORT`.
     Tcp(SocketAddr),
-    /// `unix:PATH`, at most 107 bytes of path.
+    /// `unix:PATH`, at most 107 bytes of path. A `*` in the file's name is replaced by the replica's number.
     Unix(PathBuf),
     /// `fd:NAME`: a socket inherited from systemd under that name.
     Fd(String),
@@ -22,6 +26,21 @@ impl Listen {
     /// Whether both cannot be bound by one process. Port 0 is a new port each time.
     pub(super) fn collides(&self, other: &Self) -> bool {
         self == other && !matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
+
+    /// Whether its name waits for the replica's number.
+    pub fn is_numbered(&self) -> bool {
+        matches!(self, Self::Unix(path) if path.as_os_str().as_bytes().contains(&(NUMBER as u8)))
+    }
+
+    /// The same, with the replica's number in its name.
+    pub(crate) fn with_number(&self, number: u8) -> Self {
+        match self.to_string().strip_prefix("unix:") {
+            Some(path) if self.is_numbered() => {
+                Self::Unix(path.replace(NUMBER, &number.to_string()).into())
+            }
+            _ => self.clone(),
+        }
     }
 }
 
@@ -62,10 +81,19 @@ fn unix(text: &str, path: &str) -> Result<Listen, String> {
             "{text:?} names no socket: write unix:PATH, such as \"unix:/run/daybook/1.sock\""
         ));
     }
-    if path.len() > UNIX_PATH_BYTES_MAX {
+    let numbers = path.matches(NUMBER).count();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if numbers > 1 || numbers != name.matches(NUMBER).count() {
         return Err(format!(
-            "{text:?} is too long: the path of a unix socket has at most {UNIX_PATH_BYTES_MAX} bytes, this one has {}",
-            path.len()
+            "{text:?}: one * may stand in the socket's name, for the replica's number, and none before it: write \
+             something like \"unix:/run/daybook/*.sock\""
+        ));
+    }
+    // A number has two digits at most.
+    let bytes = path.len() + numbers;
+    if bytes > UNIX_PATH_BYTES_MAX {
+        return Err(format!(
+            "{text:?} is too long: the path of a unix socket has at most {UNIX_PATH_BYTES_MAX} bytes, this one has {bytes}"
         ));
     }
     Ok(Listen::Unix(path.into()))
@@ -110,6 +138,7 @@ mod tests {
     #[test]
     fn what_cannot_be_listened_on_is_refused() {
         let long_path = format!("unix:{}", "x".repeat(108));
+        let long_numbered_path = format!("unix:{}*", "x".repeat(106));
         let long_name = format!("fd:{}", "x".repeat(256));
         for text in [
             "",
@@ -121,7 +150,10 @@ mod tests {
             "::1:8080",
             "unix:",
             "unix:a\0b",
+            "unix:*/a.sock",
+            "unix:*.*.sock",
             &long_path,
+            &long_numbered_path,
             "fd:",
             "fd:a:b",
             "fd:é",
@@ -133,6 +165,15 @@ mod tests {
                 message.contains(&format!("{text:?}")) && !message.contains('\n'),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn a_number_goes_where_the_star_is() {
+        let numbered = |text: &str| text.parse::<Listen>().unwrap().with_number(7).to_string();
+        assert_eq!(numbered("unix:/run/*.admin.sock"), "unix:/run/7.admin.sock");
+        for fixed in ["unix:/run/1.sock", "127.0.0.1:8080", "fd:*"] {
+            assert_eq!(numbered(fixed), fixed);
         }
     }
 
@@ -153,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn a_path_reads_back(path in "[^\0]{1,26}") {
+        fn a_path_reads_back(path in "[^\0*]{1,26}") {
             let listen = Listen::Unix(path.into());
             prop_assert_eq!(listen.to_string().parse(), Ok(listen));
         }

@@ -15,7 +15,7 @@ mod value;
 
 pub use error::{ConfigError, Origin};
 pub use listen::Listen;
-pub(crate) use listen::UNIX_PATH_BYTES_MAX;
+pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
 pub use load::{Loaded, load, load_from};
 pub use proxies::TrustedProxies;
 
@@ -32,7 +32,7 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The operator's listeners, at least one, none of them public.
     pub admin_listen: Vec<Listen>,
-    /// This replica's name, never empty.
+    /// This replica's name, never empty; `*` for its number.
     pub replica: String,
     /// From whom X-Forwarded-For is believed.
     pub trusted_proxies: TrustedProxies,
@@ -53,6 +53,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// Puts the replica's number wherever a `*` waits for it.
+    pub(crate) fn set_number(&mut self, number: u8) {
+        for listen in self.listen.iter_mut().chain(&mut self.admin_listen) {
+            *listen = listen.with_number(number);
+        }
+        if self.replica.chars().eq([listen::NUMBER]) {
+            self.replica = number.to_string();
+        }
+    }
+
     /// The configuration as TOML that loads back to the same.
     pub fn to_toml(&self) -> String {
         toml::to_string(&raw::RawConfig::from(self))

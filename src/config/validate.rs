@@ -25,10 +25,16 @@ const BUSY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 pub(super) fn validate(raw: RawConfig) -> Checked<Config> {
     let listen = listeners("listen", &raw.listen, &[])?;
     let admin_listen = listeners("admin.listen", &raw.admin.listen, &listen)?;
+    let replica = replica(raw.replica)?;
+    let has_number = listen.iter().chain(&admin_listen).any(Listen::is_numbered);
+    if replica == "*" && !has_number {
+        let message = "\"*\" is this replica's number, and without a listener such as \"unix:/run/daybook/*.sock\" it has none";
+        return Err(Invalid::new("replica", message));
+    }
     Ok(Config {
         listen,
         admin_listen,
-        replica: replica(raw.replica)?,
+        replica,
         trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies.0)
             .map_err(|message| Invalid::new("trusted_proxies", message))?,
         record: raw.record.0,
