@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -141,14 +142,15 @@ class BehindHAProxy(Daybook):
         self._over = over
 
     def start(self) -> None:
-        servers = (REPOSITORY / "haproxy/servers/unix.cfg").read_text()
+        configuration = self.work / "haproxy"
+        shutil.copytree(REPOSITORY / "haproxy", configuration)
+        servers = (configuration / "servers.cfg").read_text()
         for number in range(1, self._count + 1):
             listen = f"unix:{self.work}/{number}.sock" if self._over == "unix" else "127.0.0.1:0"
             replica = self.start_replica(number, listen)
             if self._over == "tcp":
                 servers = servers.replace(f"unix@$HAPROXY_REPLICA_SOCKETS/{number}.sock", replica.address)
-        written = self.work / "servers.cfg"
-        written.write_text(servers)
+        (configuration / "servers.cfg").write_text(servers)
         self.address = free_address()
         environment = os.environ | {
             "HAPROXY_HTTP": self.address,
@@ -158,7 +160,7 @@ class BehindHAProxy(Daybook):
             "HAPROXY_REPLICA_SOCKETS": str(self.work),
             "HAPROXY_LITESTREAM": "127.0.0.1:9",
         }
-        command = [self._tools.haproxy, "-f", REPOSITORY / "haproxy", "-f", written]
+        command = [self._tools.haproxy, "-f", configuration]
         share = SHARE_OF_HAPROXY if self._as_units else None
         haproxy = Process(command, self.work, environment, share=share)
         self.processes.append(haproxy)

@@ -60,7 +60,7 @@ def test_daybook_exports_what_is_asked_of_it(binary, tmp_path):
 
 
 def test_haproxy_exports_what_is_asked_of_it(haproxy, tmp_path):
-    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", haproxy, "-f", ROOT / "haproxy", "-f", ROOT / "haproxy/servers/unix.cfg",
+    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
                      HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:9101", HAPROXY_SOCKET=str(tmp_path / "socket"))
     assert asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
 

@@ -130,7 +130,7 @@ class System:
     def _start_haproxy(self) -> None:
         with self.log.open("ab") as log, (self.directory / "haproxy.err").open("ab") as errors:
             self._process = subprocess.Popen(
-                [self._haproxy, "-db", *configuration("unix")], env=environment(self.variables), start_new_session=True,
+                [self._haproxy, "-db", "-f", REPOSITORY / "haproxy"], env=environment(self.variables), start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
             )
         for name in self._names:
@@ -190,10 +190,6 @@ class System:
             return {row[0] for row in connection.execute("select id from requests")}
         finally:
             connection.close()
-
-
-def configuration(servers: str) -> list[str]:
-    return ["-f", str(REPOSITORY / "haproxy"), "-f", str(REPOSITORY / "haproxy" / "servers" / f"{servers}.cfg")]
 
 
 def environment(variables: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from client import ask
-from system import configuration, environment, wait_until
+from system import REPOSITORY, environment, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_sockets_of_two_socket_units_are_told_apart_in_whatever_order_they_c
         "HAPROXY_REPLICA_SOCKETS": str(tmp_path), "HAPROXY_LITESTREAM": "127.0.0.1:1",
     }
     process = subprocess.Popen(
-        ["bash", "-c", f'exec {moved}; exec "$@"', "bash", haproxy, "-db", *configuration("unix")],
+        ["bash", "-c", f'exec {moved}; exec "$@"', "bash", haproxy, "-db", "-f", REPOSITORY / "haproxy"],
         pass_fds=high, env=environment(variables), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=(tmp_path / "haproxy.err").open("w"),
     )

@@ -12,6 +12,7 @@ import pytest
 
 from client import Load, ask
 from composed import Composed, eventually
+from daybook import metric
 
 
 def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded(composed: Composed, figure):
@@ -64,6 +65,12 @@ def test_prometheus_scrapes_every_replica_haproxy_and_litestream_and_no_target_i
     ready = ask_prometheus("query?query=count(daybook_ready==1)")["result"][0]["value"][1]
     assert ready == "4"
     figure(f"{len(targets)} targets up, of them {sum(job == 'daybook' for job, _ in targets)} replicas")
+
+
+def test_replica_n_of_haproxys_is_replica_n_by_its_own_account_and_litestreams_metrics_are_there(composed: Composed):
+    for number in range(1, 5):
+        assert metric(composed.operator(f"/replica/{number}/metrics"), "daybook_ready", f'replica="{number}"') == 1
+    assert "litestream_db_size" in composed.operator("/litestream/metrics")
 
 
 @pytest.mark.parametrize("port", [9090, 9100, 9101])

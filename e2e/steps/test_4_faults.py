@@ -66,3 +66,20 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     copied = ("podman", "exec", litestream, *SYNC)
     eventually(60, lambda: composed.host.attempt(*copied).returncode == 0, "all is copied")
     figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")
+
+
+def test_haproxy_finds_a_litestream_that_comes_back_with_another_address(composed: Composed):
+    litestream, = composed.containers("litestream")
+    before = address(composed, litestream)
+    composed.host.run("podman", "rm", "--force", "--time", "0", litestream)
+    composed.script("up", seconds_max=150)
+    assert address(composed, litestream) != before
+    eventually(30, lambda: answers_with_metrics(composed), "HAProxy passes Litestream's metrics on")
+
+
+def address(composed: Composed, container: str) -> str:
+    return composed.host.run("podman", "inspect", "--format", "{{.NetworkSettings.Networks.daybook_front.IPAddress}}", container)
+
+
+def answers_with_metrics(composed: Composed) -> bool:
+    return "litestream_" in composed.host.attempt("curl", "--silent", "http://127.0.0.1:9101/litestream/metrics").stdout
