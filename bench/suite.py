@@ -30,8 +30,8 @@ def seed(processes: int, records: bool) -> Callable[[Path, Tools], Subject]:
     return lambda work, tools: Seed(work, tools, processes, records)
 
 
-def haproxy(over: str, as_units: bool = False) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: BehindHAProxy(work, tools, 4, "normal", over, as_units)
+def haproxy(over: str, mode: str = "normal", as_units: bool = False) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: BehindHAProxy(work, tools, 4, mode, over, as_units)
 
 
 def rows() -> list[Row]:
@@ -45,6 +45,8 @@ def rows() -> list[Row]:
         Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
         Row("HAProxy on unix sockets, 4 × normal, as units", haproxy("unix", as_units=True)),
         Row("4 × normal, as units", daybook(4, "normal", as_units=True)),
+        Row("HAProxy on unix sockets, 4 × full, as units", haproxy("unix", "full", as_units=True)),
+        Row("4 × full, as units", daybook(4, "full", as_units=True)),
         Row("with Litestream, 4 × normal", lambda work, tools: WithLitestream(work, tools, 4, "normal")),
         Row("seed, 4 × recording", seed(4, True)),
         Row("PocketBase", lambda work, tools: PocketBase(work, tools)),
@@ -97,6 +99,7 @@ RATIOS = (
     Ratio("with Litestream / without", "with Litestream, 4 × normal", "4 × normal", 0.85),
     Ratio("through HAProxy on unix sockets / direct", "HAProxy on unix sockets, 4 × normal", "4 × normal", 0.60),
     Ratio("through HAProxy / direct, as units", "HAProxy on unix sockets, 4 × normal, as units", "4 × normal, as units", 0.60),
+    Ratio("through HAProxy / direct, as units, `full`", "HAProxy on unix sockets, 4 × full, as units", "4 × full, as units", 0.50),
     Ratio("through HAProxy on TCP / direct", "HAProxy on TCP, 4 × normal", "4 × normal"),
     Ratio("recorded / not recorded, bodies of 1 KiB", "4 × normal, bodies of 1 KiB", "4 × off, bodies of 1 KiB"),
     Ratio("recorded / not recorded, bodies of 100 KiB", "4 × normal, bodies of 100 KiB", "4 × off, bodies of 100 KiB"),
@@ -122,5 +125,6 @@ LATENCIES = (
     Latency("worst, 4 × `normal`", "4 × normal", "100", 20),
     Latency("p99 through HAProxy on unix sockets", "HAProxy on unix sockets, 4 × normal", "99", 20),
     Latency("p99 through HAProxy, as units", "HAProxy on unix sockets, 4 × normal, as units", "99", 20),
+    Latency("p99 through HAProxy, as units, `full`", "HAProxy on unix sockets, 4 × full, as units", "99", 20),
     Latency("worst with Litestream", "with Litestream, 4 × normal", "100", 250),
 )
