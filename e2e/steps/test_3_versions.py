@@ -32,6 +32,18 @@ def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Compo
     eventually(30, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
 
 
+def test_a_haproxy_that_hangs_fails_its_health_check(composed: Composed):
+    haproxy, = composed.containers("haproxy")
+    check = ("podman", "healthcheck", "run", haproxy)
+    assert composed.host.attempt(*check).returncode == 0
+    composed.host.run("pkill", "-STOP", "haproxy")
+    try:
+        assert composed.host.attempt(*check).returncode == 1
+    finally:
+        composed.host.run("pkill", "-CONT", "haproxy")
+    eventually(30, lambda: ask(composed.http).status == 200, "it answers again")
+
+
 @pytest.mark.parametrize("asks", [{"path": "/v2/things"}, {"x_api_version": "2"}, {"host": "v2.example.org"}])
 def test_path_header_and_host_each_lead_to_the_next_version(composed: Composed, asks: dict):
     next_before, replicas_before = answered_by(composed, "next"), answered_by(composed, "replicas")
