@@ -111,7 +111,7 @@ impl Store {
             Synchronous::Full => Some(open::hand_over_sync(&connection, &database)?),
             Synchronous::Normal => None,
         };
-        let queue = Arc::new(Queue::new(commit.queue_records_max, commit.deadline));
+        let queue = Arc::new(Queue::new(commit));
         let state = Arc::new(WriterState::new());
         let (answers, batches) = mpsc::unbounded_channel();
         let checkpointer = checkpoint::start(&database, metrics)?;
@@ -128,7 +128,6 @@ impl Store {
             state: state.clone(),
             answers,
             metrics: metrics.clone(),
-            batch_records_max: commit.batch_records_max,
             inserter,
             checkpointer,
         };

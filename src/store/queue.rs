@@ -1,7 +1,12 @@
 //! The bounded queue between the requests and the writer.
 //!
 //! Entries arrive one by one on the event loop and are *released* to the writer together, when the loop has
-//! polled everything that was ready: one turn of the loop becomes one batch, and one wake-up.
+//! polled everything that was ready: one wake-up for all of one turn.
+//!
+//! A commit costs about as much as writing a hundred rows, whatever is in it, so the fewer the better. Whoever was just
+//! answered is likely to ask again at once, so the writer gathers: it waits until as many are here as there were about at
+//! the last commit, those it answered and those that were waiting by then; and no longer than [`GATHER_MAX`], for they may
+//! be gone. Alone, nobody waits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +15,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Outcome, Record, Rejected, Work};
+use crate::config::Commit;
+
+/// The longest that a record waits for others to share its commit. Behind HAProxy, which passes requests on in bursts of a
+/// few a millisecond, half of it gains half as much, and twice as long gains nothing (`docs/benchmarks/ideas.md`).
+const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// One thing for the writer to do, and where its outcome goes.
 pub(super) struct Entry {
@@ -34,13 +44,17 @@ pub(super) struct Queue {
     state: Mutex<State>,
     work: Condvar,
     records_max: usize,
+    batch_records_max: usize,
     deadline: Duration,
+    gather_max: Duration,
 }
 
 struct State {
     waiting: VecDeque<Entry>,
     /// How many at the front the writer may take.
     released: usize,
+    /// How many the next batch is likely to have, if the writer gathers; at most a whole batch.
+    expected: usize,
     /// Set at the end of the grace period: nothing is let in any more.
     refusing: bool,
     /// The writer ends when it has nothing left to do.
@@ -48,17 +62,20 @@ struct State {
 }
 
 impl Queue {
-    pub fn new(records_max: usize, deadline: Duration) -> Self {
+    pub fn new(commit: &Commit) -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 released: 0,
+                expected: 0,
                 refusing: false,
                 stopping: false,
             }),
             work: Condvar::new(),
-            records_max,
-            deadline,
+            records_max: commit.queue_records_max,
+            batch_records_max: commit.batch_records_max,
+            deadline: commit.deadline,
+            gather_max: GATHER_MAX,
         }
     }
 
@@ -95,39 +112,65 @@ impl Queue {
     /// Lets the writer have all that waits.
     pub fn release(&self) {
         let mut state = self.state();
+        let was_empty = state.released == 0;
         state.released = state.waiting.len();
-        if state.released > 0 {
+        // While the writer gathers, it is woken for the last of those it waits for, not for each of them.
+        if state.released > 0 && (was_empty || state.released >= state.expected) {
             drop(state);
             self.work.notify_one();
         }
     }
 
-    /// Blocks the writer until there is work; `false` when it shall end.
+    /// Blocks the writer until there is work, and until as much has been gathered as is likely to come; `false` when it
+    /// shall end.
     pub fn wait_for_work(&self) -> bool {
+        let mut gather_until = None;
         let mut state = self.state();
         loop {
-            if state.released > 0 {
-                return true;
-            }
             if state.stopping && state.waiting.is_empty() {
                 return false;
             }
-            state = self
+            if state.released == 0 {
+                state = self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            if state.stopping || state.released >= state.expected {
+                return true;
+            }
+            let now = Instant::now();
+            let until = *gather_until.get_or_insert(now + self.gather_max);
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() {
+                return true;
+            }
+            (state, _) = self
                 .work
-                .wait(state)
+                .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Takes at most `records_max` entries that are not too late by `now`, oldest first.
-    pub fn take(&self, records_max: usize, now: Instant) -> Taken {
+    /// Hears from the writer how many it is about to answer.
+    pub fn answered(&self, entries: usize) {
+        let mut state = self.state();
+        state.expected = (entries + state.waiting.len()).min(self.batch_records_max);
+    }
+
+    /// Takes a batch of entries that are not too late by `now`, oldest first.
+    pub fn take(&self, now: Instant) -> Taken {
         let mut taken = Taken {
             batch: Vec::new(),
             expired: Vec::new(),
         };
         let mut state = self.state();
-        taken.batch.reserve(state.released.min(records_max));
-        while state.released > 0 && taken.batch.len() < records_max {
+        state.expected = 0;
+        taken
+            .batch
+            .reserve(state.released.min(self.batch_records_max));
+        while state.released > 0 && taken.batch.len() < self.batch_records_max {
             let Some(entry) = state.waiting.pop_front() else {
                 break;
             };
@@ -189,3 +232,7 @@ impl Queue {
         self.state().waiting.len()
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! The writer: one thread, one connection, and the order that the whole product rests on.
 //!
 //! Wait for work, lock, `BEGIN IMMEDIATE`, take what waits and has not expired, insert, `COMMIT`, unlock, sync (at
-//! `full`), and only then tell the requests. There is no timer in it.
+//! `full`), and only then tell the requests. It never sleeps to try again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -36,7 +36,6 @@ pub(super) struct Writer {
     pub state: Arc<WriterState>,
     pub answers: mpsc::UnboundedSender<Answers>,
     pub metrics: Arc<Metrics>,
-    pub batch_records_max: usize,
     pub inserter: Inserter,
 }
 
@@ -75,7 +74,7 @@ impl Writer {
                 Err(error) => {
                     drop(held);
                     log_storm("no transaction could be begun", &error);
-                    let taken = self.queue.take(self.batch_records_max, Instant::now());
+                    let taken = self.queue.take(Instant::now());
                     self.reject(taken.expired, Rejected::Deadline)?;
                     return self.reject(taken.batch, Rejected::Storage);
                 }
@@ -85,7 +84,7 @@ impl Writer {
         let begun = Instant::now();
         let lock_wait = begun - waiting_since;
         state.now(Activity::Committing);
-        let mut taken = self.queue.take(self.batch_records_max, begun);
+        let mut taken = self.queue.take(begun);
         let ended = self.write(&mut taken.batch);
         drop(held);
         let ended = ended?;
@@ -98,6 +97,7 @@ impl Writer {
                 if !outcomes.is_empty() {
                     self.sync(outcomes.len())?;
                     self.count(&outcomes, begun);
+                    self.queue.answered(outcomes.len());
                 }
                 let replies = taken.batch.into_iter().map(|entry| entry.reply);
                 self.send(replies.zip(outcomes).collect())

@@ -1,0 +1,85 @@
+//! Whom the writer waits for before it takes a batch.
+
+use std::sync::Arc;
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use super::Queue;
+use crate::config::Commit;
+
+const FOREVER: Duration = Duration::from_secs(3600);
+
+fn queue(batch_records_max: usize, gather_max: Duration) -> Arc<Queue> {
+    let mut queue = Queue::new(&Commit {
+        queue_records_max: 100,
+        batch_records_max,
+        deadline: FOREVER,
+    });
+    queue.gather_max = gather_max;
+    Arc::new(queue)
+}
+
+/// One entry, in a turn of the event loop that has no other.
+fn arrives(queue: &Queue) {
+    queue.push(None, None).expect("there is room");
+    queue.release();
+}
+
+/// A writer that takes one batch, and says how many entries it has.
+fn writer(queue: &Arc<Queue>) -> JoinHandle<usize> {
+    let queue = queue.clone();
+    spawn(move || {
+        assert!(queue.wait_for_work());
+        queue.take(Instant::now()).batch.len()
+    })
+}
+
+#[test]
+fn those_who_were_answered_and_those_who_waited_then_share_the_next_batch() {
+    let queue = queue(100, FOREVER);
+    arrives(&queue);
+    queue.answered(2);
+    let writer = writer(&queue);
+    arrives(&queue);
+    arrives(&queue);
+    assert_eq!(writer.join().unwrap(), 3);
+}
+
+#[test]
+fn nobody_is_waited_for_after_a_batch_that_was_not_answered() {
+    let queue = queue(100, FOREVER);
+    queue.answered(5);
+    queue.take(Instant::now());
+    arrives(&queue);
+    assert_eq!(writer(&queue).join().unwrap(), 1);
+}
+
+#[test]
+fn who_does_not_come_back_is_not_waited_for_without_end() {
+    let queue = queue(100, Duration::from_millis(1));
+    queue.answered(5);
+    let writer = writer(&queue);
+    arrives(&queue);
+    assert_eq!(writer.join().unwrap(), 1);
+}
+
+#[test]
+fn a_whole_batch_waits_for_nobody() {
+    let queue = queue(2, FOREVER);
+    queue.answered(2);
+    for _ in 0..3 {
+        arrives(&queue);
+    }
+    queue.answered(2);
+    assert_eq!(writer(&queue).join().unwrap(), 2);
+}
+
+#[test]
+fn a_stop_ends_the_waiting() {
+    let queue = queue(100, FOREVER);
+    queue.answered(5);
+    let writer = writer(&queue);
+    arrives(&queue);
+    queue.stop();
+    assert_eq!(writer.join().unwrap(), 1);
+}
