@@ -61,6 +61,13 @@ struct State {
     stopping: bool,
 }
 
+impl State {
+    /// Whether all are here whom the writer waits for.
+    fn has_gathered(&self) -> bool {
+        self.released >= self.expected
+    }
+}
+
 impl Queue {
     pub fn new(commit: &Commit) -> Self {
         Self {
@@ -115,7 +122,7 @@ impl Queue {
         let was_empty = state.released == 0;
         state.released = state.waiting.len();
         // While the writer gathers, it is woken for the last of those it waits for, not for each of them.
-        if state.released > 0 && (was_empty || state.released >= state.expected) {
+        if state.released > 0 && (was_empty || state.has_gathered()) {
             drop(state);
             self.work.notify_one();
         }
@@ -137,7 +144,7 @@ impl Queue {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            if state.stopping || state.released >= state.expected {
+            if state.stopping || state.has_gathered() {
                 return true;
             }
             let now = Instant::now();

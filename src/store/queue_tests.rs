@@ -41,6 +41,7 @@ fn those_who_were_answered_and_those_who_waited_then_share_the_next_batch() {
     queue.answered(2);
     let writer = writer(&queue);
     arrives(&queue);
+    assert!(!queue.state().has_gathered());
     arrives(&queue);
     assert_eq!(writer.join().unwrap(), 3);
 }
