@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use super::{Outcome, Record, Rejected, Work};
 use crate::config::Commit;
 
-/// The longest that a record waits for others to share its commit. Behind HAProxy, which passes requests on in bursts of a
-/// few a millisecond, half of it gains half as much, and twice as long gains nothing (`docs/benchmarks/ideas.md`).
+/// The longest that a record waits for others to share its commit. Half of it gains a third as much behind HAProxy, and
+/// twice as long gains no more (`docs/benchmarks/ideas.md`).
 const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// One thing for the writer to do, and where its outcome goes.
