@@ -128,10 +128,11 @@ fn load(file: Option<&Path>) -> Result<Config, Failure> {
 
 fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let mut config = load(file)?;
+    // Before anything else opens a descriptor.
+    let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
     // Ours until the process ends.
     let _number = replica_number::take(&mut config).map_err(|error| Failure::new(error, true))?;
     telemetry::init(&config.log, &config.replica);
-    let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let signals = shutdown::signals().map_err(|error| Failure::new(error, true))?;

@@ -3,10 +3,10 @@
 //! Entries arrive one by one on the event loop and are *released* to the writer together, when the loop has
 //! polled everything that was ready: one wake-up for all of one turn.
 //!
-//! A commit costs about as much as writing a hundred rows, whatever is in it, so the fewer the better. Whoever was just
-//! answered is likely to ask again at once, so the writer gathers: it waits until as many are here as there were about at
-//! the last commit, those it answered and those that were waiting by then; and no longer than [`GATHER_MAX`], for they may
-//! be gone. Alone, nobody waits.
+//! With four replicas a commit takes about 100 µs of CPU beyond its rows, however many (`docs/benchmarks/ideas.md`), so
+//! the fewer the better. Whoever was just answered is likely to ask again at once, so the writer gathers: until as many are
+//! here as there were about when it answered, those it answered and those that were waiting by then; and no longer than
+//! [`GATHER_MAX`] after that, for they may be gone. A client that is alone never waits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use super::{Outcome, Record, Rejected, Work};
 use crate::config::Commit;
 
-/// The longest that a record waits for others to share its commit. Half of it gains a third as much behind HAProxy, and
-/// twice as long gains no more (`docs/benchmarks/ideas.md`).
+/// For how long after it has answered the writer waits for more to share a commit. Half of it gains a third as much behind
+/// HAProxy, and twice as long no more (`docs/benchmarks/ideas.md`).
 const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// One thing for the writer to do, and where its outcome goes.
@@ -53,8 +53,10 @@ struct State {
     waiting: VecDeque<Entry>,
     /// How many at the front the writer may take.
     released: usize,
-    /// How many the next batch is likely to have, if the writer gathers; at most a whole batch.
+    /// How many the next batch is likely to have, if the writer gathers: no more than fit into it, or into the queue.
     expected: usize,
+    /// When it gathers no longer.
+    gather_until: Instant,
     /// Set at the end of the grace period: nothing is let in any more.
     refusing: bool,
     /// The writer ends when it has nothing left to do.
@@ -75,6 +77,7 @@ impl Queue {
                 waiting: VecDeque::new(),
                 released: 0,
                 expected: 0,
+                gather_until: Instant::now(),
                 refusing: false,
                 stopping: false,
             }),
@@ -131,7 +134,6 @@ impl Queue {
     /// Blocks the writer until there is work, and until as much has been gathered as is likely to come; `false` when it
     /// shall end.
     pub fn wait_for_work(&self) -> bool {
-        let mut gather_until = None;
         let mut state = self.state();
         loop {
             if state.stopping && state.waiting.is_empty() {
@@ -147,9 +149,7 @@ impl Queue {
             if state.stopping || state.has_gathered() {
                 return true;
             }
-            let now = Instant::now();
-            let until = *gather_until.get_or_insert(now + self.gather_max);
-            let left = until.saturating_duration_since(now);
+            let left = state.gather_until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
             }
@@ -163,7 +163,9 @@ impl Queue {
     /// Hears from the writer how many it is about to answer.
     pub fn answered(&self, entries: usize) {
         let mut state = self.state();
-        state.expected = (entries + state.waiting.len()).min(self.batch_records_max);
+        let about = entries + state.waiting.len();
+        state.expected = about.min(self.batch_records_max).min(self.records_max);
+        state.gather_until = Instant::now() + self.gather_max;
     }
 
     /// Takes a batch of entries that are not too late by `now`, oldest first.

@@ -10,8 +10,16 @@ use crate::config::Commit;
 const FOREVER: Duration = Duration::from_secs(3600);
 
 fn queue(batch_records_max: usize, gather_max: Duration) -> Arc<Queue> {
+    queue_of(100, batch_records_max, gather_max)
+}
+
+fn queue_of(
+    queue_records_max: usize,
+    batch_records_max: usize,
+    gather_max: Duration,
+) -> Arc<Queue> {
     let mut queue = Queue::new(&Commit {
-        queue_records_max: 100,
+        queue_records_max,
         batch_records_max,
         deadline: FOREVER,
     });
@@ -56,12 +64,24 @@ fn nobody_is_waited_for_after_a_batch_that_was_not_answered() {
 }
 
 #[test]
-fn who_does_not_come_back_is_not_waited_for_without_end() {
-    let queue = queue(100, Duration::from_millis(1));
+fn who_does_not_come_back_is_waited_for_as_long_as_he_may_take() {
+    let gather_max = Duration::from_millis(20);
+    let queue = queue(100, gather_max);
+    let before = Instant::now();
     queue.answered(5);
     let writer = writer(&queue);
     arrives(&queue);
     assert_eq!(writer.join().unwrap(), 1);
+    assert!(before.elapsed() >= gather_max);
+}
+
+#[test]
+fn who_comes_after_that_waits_for_nobody() {
+    let queue = queue(100, FOREVER);
+    queue.answered(5);
+    queue.state().gather_until = Instant::now();
+    arrives(&queue);
+    assert_eq!(writer(&queue).join().unwrap(), 1);
 }
 
 #[test]
@@ -72,6 +92,15 @@ fn a_whole_batch_waits_for_nobody() {
         arrives(&queue);
     }
     queue.answered(2);
+    assert_eq!(writer(&queue).join().unwrap(), 2);
+}
+
+#[test]
+fn a_full_queue_waits_for_nobody() {
+    let queue = queue_of(2, 100, FOREVER);
+    arrives(&queue);
+    queue.answered(2);
+    arrives(&queue);
     assert_eq!(writer(&queue).join().unwrap(), 2);
 }
 
