@@ -6,7 +6,7 @@
 //! With four replicas a commit takes about 100 µs of CPU beyond its rows, however many (`docs/benchmarks/ideas.md`), so
 //! the fewer the better. Whoever was just answered is likely to ask again at once, so the writer gathers: until as many are
 //! here as there were about when it answered, those it answered and those that were waiting by then; and no longer than
-//! [`GATHER_MAX`] after that, for they may be gone. A client that is alone never waits.
+//! [`GATHER_MAX`] after that, for they may be gone. For fewer than [`GATHER_FROM`] nobody waits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,10 @@ use crate::config::Commit;
 /// For how long after it has answered the writer waits for more to share a commit. Half of it gains a third as much behind
 /// HAProxy, and twice as long no more (`docs/benchmarks/ideas.md`).
 const GATHER_MAX: Duration = Duration::from_millis(1);
+
+/// How many have to be about for the writer to gather. A few save too little to wait for each other: of two clients, the
+/// quicker one would be held up by the slower at every request.
+const GATHER_FROM: usize = 4;
 
 /// One thing for the writer to do, and where its outcome goes.
 pub(super) struct Entry {
@@ -53,7 +57,7 @@ struct State {
     waiting: VecDeque<Entry>,
     /// How many at the front the writer may take.
     released: usize,
-    /// How many the next batch is likely to have, if the writer gathers: no more than fit into it, or into the queue.
+    /// How many the next batch is likely to have, no more than fit into it and into the queue; 0: none are waited for.
     expected: usize,
     /// When it gathers no longer.
     gather_until: Instant,
@@ -164,7 +168,10 @@ impl Queue {
     pub fn answered(&self, entries: usize) {
         let mut state = self.state();
         let about = entries + state.waiting.len();
-        state.expected = about.min(self.batch_records_max).min(self.records_max);
+        state.expected = match about {
+            ..GATHER_FROM => 0,
+            _ => about.min(self.batch_records_max).min(self.records_max),
+        };
         state.gather_until = Instant::now() + self.gather_max;
     }
 

@@ -46,12 +46,21 @@ fn writer(queue: &Arc<Queue>) -> JoinHandle<usize> {
 fn those_who_were_answered_and_those_who_waited_then_share_the_next_batch() {
     let queue = queue(100, FOREVER);
     arrives(&queue);
-    queue.answered(2);
+    queue.answered(3);
     let writer = writer(&queue);
+    arrives(&queue);
     arrives(&queue);
     assert!(!queue.state().has_gathered());
     arrives(&queue);
-    assert_eq!(writer.join().unwrap(), 3);
+    assert_eq!(writer.join().unwrap(), 4);
+}
+
+#[test]
+fn a_few_do_not_wait_for_each_other() {
+    let queue = queue(100, FOREVER);
+    queue.answered(3);
+    arrives(&queue);
+    assert_eq!(writer(&queue).join().unwrap(), 1);
 }
 
 #[test]
@@ -87,7 +96,6 @@ fn who_comes_after_that_waits_for_nobody() {
 #[test]
 fn a_whole_batch_waits_for_nobody() {
     let queue = queue(2, FOREVER);
-    queue.answered(2);
     for _ in 0..3 {
         arrives(&queue);
     }
@@ -97,11 +105,12 @@ fn a_whole_batch_waits_for_nobody() {
 
 #[test]
 fn a_full_queue_waits_for_nobody() {
-    let queue = queue_of(2, 100, FOREVER);
-    arrives(&queue);
-    queue.answered(2);
-    arrives(&queue);
-    assert_eq!(writer(&queue).join().unwrap(), 2);
+    let queue = queue_of(4, 100, FOREVER);
+    for _ in 0..4 {
+        arrives(&queue);
+    }
+    queue.answered(4);
+    assert_eq!(writer(&queue).join().unwrap(), 4);
 }
 
 #[test]
