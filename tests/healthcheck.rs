@@ -31,8 +31,8 @@ fn a_ready_server_is_healthy_over_tcp_and_unix() {
         let address = server.admin();
         assert_eq!(healthcheck(address), Some(0), "{address}");
         // Without a flag it is the first listener of the configuration that can be reached by its name.
-        let both = format!("[\"fd:admin\", {address:?}]");
-        for configured in [address, &both] {
+        let several = format!("[\"fd:admin\", \"unix:*.sock\", {address:?}]");
+        for configured in [address, &several] {
             let run = daybook(
                 dir.path(),
                 &["healthcheck"],

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::fs::File;
 use std::path::Path;
 use std::thread;
 
@@ -91,4 +92,24 @@ fn where_no_number_can_be_taken_the_error_says_where() {
     for word in ["/nowhere/1.sock.lock", "No such file", "number"] {
         assert!(failure.stderr.contains(word), "{}", failure.stderr);
     }
+}
+
+#[test]
+fn where_all_numbers_are_taken_the_error_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let _taken: Vec<File> = (1..=99)
+        .map(|number| {
+            let lock = directory.path().join(format!("{number}.sock.lock"));
+            let lock = File::create(lock).expect("a lock");
+            lock.lock().expect("nobody has it");
+            lock
+        })
+        .collect();
+    let failure = fails_to_start(|c| {
+        let path = directory.path().display();
+        c.text("listen", format!("unix:{path}/*.sock"));
+    });
+    assert_eq!(failure.code, Some(1), "{}", failure.stderr);
+    let message = "other processes have all numbers up to 99";
+    assert!(failure.stderr.contains(message), "{}", failure.stderr);
 }
