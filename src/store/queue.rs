@@ -25,6 +25,10 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 /// quicker one would be held up by the slower at every request.
 const GATHER_FROM: usize = 4;
 
+/// How many are enough, however many are about: what a commit costs is well shared by then, and while the writer waits for
+/// the others it does not work.
+const GATHER_ENOUGH: usize = 16;
+
 /// One thing for the writer to do, and where its outcome goes.
 pub(super) struct Entry {
     /// The row to write; none for a handler's second write in one request.
@@ -57,7 +61,7 @@ struct State {
     waiting: VecDeque<Entry>,
     /// How many at the front the writer may take.
     released: usize,
-    /// How many the next batch is likely to have, no more than fit into it and into the queue; 0: none are waited for.
+    /// How many the writer waits for, no more than fit into a batch and into the queue; 0: for nobody.
     expected: usize,
     /// When it gathers no longer.
     gather_until: Instant,
@@ -170,7 +174,10 @@ impl Queue {
         let about = entries + state.waiting.len();
         state.expected = match about {
             ..GATHER_FROM => 0,
-            _ => about.min(self.batch_records_max).min(self.records_max),
+            _ => GATHER_ENOUGH
+                .min(about)
+                .min(self.batch_records_max)
+                .min(self.records_max),
         };
         state.gather_until = Instant::now() + self.gather_max;
     }
