@@ -5,8 +5,8 @@
 //!
 //! With four replicas a commit takes about 100 µs of CPU beyond its rows, however many (`docs/benchmarks/ideas.md`), so
 //! the fewer the better. Whoever was just answered is likely to ask again at once, so the writer gathers: until as many are
-//! here as there were about when it answered, those it answered and those that were waiting by then; and no longer than
-//! [`GATHER_MAX`] after that, for they may be gone. For fewer than [`GATHER_FROM`] nobody waits.
+//! here as there were about when it answered, those it answered and those that were waiting by then, or
+//! [`GATHER_ENOUGH`]; and no longer than [`GATHER_MAX`] after that, for they may be gone.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
