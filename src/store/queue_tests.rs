@@ -9,15 +9,7 @@ use crate::config::Commit;
 
 const FOREVER: Duration = Duration::from_secs(3600);
 
-fn queue(batch_records_max: usize, gather_max: Duration) -> Arc<Queue> {
-    queue_of(100, batch_records_max, gather_max)
-}
-
-fn queue_of(
-    queue_records_max: usize,
-    batch_records_max: usize,
-    gather_max: Duration,
-) -> Arc<Queue> {
+fn queue(queue_records_max: usize, batch_records_max: usize, gather_max: Duration) -> Arc<Queue> {
     let mut queue = Queue::new(&Commit {
         queue_records_max,
         batch_records_max,
@@ -44,7 +36,7 @@ fn writer(queue: &Arc<Queue>) -> JoinHandle<usize> {
 
 #[test]
 fn those_who_were_answered_and_those_who_waited_then_share_the_next_batch() {
-    let queue = queue(100, FOREVER);
+    let queue = queue(100, 100, FOREVER);
     arrives(&queue);
     queue.answered(3);
     let writer = writer(&queue);
@@ -57,7 +49,7 @@ fn those_who_were_answered_and_those_who_waited_then_share_the_next_batch() {
 
 #[test]
 fn a_few_do_not_wait_for_each_other() {
-    let queue = queue(100, FOREVER);
+    let queue = queue(100, 100, FOREVER);
     queue.answered(3);
     arrives(&queue);
     assert_eq!(writer(&queue).join().unwrap(), 1);
@@ -65,7 +57,7 @@ fn a_few_do_not_wait_for_each_other() {
 
 #[test]
 fn nobody_is_waited_for_after_a_batch_that_was_not_answered() {
-    let queue = queue(100, FOREVER);
+    let queue = queue(100, 100, FOREVER);
     queue.answered(5);
     queue.take(Instant::now());
     arrives(&queue);
@@ -75,7 +67,7 @@ fn nobody_is_waited_for_after_a_batch_that_was_not_answered() {
 #[test]
 fn who_does_not_come_back_is_waited_for_as_long_as_he_may_take() {
     let gather_max = Duration::from_millis(20);
-    let queue = queue(100, gather_max);
+    let queue = queue(100, 100, gather_max);
     let before = Instant::now();
     queue.answered(5);
     let writer = writer(&queue);
@@ -86,7 +78,7 @@ fn who_does_not_come_back_is_waited_for_as_long_as_he_may_take() {
 
 #[test]
 fn who_comes_after_that_waits_for_nobody() {
-    let queue = queue(100, FOREVER);
+    let queue = queue(100, 100, FOREVER);
     queue.answered(5);
     queue.state().gather_until = Instant::now();
     arrives(&queue);
@@ -94,8 +86,18 @@ fn who_comes_after_that_waits_for_nobody() {
 }
 
 #[test]
+fn sixteen_wait_for_nobody_however_many_are_about() {
+    let queue = queue(100, 100, FOREVER);
+    queue.answered(50);
+    for _ in 0..16 {
+        arrives(&queue);
+    }
+    assert_eq!(writer(&queue).join().unwrap(), 16);
+}
+
+#[test]
 fn a_whole_batch_waits_for_nobody() {
-    let queue = queue(2, FOREVER);
+    let queue = queue(100, 2, FOREVER);
     for _ in 0..3 {
         arrives(&queue);
     }
@@ -105,7 +107,7 @@ fn a_whole_batch_waits_for_nobody() {
 
 #[test]
 fn a_full_queue_waits_for_nobody() {
-    let queue = queue_of(4, 100, FOREVER);
+    let queue = queue(4, 100, FOREVER);
     for _ in 0..4 {
         arrives(&queue);
     }
@@ -115,7 +117,7 @@ fn a_full_queue_waits_for_nobody() {
 
 #[test]
 fn a_stop_ends_the_waiting() {
-    let queue = queue(100, FOREVER);
+    let queue = queue(100, 100, FOREVER);
     queue.answered(5);
     let writer = writer(&queue);
     arrives(&queue);
