@@ -1,4 +1,4 @@
-"""The system as `make up` starts it, and what it is for."""
+"""The system as `podman compose up` and `make up` start it, and what it is for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,36 @@ import time
 import pytest
 
 from client import Load, ask
-from composed import Composed, eventually
-from daybook import metric
+from composed import PATHS, Composed, eventually
+from daybook import DIRECTORY, metric
+
+# Builds what the real one would, of images that are here.
+CONTAINERFILE = "FROM localhost/daybook:built AS daybook\nFROM localhost/daybook-restore:built AS restore\n"
+
+
+@pytest.mark.parametrize("provider", PATHS)
+def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it(composed: Composed, provider: str):
+    def podman(*arguments: str) -> None:
+        provided = f"PODMAN_COMPOSE_PROVIDER={provider}"
+        composed.host.run("env", "--chdir", DIRECTORY, provided, "podman", *arguments, seconds_max=120)
+
+    images = ("localhost/daybook", "localhost/daybook-restore")
+    composed.clear()
+    composed.host.run("tee", f"{DIRECTORY}/Containerfile", input=CONTAINERFILE)
+    for image in images:
+        podman("tag", f"{image}:current", f"{image}:built")
+        podman("untag", f"{image}:current", f"{image}:current")
+    try:
+        podman("compose", "up", "--detach")
+        started = [len(composed.containers(service)) for service in ("daybook", "haproxy", "litestream", "prometheus")]
+        assert started == [4, 1, 1, 1]
+        request = ("curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:8080/")
+        eventually(30, lambda: composed.host.attempt(*request).returncode == 0, "a request is answered")
+    finally:
+        podman("compose", "down")
+        composed.host.run("podman", "volume", "rm", "--all", "--force")
+        for image in images:
+            podman("tag", f"{image}:built", f"{image}:current")
 
 
 def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded(composed: Composed, figure):
