@@ -36,7 +36,7 @@ class Acme:
             "-keyout", "/srv/acme/key.pem", "-out", CERTIFICATE,
         )
         names = (f"--add-host={name}:{self.address}" for name in (NAME, WWW))
-        serve(self.server, "acme", 14000, "--publish=15000:15000", "--volume=/srv/acme:/keys:ro", *names)
+        serve(self.server.host, "acme", 14000, "--publish=15000:15000", "--volume=/srv/acme:/keys:ro", *names)
         curl = ("curl", "--silent", "--fail", "--cacert", CERTIFICATE, f"https://{self.address}:15000/roots/0")
         self.roots = eventually(10, lambda: self.server.host.attempt(*curl).stdout, "Pebble answers")
         self.be_trusted()
