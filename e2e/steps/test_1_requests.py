@@ -53,6 +53,31 @@ def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded
     assert composed.rows(row, answer.headers["record-id"]) == [("POST", "/hello", 14)]
 
 
+def test_started_again_it_runs_the_new_image_and_the_new_settings(composed: Composed):
+    def variables(service: str) -> str:
+        container, *_ = composed.containers(service)
+        return composed.host.run("podman", "inspect", "--format", "{{.Config.Env}}", container)
+
+    run = ("podman", "ps", "--filter", "label=com.docker.compose.service=daybook", "--format", "{{.ID}}")
+    before = composed.host.run(*run)
+    composed.start()
+    assert composed.host.run(*run) == before
+    composed.start(HAPROXY_LOG="all")
+    assert "HAPROXY_LOG=all" in variables("haproxy")
+
+    change = ["podman", "build", "--quiet", "--pull=never", "--tag", "localhost/daybook:current", "-"]
+    composed.host.run("podman", "tag", "localhost/daybook:current", "localhost/daybook:old")
+    composed.host.run(*change, input="FROM localhost/daybook:old\nENV NEWER=1\n")
+    try:
+        composed.start()
+        assert "NEWER=1" in variables("daybook") and "HAPROXY_LOG=errors" in variables("haproxy")
+    finally:
+        composed.host.run("podman", "tag", "localhost/daybook:old", "localhost/daybook:current")
+        composed.start()
+    assert "NEWER=1" not in variables("daybook")
+    assert ask(composed.http).status == 200
+
+
 def test_every_answered_request_is_in_the_database_once_and_every_replica_took_its_share(composed: Composed, figure):
     before = composed.committed()
     with Load(composed.http, method="POST", clients=16) as load:
