@@ -96,9 +96,36 @@ def test_the_heartbeat_comes_while_copies_arrive_and_only_then(litestream_progra
         url = f"http://{server.server_address[0]}:{server.server_port}/{name}"
         env = settings(path, f"file://{tmp_path}/{name}{'' if name == 'broken' else '.backup'}", next(addresses))
         process = run(name, litestream_program, "replicate", "-config", CONFIG, **env, BACKUP_HEARTBEAT_URL=url)
-    time.sleep(40)  # it looks every 15 s
+    until(lambda: len(asked) >= 2, 120)  # once a minute, though nothing is written
     server.shutdown()
-    assert process.poll() is None and asked == ["/works"]
+    assert process.poll() is None and set(asked) == {"/works"}
+
+
+def test_a_copy_that_is_far_behind_has_not_arrived_before_all_of_it_has(litestream_program, run, tmp_path):
+    """It would say so of each 256 files, and so at the heartbeat, if the configuration did not forbid it."""
+    path, address = tmp_path / "requests.db", next(addresses)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript("pragma journal_mode=wal; create table t (x)")
+    often = changed(tmp_path, "monitor-interval", "5ms")
+    env = settings(path, f"file://{tmp_path}/first", address)
+    process = run("first", litestream_program, "replicate", "-config", often, **env)
+    until(lambda: metrics(address))
+    for number in range(300):
+        until(lambda: copied(metrics(address)) > number)
+        connection.execute("insert into t values (1)")
+    process.kill()
+    process.wait()
+    limited = "replica sync limited"
+    default = tmp_path / "default.yml"
+    default.write_text(re.sub(r"^ *max-sync-ltx-files:.*\n", "", often.read_text(), flags=re.M))
+    for name, config in (("ours", often), ("default", default)):
+        place = tmp_path / f"{name}.backup"
+        env = settings(path, f"file://{place}", address)
+        process = run(name, litestream_program, "replicate", "-config", config, **env)
+        until(lambda: len(list(place.glob("ltx/0/*.ltx"))) > 300)
+        process.kill()
+        process.wait()
+        assert (limited in lines_of(process)) == (name == "default")
 
 
 def changed(directory, key, value):
