@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = ROOT / "litestream" / "litestream.yml"
+REPLICATE = ROOT / "litestream" / "replicate"
 addresses = (f"127.0.77.{n}" for n in itertools.count(1))
 
 

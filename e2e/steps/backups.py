@@ -14,7 +14,8 @@ def to_a_volume(host: Host) -> dict[str, str]:
 
 def to_sftp(host: Host) -> dict[str, str]:
     """OpenSSH in a container of its own, reached over the host's address as a server elsewhere would be."""
-    host.run("mkdir", "-p", "/srv/sftp")
+    host.run("rm", "-rf", "/srv/sftp")
+    host.run("mkdir", "/srv/sftp")
     for key in ("host_key", "user_key"):
         host.run("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", f"/srv/sftp/{key}")
     host.run("cp", "/srv/sftp/user_key.pub", "/srv/sftp/authorized_keys")
@@ -42,6 +43,6 @@ def to_s3(host: Host) -> dict[str, str]:
 
 def serve(host: Host, name: str, port: int, *arguments: str) -> None:
     host.run(
-        "podman", "run", "--detach", "--name", name, "--publish", f"{port}:{port}", *arguments,
+        "podman", "run", "--replace", "--detach", "--name", name, "--publish", f"{port}:{port}", *arguments,
         f"localhost/daybook-e2e-{name}:latest",
     )

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from daybook import DIRECTORY, Daybook
+from daybook import DIRECTORY, SYNC, Daybook
 from host import Host
 
 # podman-compose is in /usr/local/bin, docker-compose in /usr/bin; scripts/compose takes the first it finds.
@@ -69,6 +69,11 @@ class Composed(Daybook):
         """kill -9 of its first process, by no program of Podman's: it was not told to stop, and starts again."""
         pid = self.host.run("podman", "inspect", "--format", "{{.State.Pid}}", container).strip()
         self.host.run("kill", "-9", pid)
+
+    def all_copied(self) -> bool:
+        """Whether Litestream runs, and has brought all that is committed to the backup."""
+        running = self.containers("litestream")
+        return len(running) == 1 and self.host.attempt("podman", "exec", *running, *SYNC).returncode == 0
 
     def committed(self) -> list[int]:
         """How many records each replica has committed."""

@@ -7,7 +7,6 @@ import time
 
 from client import Load
 from composed import Composed, eventually
-from daybook import SYNC
 
 
 def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
@@ -63,8 +62,7 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     eventually(30, lambda: composed.containers("litestream") == [litestream], "Litestream runs again")
     started = time.monotonic()
-    copied = ("podman", "exec", litestream, *SYNC)
-    eventually(60, lambda: composed.host.attempt(*copied).returncode == 0, "all is copied")
+    eventually(60, composed.all_copied, "all is copied")
     figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")
 
 

@@ -1,0 +1,64 @@
+"""Litestream as a service, litestream/replicate, when BACKUP_URL becomes another one."""
+
+import os
+import sqlite3
+import subprocess
+
+import pytest
+
+from programs import CONFIG, REPLICATE, addresses, settings, until
+
+
+@pytest.fixture
+def service(litestream_program, run, tmp_path):
+    """`service(place)` runs it until its copy at that place is complete, and whole: returns what is restored of it."""
+    program = tmp_path / "bin" / "litestream"
+    program.parent.mkdir()
+    program.symlink_to(litestream_program)
+    database = tmp_path / "requests.db"
+
+    def copy_to(place):
+        env = settings(database, f"file://{tmp_path}/{place}", next(addresses), PATH=f"{program.parent}:{os.environ['PATH']}")
+        process = run(place, "sh", REPLICATE, **env)
+        socket = f"/proc/{process.pid}/root/run/litestream/litestream.sock"
+        sync = [program, "sync", "-wait", "-timeout", "5", "-socket", socket, database]
+        until(lambda: subprocess.run(sync, capture_output=True).returncode == 0)
+        process.terminate()
+        assert process.wait(20) == 0
+        restored = tmp_path / f"{place}.db"
+        restored.unlink(missing_ok=True)
+        restore = [program, "restore", "-config", CONFIG, "-integrity-check", "quick", "-o", restored, database]
+        subprocess.run(restore, env={key: str(value) for key, value in env.items()}, check=True, capture_output=True)
+        return [row[0] for row in sqlite3.connect(restored).execute("select x from t order by x")]
+
+    copy_to.database = database
+    return copy_to
+
+
+def files(database):
+    """What Litestream keeps of what it has copied."""
+    return sorted((database.parent / f".{database.name}-litestream/ltx/0").glob("*.ltx"))
+
+
+def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_on(service):
+    connection = sqlite3.connect(service.database, isolation_level=None)
+    connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
+    assert service("first") == [1]
+    connection.execute("insert into t values (2)")
+    assert service("first") == [1, 2]
+    # It does so itself a quarter of an hour after it has copied them.
+    for file in files(service.database)[:-1]:
+        file.unlink()
+    assert service("second") == [1, 2]
+    connection.execute("insert into t values (3)")
+    assert service("first") == [1, 2, 3]
+    assert service("second") == [1, 2, 3]
+
+
+def test_in_the_same_place_it_keeps_what_it_knows(service):
+    connection = sqlite3.connect(service.database, isolation_level=None)
+    connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
+    service("first")
+    before = files(service.database)
+    assert service("first") == [1]
+    assert before and set(before) <= set(files(service.database))
