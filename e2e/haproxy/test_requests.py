@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socketserver
+import threading
 
 from client import ask, send_raw, statuses
 
@@ -27,6 +29,30 @@ def test_the_recorded_address_is_the_client_whatever_it_claims(system):
     )
     assert statuses(answer) == [200]
     assert [record["remote_addr"] for record in system.records("/claims")] == ["127.0.0.1"] * 2
+
+
+def test_a_replica_is_told_of_the_client_what_haproxy_has_seen_and_nothing_else(start, tmp_path):
+    heads = []
+
+    class Replica(socketserver.StreamRequestHandler):
+        def handle(self):
+            head = b"".join(iter(self.rfile.readline, b"\r\n")).decode()
+            if "/healthz" not in head:
+                heads.append(head)
+            self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+    claims = {"forwarded": "for=x", "x_real_ip": "x", "x_request_id": "of-the-client"}
+    claims |= {f"x_forwarded_{name}": "claimed" for name in ("for", "proto", "host", "port", "prefix", "server", "for_original")}
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "1.sock"), Replica) as replica:
+        threading.Thread(target=replica.serve_forever, daemon=True).start()
+        with start(names=(), HAPROXY_REPLICAS="1") as system:
+            system.wait_for_server("replicas/replica1", up=True)
+            assert ask(system.http, **claims, x_other="kept").status == 200
+        replica.shutdown()
+    names = [line.split(":")[0].lower() for line in heads[-1].splitlines()[1:]]
+    told = {"x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-request-id: of-the-client", "x-other: kept"}
+    assert told <= {line.lower() for line in heads[-1].splitlines()}
+    assert sorted(names) == ["accept-encoding", "host", "x-forwarded-for", "x-forwarded-proto", "x-other", "x-request-id"]
 
 
 def test_connection_tokens_cannot_strip_the_client_address(system):
