@@ -94,7 +94,8 @@ class System:
         self._haproxy, self._binary, self.directory, self._names = haproxy, binary, directory, names
         self._settings = settings or {}
         self.replicas: dict[str, Replica] = {}
-        self.http, self.https, self.operator = (("127.0.0.1", port) for port in free_ports(3))
+        self._ports = [reserve_port() for _ in range(3)]
+        self.http, self.https, self.operator = (port.getsockname() for port in self._ports)
         self.socket = directory / "haproxy.sock"
         self.log = directory / "haproxy.jsonl"
         self.variables = {
@@ -181,6 +182,8 @@ class System:
             self._process.wait()
         for replica in self.replicas.values():
             replica.kill()
+        for port in self._ports:
+            port.close()
 
     def record_ids(self) -> set[int]:
         """Stops everything first: Python's own SQLite must not read a database that others write."""
@@ -196,12 +199,12 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("HAPROXY")} | variables
 
 
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+def reserve_port() -> socket.socket:
+    """A port of 127.0.0.1 that HAProxy, which binds with SO_REUSEPORT, too, can have, and nobody else by chance."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
 
 
 def wait_until(condition, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 
 import pytest
@@ -24,14 +25,39 @@ def test_every_combination_is_valid_without_a_warning(haproxy, certificates, lit
             assert "WARNING" not in checked.stderr, (names, checked.stderr)
 
 
-def test_it_says_so_when_there_can_not_be_that_many_replicas(haproxy):
-    for count in ("0", "9", "four"):
-        checked = check(haproxy, {"HAPROXY_REPLICAS": count})
-        assert checked.returncode == 1
-        assert f"HAPROXY_REPLICAS is {count}: it has to be a number from 1 to 8" in checked.stderr
+@pytest.mark.parametrize("name, value, wanted", [
+    ("HAPROXY_REPLICAS", "0", "a number from 1 to 8"),
+    ("HAPROXY_REPLICAS", "9", "a number from 1 to 8"),
+    ("HAPROXY_REPLICAS", "four", "a number from 1 to 8"),
+    ("HAPROXY_TLS", "yes", "off or on"),
+    ("HAPROXY_NEXT", "true", "off or on"),
+    ("HAPROXY_NEXT_PERCENT", "101", "a number from 0 to 100"),
+    ("HAPROXY_LOG", "", "errors or all"),
+    ("HAPROXY_RATE_LIMIT", "0", "off or a number from 1 to"),
+    ("HAPROXY_BODY_MAX", "1M", "a number from 1 to"),
+    ("HAPROXY_CONNECTIONS_MAX", "-1", "a number from 1 to"),
+])
+def test_a_variable_that_makes_no_sense_is_named_with_what_would(haproxy, name, value, wanted):
+    checked = check(haproxy, {name: value})
+    assert checked.returncode == 1
+    assert f"{name} is {value}: it has to be {wanted}" in checked.stderr
 
 
-def check(haproxy, variables) -> subprocess.CompletedProcess:
+def test_more_connections_than_there_are_file_descriptors_for_are_refused(haproxy):
+    for count, status in (("9884", 0), ("9885", 1)):
+        checked = check(haproxy, {"HAPROXY_CONNECTIONS_MAX": count}, "prlimit", "--nofile=20000:20000")
+        assert checked.returncode == status, checked.stderr
+    assert "HAPROXY_CONNECTIONS_MAX is 9885: it has to be at most 9884, for" in checked.stderr
+
+
+def test_compose_yaml_has_the_defaults_of_the_configuration():
+    """It has to have each as a value: podman-compose does not see that a variable is another one."""
+    defaults = re.findall(r"^    presetenv (\w+) +(\S+)$", (REPOSITORY / "haproxy/base.cfg").read_text(), re.MULTILINE)
+    ours = re.findall(r"^      (HAPROXY_\w+): \$\{\1:-(\S+)\}$", (REPOSITORY / "compose.yaml").read_text(), re.MULTILINE)
+    assert len(ours) >= 8 and set(ours) <= set(defaults)
+
+
+def check(haproxy, variables, *prefix) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [haproxy, "-c", "-f", REPOSITORY / "haproxy"], env=environment(variables), capture_output=True, text=True, check=False,
+        [*prefix, haproxy, "-c", "-f", REPOSITORY / "haproxy"], env=environment(variables), capture_output=True, text=True, check=False,
     )

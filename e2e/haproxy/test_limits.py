@@ -8,6 +8,7 @@ import time
 import pytest
 
 from client import ask, send_raw, statuses
+from system import wait_until
 
 MEBIBYTE = 1048576
 
@@ -75,6 +76,26 @@ def test_too_large_a_chunked_body_is_refused_by_the_replica(system):
         more=0.1,
     )
     assert statuses(received) == [413]
+
+
+def test_whoever_holds_all_connections_keeps_other_clients_waiting_and_not_the_operator(start):
+    with start(HAPROXY_CONNECTIONS_MAX="20") as system:
+        held = [socket.create_connection(system.http, timeout=15) for _ in range(20)]
+        wait_until(lambda: b'haproxy_frontend_current_sessions{proxy="public"} 20\n' in operator(system), "all are taken")
+        waiting = socket.create_connection(system.http, timeout=1)
+        waiting.sendall(b"GET /waiting HTTP/1.0\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            waiting.recv(1)
+        assert b"haproxy_process_uptime_seconds" in operator(system)
+        held.pop().close()
+        waiting.settimeout(15)
+        assert statuses(waiting.recv(65536)) == [200]
+        for connection in (*held, waiting):
+            connection.close()
+
+
+def operator(system) -> bytes:
+    return ask(system.operator, path="/haproxy/metrics").body
 
 
 def test_a_client_beyond_its_rate_is_answered_429_with_retry_after(start):
