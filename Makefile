@@ -38,7 +38,7 @@ up: ## build the images and start the whole system of compose.yaml: replicas, HA
 	@exec scripts/up
 
 down: ## stop it; its volumes stay
-	@exec scripts/compose down
+	@exec scripts/down
 
 e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 12 minutes, more at first)
 	@exec e2e/run $(ARGS)

@@ -18,6 +18,11 @@ PATHS = {
 }
 
 
+# The services that run in any case, and what powers() says of one that has none.
+ALWAYS = ("restore", "daybook", "haproxy", "litestream", "prometheus")
+NONE = ", ".join(["0000000000000000"] * 4 + ["1", "read-only root"])
+
+
 @dataclass(frozen=True)
 class Contents:
     """What a database holds, up to an id."""
@@ -36,7 +41,7 @@ class Composed(Daybook):
         self.environment: list[str] = []
 
     def prepare(self) -> None:
-        self.bring("compose.yaml", "scripts", "haproxy", "litestream", "prometheus")
+        self.bring("compose.yaml", ".containerignore", ".dockerignore", "scripts", "haproxy", "litestream", "prometheus")
         # The next version is the same program: which of the two answers is told by HAProxy's counts.
         self.host.run("podman", "tag", "localhost/daybook:current", "localhost/daybook:next")
         self.host.run("systemctl", "start", "podman.socket")
@@ -53,7 +58,7 @@ class Composed(Daybook):
     def clear(self) -> None:
         """`make down`, and no volume stays."""
         if self.environment:
-            self.script("compose", "down", seconds_max=90)
+            self.script("down", seconds_max=90)
         self.host.run("podman", "volume", "rm", "--all", "--force")
         self.environment = []
 
@@ -69,6 +74,29 @@ class Composed(Daybook):
         """kill -9 of its first process, by no program of Podman's: it was not told to stop, and starts again."""
         pid = self.host.run("podman", "inspect", "--format", "{{.State.Pid}}", container).strip()
         self.host.run("kill", "-9", pid)
+
+    def prometheus(self, path: str) -> dict:
+        """What Prometheus's API answers."""
+        url = f"http://127.0.0.1:9090/api/v1/{path}"
+        return json.loads(self.host.run("curl", "--silent", "--fail", "--max-time", "5", url))["data"]
+
+    def targets_up(self) -> list[str]:
+        """The job of each target; none while one is not up."""
+        targets = self.prometheus("targets")["activeTargets"]
+        up = all(target["health"] == "up" for target in targets)
+        return sorted(target["labels"]["job"] for target in targets) if up else []
+
+    def powers(self) -> set[tuple[str, str]]:
+        """Of each container, its service, and what its first process may do."""
+        found = set()
+        for container in json.loads(self.host.run("podman", "inspect", *self.host.run("podman", "ps", "--quiet").split())):
+            status = self.host.run("cat", f"/proc/{container['State']['Pid']}/status")
+            lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            held = [lines[name] for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs")]
+            root = "read-only root" if container["HostConfig"]["ReadonlyRootfs"] else "writable root"
+            service = container["Config"]["Labels"]["com.docker.compose.service"]
+            found.add((service, ", ".join([*held, root])))
+        return found
 
     def all_copied(self) -> bool:
         """Whether Litestream runs, and has brought all that is committed to the backup."""

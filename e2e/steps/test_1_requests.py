@@ -11,11 +11,15 @@ import time
 import pytest
 
 from client import Load, ask
-from composed import PATHS, Composed, eventually
+from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import DIRECTORY, metric
 
-# Builds what the real one would, of images that are here.
-CONTAINERFILE = "FROM localhost/daybook:built AS daybook\nFROM localhost/daybook-restore:built AS restore\n"
+# Builds what the real one would, of images that are here, and shows what it was given to build from.
+CONTAINERFILE = """
+FROM localhost/daybook:built AS daybook
+FROM localhost/daybook-restore:built AS restore
+COPY . /given
+"""
 
 
 @pytest.mark.parametrize("provider", PATHS)
@@ -36,6 +40,8 @@ def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it
         assert started == [4, 1, 1, 1]
         request = ("curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:8080/")
         eventually(30, lambda: composed.host.attempt(*request).returncode == 0, "a request is answered")
+        given = composed.host.run("podman", "run", "--rm", "--entrypoint", "ls", "localhost/daybook-restore:current", "-A", "/given")
+        assert given.split() == ["litestream"]
     finally:
         podman("compose", "down")
         composed.host.run("podman", "volume", "rm", "--all", "--force")
@@ -104,20 +110,15 @@ def test_the_clients_own_address_is_recorded_whatever_it_claims(composed: Compos
 
 
 def test_prometheus_scrapes_every_replica_haproxy_and_litestream_and_no_target_is_down(composed: Composed, figure):
-    def ask_prometheus(path: str) -> dict:
-        url = f"http://127.0.0.1:9090/api/v1/{path}"
-        return json.loads(composed.host.run("curl", "--silent", "--fail", "--max-time", "5", url))["data"]
-
-    def all_scraped() -> list[tuple[str, str]]:
-        targets = [(target["labels"]["job"], target["health"]) for target in ask_prometheus("targets")["activeTargets"]]
-        jobs = [job for job, _ in targets]
-        here = jobs.count("daybook") == 4 and {"haproxy", "litestream", "prometheus"} <= set(jobs)
-        return targets if here and all(health == "up" for _, health in targets) else []
-
-    targets = eventually(90, all_scraped, "every target is up")
-    ready = ask_prometheus("query?query=count(daybook_ready==1)")["result"][0]["value"][1]
+    wanted = ["certificates", "daybook", "daybook", "daybook", "daybook", "haproxy", "litestream", "prometheus"]
+    eventually(90, lambda: composed.targets_up() == wanted, "every target is up")
+    ready = composed.prometheus("query?query=count(daybook_ready==1)")["result"][0]["value"][1]
     assert ready == "4"
-    figure(f"{len(targets)} targets up, of them {sum(job == 'daybook' for job, _ in targets)} replicas")
+    figure(f"{len(wanted)} targets up, of them {wanted.count('daybook')} replicas")
+
+
+def test_no_container_has_a_capability_may_gain_privileges_or_writes_to_its_image(composed: Composed):
+    assert composed.powers() == {(service, NONE) for service in ALWAYS}
 
 
 def test_replica_n_of_haproxys_is_replica_n_by_its_own_account_and_litestreams_metrics_are_there(composed: Composed):

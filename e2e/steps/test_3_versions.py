@@ -9,7 +9,7 @@ import time
 import pytest
 
 from client import ask
-from composed import Composed, eventually
+from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import metric
 
 RATE_LIMIT = 40
@@ -32,6 +32,14 @@ def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Compo
     eventually(30, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
 
 
+def test_under_docker_compose_every_target_is_up_the_next_version_included(composed: Composed):
+    eventually(90, lambda: len(composed.targets_up()) == 9, "5 replicas and 4 others are up, and no target is down")
+
+
+def test_under_docker_compose_containers_have_no_more_power_either(composed: Composed):
+    assert composed.powers() == {(service, NONE) for service in (*ALWAYS, "next")}
+
+
 def test_a_haproxy_that_hangs_fails_its_health_check(composed: Composed):
     haproxy, = composed.containers("haproxy")
     check = ("podman", "healthcheck", "run", haproxy)
@@ -52,6 +60,19 @@ def test_path_header_and_host_each_lead_to_the_next_version(composed: Composed, 
     assert answered_by(composed, "replicas") == replicas_before
 
 
+def test_the_runtime_socket_is_where_the_page_says_and_sends_everything_to_the_next_version(composed: Composed):
+    command = """
+        haproxy=$(podman ps --quiet --filter label=com.docker.compose.service=haproxy)
+        socket=$(echo /proc/$(podman inspect --format '{{.State.Pid}}' $haproxy)/root/run/haproxy/admin.sock)
+        echo "$1" | socat - "$socket"
+    """
+    before = answered_by(composed, "next")
+    composed.host.run("sh", "-c", command, "sh", "add map maps/next-percent.map percent 100")
+    assert [ask(composed.http).status for _ in range(3)] == [200] * 3
+    assert answered_by(composed, "next") == before + 3
+    composed.host.run("sh", "-c", command, "sh", "del map maps/next-percent.map percent")
+
+
 def test_any_other_request_stays_with_the_first_version(composed: Composed):
     before = answered_by(composed, "next")
     assert ask(composed.http, path="/v1/things").status == 200
@@ -70,6 +91,26 @@ def test_a_client_beyond_its_rate_is_answered_429_and_nothing_of_it_is_recorded(
 def test_docker_compose_stops_it_and_nothing_runs_on(composed: Composed):
     composed.script("compose", "--profile", "next", "down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
+
+
+@pytest.mark.parametrize("provider, other", [tuple(PATHS), tuple(reversed(PATHS))])
+def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_stops_all_of_it(
+    composed: Composed, provider: str, other: str
+):
+    more = {"DAYBOOK_REPLICAS": "5", "COMPOSE_PROFILES": "next", "COMPOSE_PROJECT_NAME": "another"}
+    composed.clear()
+    composed.start(provider, **more)
+    first = ask(composed.http).headers["record-id"]
+    composed.start(other)
+    assert (len(composed.containers("daybook")), len(composed.containers("next"))) == (4, 0)
+    second = ask(composed.http).headers["record-id"]
+    assert (first, second) == ("1", "2")
+
+    composed.start(other, **more)
+    composed.environment = [f"PATH={PATHS[provider]}"]
+    composed.script("down", seconds_max=90)
+    assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
+    assert composed.host.run("podman", "network", "ls", "--format", "{{.Name}}").split() == ["podman"]
 
 
 def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed: Composed):

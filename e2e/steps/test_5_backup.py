@@ -94,7 +94,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     composed: Composed, figure
 ):
     """It goes on where the last step ended, with the backup on a volume."""
-    composed.script("compose", "down", seconds_max=90)
+    composed.script("down", seconds_max=90)
     before = composed.contents()
     composed.host.run("podman", "volume", "rm", "daybook_data")
     backup = composed.volumes / "daybook_backup/_data"
@@ -115,7 +115,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     assert set(backup.rglob("*.ltx")) == set(files)
 
     # The backup is mended, and all is there again.
-    composed.script("compose", "down", seconds_max=90)
+    composed.script("down", seconds_max=90)
     for path, content in files.items():
         path.write_bytes(content)
     composed.start()
