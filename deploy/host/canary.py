@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import checks
 import haproxy
@@ -14,6 +15,7 @@ from rollout import PutBack, Rollout
 NEXT = Replica("next")
 HEADERS = "maps/next-by-header.map"
 PERCENT = "maps/next-percent.map"
+TARGETS = Path("/etc/daybook/prometheus/next.yml")
 
 
 def start(settings: Settings, rollout: Rollout, image: str, percent: int) -> None:
@@ -30,6 +32,8 @@ def start(settings: Settings, rollout: Rollout, image: str, percent: int) -> Non
         settings.set(HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT=str(percent))
         restart_haproxy()
         haproxy.wait_until_up(NEXT.server)
+        if TARGETS.parent.is_dir():
+            TARGETS.write_text('- targets: ["next"]\n')
         for asks in ({"X-API-Version": value} for value in asked_by_header()):
             for request in rollout.requests:
                 checks.send(request, checks.front_door(rollout.tls), NEXT.admin, asks)
@@ -60,6 +64,7 @@ def share(settings: Settings, percent: int) -> None:
 def drop(settings: Settings) -> None:
     """HAProxy first: then nobody asks for it any more."""
     image = images.find(images.NEXT)
+    TARGETS.unlink(missing_ok=True)
     if settings.get("HAPROXY_NEXT", "off") != "off":
         settings.set(HAPROXY_NEXT=None, HAPROXY_NEXT_PERCENT=None)
         restart_haproxy()

@@ -24,6 +24,13 @@ def test_a_replica_that_is_not_there_is_no_other_replica(start):
         assert ask(system.operator, path="/replica/0/metrics").status == 404
 
 
+def test_the_next_version_has_its_metrics_while_it_is_there(start):
+    with start(names=("1", "next"), HAPROXY_NEXT="on") as system:
+        assert 'replica="next"' in ask(system.operator, path="/replica/next/metrics").body.decode()
+        system.replicas["next"].kill()
+        assert ask(system.operator, path="/replica/next/metrics").status == 503
+
+
 def test_haproxy_has_its_own_metrics(system):
     answer = ask(system.operator, path="/haproxy/metrics")
     assert answer.status == 200

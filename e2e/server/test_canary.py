@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 
 import pytest
 
@@ -48,6 +49,13 @@ def answered_by_next(server: Server, **request: str) -> bool:
     return notes() > before
 
 
+def replicas_scraped(server: Server) -> set[str]:
+    """Those that Prometheus asks, if all of them answer."""
+    said = server.host.run("curl", "--silent", "--fail", "http://127.0.0.1:9090/api/v1/targets?scrapePool=daybook")
+    targets = json.loads(said)["data"]["activeTargets"]
+    return {target["labels"]["instance"] for target in targets if all(each["health"] == "up" for each in targets)}
+
+
 def test_the_next_version_starts_beside_the_current_one(server: Server, operator: Operator, figure):
     before = running(server)
     with Everybody(server) as everybody:
@@ -56,6 +64,7 @@ def test_the_next_version_starts_beside_the_current_one(server: Server, operator
     for request in ({"x_api_version": "2"}, {"host": "v2.example.org"}, {"path": "/v2/things"}):
         assert answered_by_next(server, **request), request
     assert not any(answered_by_next(server) for _ in range(20))
+    eventually(90, lambda: "replicanext" in replicas_scraped(server), "Prometheus scrapes it, too")
     figure(f"{said.splitlines()[-1]}; {everybody}")
 
 
@@ -80,6 +89,7 @@ def test_dropped_it_is_gone_and_nothing_is_special(server: Server, operator: Ope
     with Everybody(server) as everybody:
         operator.make("drop")
     assert not answered_by_next(server, x_api_version="2")
+    eventually(90, lambda: replicas_scraped(server) == {f"replica{number}" for number in range(1, 5)}, "no target is down")
     assert server.units("daybook-next*") == []
     assert not [line for line in server.host.run("cat", "/etc/daybook/daybook.env").splitlines() if "HAPROXY_NEXT" in line]
     assert "next" not in server.host.run("podman", "images", "--format", "{{.Tag}}")
