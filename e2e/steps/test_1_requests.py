@@ -44,7 +44,7 @@ def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it
         # docker-compose always gives these two.
         assert set(given.split()) - {".dockerignore", "Containerfile"} == {"litestream"}
     finally:
-        podman("compose", "down")
+        composed.script("down", seconds_max=90)
         composed.host.run("podman", "volume", "rm", "--all", "--force")
         for image in images:
             podman("tag", f"{image}:built", f"{image}:current")

@@ -108,6 +108,8 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
 
     composed.start(other, **more)
     composed.environment = [f"PATH={PATHS[provider]}"]
+    # Also when somebody else has begun to.
+    composed.host.run("systemd-run", "--quiet", "podman", "stop", "--all")
     composed.script("down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
     assert composed.host.run("podman", "network", "ls", "--format", "{{.Name}}").split() == ["podman"]
