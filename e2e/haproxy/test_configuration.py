@@ -28,6 +28,7 @@ def test_every_combination_is_valid_without_a_warning(haproxy, certificates, lit
 @pytest.mark.parametrize("name, value, wanted", [
     ("HAPROXY_REPLICAS", "0", "a number from 1 to 8"),
     ("HAPROXY_REPLICAS", "9", "a number from 1 to 8"),
+    ("HAPROXY_REPLICAS", "04", "a number from 1 to 8"),
     ("HAPROXY_REPLICAS", "four", "a number from 1 to 8"),
     ("HAPROXY_TLS", "yes", "off or on"),
     ("HAPROXY_NEXT", "true", "off or on"),

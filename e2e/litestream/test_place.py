@@ -55,6 +55,18 @@ def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_
     assert service("second") == [1, 2, 3]
 
 
+def test_of_working_files_whose_place_nobody_knows_the_backup_begins_anew(service):
+    connection = sqlite3.connect(service.database, isolation_level=None)
+    connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
+    assert service("first") == [1]
+    connection.execute("insert into t values (2)")
+    assert service("first") == [1, 2]
+    for file in files(service.database)[:-1]:
+        file.unlink()
+    (service.database.parent / f".{service.database.name}-litestream/place").unlink()
+    assert service("second") == [1, 2]
+
+
 def test_in_the_same_place_it_keeps_what_it_knows(service):
     connection = sqlite3.connect(service.database, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")

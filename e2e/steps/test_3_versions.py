@@ -113,6 +113,7 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
     composed.script("down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
     assert composed.host.run("podman", "network", "ls", "--format", "{{.Name}}").split() == ["podman"]
+    assert composed.host.run("podman", "pod", "ls", "--quiet") == ""
 
 
 def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed: Composed):

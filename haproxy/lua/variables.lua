@@ -18,7 +18,8 @@ local function number(name, least, most, word)
     if value == word then
         return nil
     end
-    local given = value:match("^%d+$") and tonumber(value)
+    -- No leading zeros: the files compare texts.
+    local given = (value == "0" or value:match("^[1-9]%d*$")) and tonumber(value)
     if not given or given < least or given > most then
         refuse(name, value, string.format("%sa number from %d to %d", word and word .. " or " or "", least, most))
     end
@@ -38,7 +39,7 @@ local connections_max = number("HAPROXY_CONNECTIONS_MAX", 1, 1 << 20)
 
 -- HAProxy would take fewer connections than it is told to, and those of the public could keep Prometheus and the health check
 -- out. Each has two descriptors, one to the client and one to the server; the operator's listener has 100 (operator.cfg), and
--- HAProxy itself keeps 31, for what it listens on, checks and logs to.
+-- HAProxy itself keeps some 31, for what it listens on, checks and logs to.
 local needed = 2 * (connections_max + 100) + 32
 for line in io.lines("/proc/self/limits") do
     local limit = tonumber(line:match("^Max open files%s+%S+%s+(%d+)"))
