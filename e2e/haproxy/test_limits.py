@@ -81,6 +81,10 @@ def test_too_large_a_chunked_body_is_refused_by_the_replica(system):
 def test_whoever_holds_all_connections_keeps_other_clients_waiting_and_not_the_operator(start):
     with start(HAPROXY_CONNECTIONS_MAX="20") as system:
         held = [socket.create_connection(system.http, timeout=15) for _ in range(20)]
+        for connection in held:
+            # An idle one may stay a minute.
+            connection.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert statuses(connection.recv(65536)) == [200]
         wait_until(lambda: b'haproxy_frontend_current_sessions{proxy="public"} 20\n' in operator(system), "all are taken")
         waiting = socket.create_connection(system.http, timeout=1)
         waiting.sendall(b"GET /waiting HTTP/1.0\r\n\r\n")

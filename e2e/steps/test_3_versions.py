@@ -10,7 +10,7 @@ import pytest
 
 from client import ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
-from daybook import metric
+from daybook import REPOSITORY, metric
 
 RATE_LIMIT = 40
 
@@ -61,16 +61,15 @@ def test_path_header_and_host_each_lead_to_the_next_version(composed: Composed, 
 
 
 def test_the_runtime_socket_is_where_the_page_says_and_sends_everything_to_the_next_version(composed: Composed):
-    command = """
-        haproxy=$(podman ps --quiet --filter label=com.docker.compose.service=haproxy)
-        socket=$(echo /proc/$(podman inspect --format '{{.State.Pid}}' $haproxy)/root/run/haproxy/admin.sock)
-        echo "$1" | socat - "$socket"
-    """
+    section = (REPOSITORY / "haproxy/README.md").read_text().split("\n## The runtime socket\n")[1]
+    where = section.split("\n\n    ")[1].split("\n\n")[0]
+    socket = composed.host.run("sh", "-euc", where).strip()
+    assert socket.startswith("/proc/")
     before = answered_by(composed, "next")
-    composed.host.run("sh", "-c", command, "sh", "add map maps/next-percent.map percent 100")
+    composed.host.run("socat", "-", socket, input="add map maps/next-percent.map percent 100\n")
     assert [ask(composed.http).status for _ in range(3)] == [200] * 3
     assert answered_by(composed, "next") == before + 3
-    composed.host.run("sh", "-c", command, "sh", "del map maps/next-percent.map percent")
+    composed.host.run("socat", "-", socket, input="del map maps/next-percent.map percent\n")
 
 
 def test_any_other_request_stays_with_the_first_version(composed: Composed):

@@ -90,6 +90,17 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     )
 
 
+def test_stopped_under_load_nothing_acknowledged_is_missing_in_the_backup(composed: Composed, figure):
+    composed.start()
+    with Load(composed.http, method="POST", clients=2) as load:
+        eventually(30, lambda: len(load.record_ids) > 100, "it is under way")
+        composed.script("down", seconds_max=90)
+    composed.host.run("podman", "volume", "rm", "daybook_data")
+    composed.start()
+    assert composed.missing(load.record_ids) == set()
+    figure(f"{len(load.record_ids)} acknowledged before `make down` had stopped it are all restored")
+
+
 def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_the_backup_alone(
     composed: Composed, figure
 ):

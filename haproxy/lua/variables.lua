@@ -30,7 +30,7 @@ one_of("HAPROXY_TLS", "off", "on")
 one_of("HAPROXY_NEXT", "off", "on")
 one_of("HAPROXY_LOG", "errors", "all")
 number("HAPROXY_REPLICAS", 1, 8)
-number("HAPROXY_THREADS", 1, 64)
+local threads = number("HAPROXY_THREADS", 1, 64)
 number("HAPROXY_NEXT_PERCENT", 0, 100)
 number("HAPROXY_HTTPS_PORT", 1, 65535)
 number("HAPROXY_BODY_MAX", 1, 1 << 40)
@@ -39,12 +39,14 @@ local connections_max = number("HAPROXY_CONNECTIONS_MAX", 1, 1 << 20)
 
 -- HAProxy would take fewer connections than it is told to, and those of the public could keep Prometheus and the health check
 -- out. Each has two descriptors, one to the client and one to the server; the operator's listener has 100 (operator.cfg), and
--- HAProxy itself keeps some 31, for what it listens on, checks and logs to.
-local needed = 2 * (connections_max + 100) + 32
+-- HAProxy itself keeps some: 3.0.11 says `Maxconn: 9984` with 20000 descriptors and one thread, 9980 with four, 9962 with 16. (A
+-- connection over HTTP/2 may have more to servers, one for each of its requests.)
+local of_its_own = 29 + 3 * threads
+local needed = 2 * (connections_max + 100) + of_its_own
 for line in io.lines("/proc/self/limits") do
     local limit = tonumber(line:match("^Max open files%s+%S+%s+(%d+)"))
     if limit and limit < needed then
         refuse("HAPROXY_CONNECTIONS_MAX", connections_max,
-            string.format("at most %d, for no more file descriptors (nofile) are allowed than %d", (limit - 32) // 2 - 100, limit))
+            string.format("at most %d, for no more file descriptors (nofile) are allowed than %d", (limit - of_its_own) // 2 - 100, limit))
     end
 end
