@@ -40,15 +40,21 @@ def files(database):
     return sorted((database.parent / f".{database.name}-litestream/ltx/0").glob("*.ltx"))
 
 
-def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_on(service):
+def copied_long_ago(service):
+    """A database with 1 and 2, copied to the first place. Returns a connection to it."""
     connection = sqlite3.connect(service.database, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
     assert service("first") == [1]
     connection.execute("insert into t values (2)")
     assert service("first") == [1, 2]
-    # It does so itself a quarter of an hour after it has copied them.
+    # Litestream does so itself a quarter of an hour after it has copied them.
     for file in files(service.database)[:-1]:
         file.unlink()
+    return connection
+
+
+def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_on(service):
+    connection = copied_long_ago(service)
     assert service("second") == [1, 2]
     connection.execute("insert into t values (3)")
     assert service("first") == [1, 2, 3]
@@ -56,13 +62,7 @@ def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_
 
 
 def test_of_working_files_whose_place_nobody_knows_the_backup_begins_anew(service):
-    connection = sqlite3.connect(service.database, isolation_level=None)
-    connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
-    assert service("first") == [1]
-    connection.execute("insert into t values (2)")
-    assert service("first") == [1, 2]
-    for file in files(service.database)[:-1]:
-        file.unlink()
+    copied_long_ago(service)
     (service.database.parent / f".{service.database.name}-litestream/place").unlink()
     assert service("second") == [1, 2]
 
