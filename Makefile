@@ -40,7 +40,7 @@ up: ## build the images and start the whole system of compose.yaml: replicas, HA
 down: ## stop it; its volumes stay
 	@exec scripts/down
 
-e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 12 minutes, more at first)
+e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 17 minutes, more at first)
 	@exec e2e/run $(ARGS)
 
 e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; more than an hour)
