@@ -5,6 +5,8 @@
 //! `admin` (what the operator sees). ARCHITECTURE.md has the bird's eye view.
 
 #![warn(missing_docs)]
+// They panic where the descriptor fails, and block where its reader is stuck.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod accept;
 mod admin;

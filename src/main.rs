@@ -1,5 +1,8 @@
 //! The command line: parse, dispatch, exit code.
 
+// They panic where the descriptor fails.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -98,10 +101,12 @@ fn main() -> ExitCode {
             print(&script)
         }
     };
-    result.unwrap_or_else(|failure| {
-        eprintln!("daybook: {}", failure.message);
+    let code = result.unwrap_or_else(|failure| {
+        telemetry::say(&format!("daybook: {}", failure.message));
         ExitCode::from(failure.code)
-    })
+    });
+    telemetry::flush();
+    code
 }
 
 /// What went wrong, for a person, and the exit code, for a supervisor.
@@ -162,7 +167,8 @@ fn init(file: Option<&Path>) -> Result<ExitCode, Failure> {
         let may_pass = error.may_pass();
         Failure::new(error, may_pass)
     })?;
-    print(format!("{}: {done}\n", config.database.path.display()).as_bytes())
+    report(&format!("{}: {done}", config.database.path.display()));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn healthcheck(
@@ -184,10 +190,11 @@ fn healthcheck(
     runtime()?
         .block_on(healthcheck::check(&address, question))
         .map_err(|error| Failure::new(error, true))?;
-    print(match question {
-        Question::Ready => b"ready\n",
-        Question::Live => b"alive\n",
-    })
+    report(match question {
+        Question::Ready => "ready",
+        Question::Live => "alive",
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One thread for all connections: replicas are how daybook uses more cores, and a turn of one event loop is what
@@ -199,6 +206,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(format!("the runtime cannot start: {error}"), true))
 }
 
+/// Says on standard output what was done. The exit status says it, too, so a reader that has gone changes nothing.
+fn report(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Writes what was asked for: without it the command has failed.
 fn print(text: &[u8]) -> Result<ExitCode, Failure> {
     std::io::stdout()
         .write_all(text)

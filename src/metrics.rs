@@ -108,6 +108,7 @@ impl Metrics {
         )?;
         build_info.set(1);
         registry.register(Box::new(build_info))?;
+        registry.register(Box::new(crate::telemetry::lines_lost()))?;
 
         let seconds = |name: &str, help: &str| histogram(&registry, name, help, SECONDS.to_vec());
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);

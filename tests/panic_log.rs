@@ -52,4 +52,6 @@ fn panic_often() {
     for _ in 0..5 {
         assert_eq!(ask(&server.listen, "/").status, 500);
     }
+    drop(server);
+    daybook::telemetry::flush();
 }

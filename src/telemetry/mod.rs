@@ -1,17 +1,25 @@
 //! Logs: one event a line on standard error, text on a terminal and JSON elsewhere, always with the replica's name.
 
 mod format;
+mod output;
 mod storm;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
+pub use output::flush;
+pub(crate) use output::lines_lost;
 pub use storm::{log_storm, summarise_storms};
 
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
 use format::LineFormat;
+
+/// Says one line on standard error, outside of the log: what a command has to say to whoever started it.
+pub fn say(line: &str) {
+    output::write(format!("{line}\n").into_bytes());
+}
 
 /// Installs the log for the whole process; panics, handlers' and others, go to it as errors.
 pub fn init(log: &Log, replica: &str) {
@@ -22,7 +30,9 @@ pub fn init(log: &Log, replica: &str) {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::from(log.level))
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Lines)
+        // They would go to standard error directly, and panic where it fails.
+        .log_internal_errors(false)
         .event_format(LineFormat::new(is_json, replica))
         .finish();
     // Fails only where a test has installed one before.
