@@ -1,24 +1,26 @@
 //! One connection: hyper on a guarded socket, told when to end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::guard::{CloseReason, Exchange, Guard, Limits};
+use crate::guard::{CloseReason, Exchange, Gone, Guard, Limits};
 use crate::shutdown::{Phase, reached};
 
 /// Serves a connection to its end; returns why the guard closed it, if it did.
 ///
 /// The end comes with the client's, with a time-out, with an answer that says `connection: close`, with an error of
 /// `answer` (nothing more is sent then), or, once `phase` is [`Phase::Closing`], as soon as no request is open: see
-/// [`Exchange::close_when_idle`].
+/// [`Exchange::close_when_idle`]. After a 101 it is the end of whoever took the socket over.
 pub async fn drive<S, A, F, E>(
     socket: S,
     limits: Limits,
@@ -26,13 +28,61 @@ pub async fn drive<S, A, F, E>(
     answer: A,
 ) -> Option<CloseReason>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Arc<Exchange>, Request<Incoming>) -> F,
     F: Future<Output = Result<Response<Body>, E>>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let exchange = Arc::new(Exchange::new());
-    let socket = TokioIo::new(Guard::new(socket, limits, exchange.clone()));
+    let (guard, gone) = Guard::new(socket, limits, exchange.clone());
+    // The newest request's offer of another protocol, where the answer did not take it up.
+    let declined: Mutex<Option<OnUpgrade>> = Mutex::new(None);
+    let answer = |request: Request<Incoming>| {
+        let offer = request.extensions().get::<OnUpgrade>().cloned();
+        let answering = answer(exchange.clone(), request);
+        async {
+            let response = answering.await?;
+            let taken_up = offer.is_some() && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if taken_up {
+                exchange.upgrade();
+            }
+            *declined.lock().unwrap_or_else(PoisonError::into_inner) = offer.filter(|_| !taken_up);
+            Ok::<_, E>(response)
+        }
+    };
+    let ended = {
+        let connection = builder(&limits)
+            .serve_connection(TokioIo::new(guard), service_fn(answer))
+            .with_upgrades();
+        tokio::pin!(connection);
+        // An error here is the client's, or has been logged where it came from.
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = reached(&mut phase, Phase::Closing) => {
+                exchange.close_when_idle();
+                connection.await
+            }
+        }
+    };
+    let declined = declined
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    if ended.is_ok()
+        && let Some(declined) = declined
+        && let Ok(socket) = declined.await
+    {
+        // hyper leaves the socket of a client that has sent `Upgrade` to whoever would take it over, which nobody does.
+        // This client, too, is to read its answer.
+        let _ = TokioIo::new(socket).shutdown().await;
+    }
+    if exchange.is_upgraded() {
+        outlive_upgrade(&exchange, limits.closing_timeout, phase, gone).await;
+    }
+    exchange.closed_by()
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     // A client that shuts down its sending side still gets its answer; and hyper reads nothing while it waits.
     http.half_close(true);
@@ -42,26 +92,24 @@ where
     if limits.fields_max > HYPERS_FIELDS_MAX {
         http.max_headers(limits.fields_max);
     }
-    let connection = http.serve_connection(
-        socket,
-        service_fn(|request| answer(exchange.clone(), request)),
-    );
-    tokio::pin!(connection);
-    // An error here is the client's, or has been logged where it came from.
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
+    http
+}
+
+/// Waits until the handler has let go of a socket that is no longer HTTP. Once `phase` is [`Phase::Closing`] the handler
+/// reads its end, and gets `closing_timeout` to say goodbye.
+async fn outlive_upgrade(
+    exchange: &Exchange,
+    closing_timeout: Duration,
+    mut phase: watch::Receiver<Phase>,
+    mut gone: Gone,
+) {
+    tokio::select! {
+        () = gone.wait() => {}
         () = reached(&mut phase, Phase::Closing) => {
             exchange.close_when_idle();
-            connection.as_mut().await
+            let _ = tokio::time::timeout(closing_timeout, gone.wait()).await;
         }
-    };
-    if ended.is_ok() {
-        // Where a client has sent `Upgrade`, hyper leaves the socket to whoever would take it over, which nobody does.
-        // Asked once more it shuts it down, so that this client, too, gets to read its answer.
-        let _ = connection.await;
     }
-    exchange.closed_by()
 }
 
 /// More than the largest head that the configuration allows.

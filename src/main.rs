@@ -37,7 +37,7 @@ const EXIT_STATUS: &str = "Exit status:
   1         failed, and may go better another time (a port that is taken, say)
   2         wrong usage
   78        wrong configuration, or a database that is missing, foreign, damaged or too new
-  130, 143  stopped by a second SIGINT or SIGTERM
+  128 + N   stopped at once by a second signal, whose number is N (SIGTERM: 143)
 
 Every key of the configuration can be set in the environment: commit.deadline is
 DAYBOOK_COMMIT__DEADLINE. `daybook config --default` prints all of them, explained.";
@@ -51,7 +51,7 @@ struct Source {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Answer requests until SIGTERM or SIGINT
+    /// Answer requests until SIGTERM, SIGINT, SIGQUIT or SIGHUP
     Serve,
     /// Create the database, or bring it to this version's schema, and exit
     Init,

@@ -104,7 +104,9 @@ impl Recorder {
         response
             .headers_mut()
             .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if self.readiness.is_draining() {
+        // A 101 says `connection: upgrade`, and its socket ends with the server all the same.
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if self.readiness.is_draining() && !is_upgrade {
             close_after(&mut response);
         }
         let response = end_when_closing(response, &self.phase);

@@ -273,8 +273,55 @@ fn a_record_that_cannot_be_committed_within_grace_gets_503_and_no_row() {
 }
 
 #[test]
+fn every_signal_that_asks_it_to_end_lets_open_requests_be_answered() {
+    for signal in ["HUP", "INT", "QUIT", "TERM"] {
+        let mut server = with("0s", "10s");
+        let lock = WriteLock::take(server.database_path());
+        let mut client = asking(&server, "/open");
+        wait_until_queued(&server, 1);
+        server.signal(signal);
+        is_unready(&server);
+        drop(lock);
+        let answer = client.answer();
+        assert_eq!(
+            (answer.status, answer.record_id()),
+            (200, Some(1)),
+            "{signal}"
+        );
+        assert_eq!(server.wait_exit(SOON).code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn signals_that_mean_nothing_to_it_end_nothing() {
+    let server = Server::start();
+    for signal in ["USR1", "USR2"] {
+        server.signal(signal);
+        let line = format!("SIG{signal} is ignored");
+        eventually(&line, SOON, || server.log().contains(&line));
+    }
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn under_nohup_it_outlives_its_terminal() {
+    let mut server = Server::with(|c| {
+        c.through(&["nohup"]);
+    });
+    server.signal("HUP");
+    // Signals are delivered in no order, but both are there before the process runs on.
+    server.signal("USR1");
+    eventually("the other signal is heard", SOON, || {
+        server.log().contains("SIGUSR1")
+    });
+    assert_eq!(server.get_admin("/readyz").status, 200);
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
-    for (second, code) in [("TERM", 143), ("INT", 130)] {
+    for (second, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
         let mut server = with("30s", "30s");
         let _client = half_a_request(&server);
         server.signal("TERM");

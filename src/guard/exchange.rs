@@ -1,6 +1,8 @@
 //! What the guard of one connection and the service that answers on it tell each other.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
 use super::{CloseReason, Refusal};
@@ -22,6 +24,8 @@ pub struct Exchange {
     slot: Mutex<Slot>,
     /// Since when, on the clock of tokio's timers.
     told_to_close: OnceLock<tokio::time::Instant>,
+    /// The socket is another protocol's.
+    is_upgraded: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -29,6 +33,8 @@ struct Slot {
     head: Head,
     body_refusal: Option<Refusal>,
     closed_by: Option<CloseReason>,
+    /// Of whoever reads an upgraded socket and waits.
+    reader: Option<Waker>,
 }
 
 impl Exchange {
@@ -43,8 +49,10 @@ impl Exchange {
                 },
                 body_refusal: None,
                 closed_by: None,
+                reader: None,
             }),
             told_to_close: OnceLock::new(),
+            is_upgraded: AtomicBool::new(false),
         }
     }
 
@@ -66,9 +74,30 @@ impl Exchange {
 
     /// From now on the connection ends where it is between two requests and nothing of another has arrived. A head that
     /// has begun, and the first one of a connection, still get [`closing_timeout`](super::Limits): who has just connected
-    /// is about to ask. To be called within a tokio runtime; whoever does must poll hyper's connection once more.
+    /// is about to ask. To be called within a tokio runtime; whoever does must poll hyper's connection once more. An
+    /// upgraded socket reads as at its end.
     pub fn close_when_idle(&self) {
         self.told_to_close.get_or_init(tokio::time::Instant::now);
+        let reader = self.slot().reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// The answer to the current request is a 101: from now on the socket is another protocol's, and the guard only passes
+    /// its bytes on.
+    pub fn upgrade(&self) {
+        self.is_upgraded.store(true, Relaxed);
+    }
+
+    /// Whether [`upgrade`](Self::upgrade) was called.
+    pub fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Relaxed)
+    }
+
+    /// Has the reader of an upgraded socket woken by [`close_when_idle`](Self::close_when_idle).
+    pub(super) fn wake_at_the_end(&self, reader: &Waker) {
+        self.slot().reader = Some(reader.clone());
     }
 
     /// After the connection has ended: whether the guard closed it for a time-out.

@@ -98,7 +98,7 @@ async fn connection(
     mut draining: watch::Receiver<bool>,
 ) -> Option<CloseReason> {
     let exchange = Arc::new(Exchange::new());
-    let guard = Guard::new(socket, limits, exchange.clone());
+    let (guard, _gone) = Guard::new(socket, limits, exchange.clone());
     let service = service_fn(|request| answer(request, &exchange));
     let mut connection = std::pin::pin!(
         http1::Builder::new()

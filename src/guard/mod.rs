@@ -43,7 +43,7 @@ use std::time::Duration;
 use hyper::{HeaderMap, Method, StatusCode};
 
 pub use exchange::Exchange;
-pub use stream::Guard;
+pub use stream::{Gone, Guard};
 
 use crate::config::Http;
 

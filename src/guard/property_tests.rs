@@ -113,7 +113,7 @@ async fn serve(bytes: &[u8], limits: Limits) -> (Vec<Seen>, Vec<u8>) {
     client.write_all(bytes).await.unwrap();
     client.shutdown().await.unwrap();
     let exchange = Arc::new(Exchange::new());
-    let guard = Guard::new(socket, limits, exchange.clone());
+    let (guard, _gone) = Guard::new(socket, limits, exchange.clone());
     let seen = Mutex::new(Vec::new());
     let service = service_fn(|request: Request<Incoming>| async {
         let refusal = exchange.take_head().refusal;

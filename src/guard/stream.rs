@@ -1,5 +1,6 @@
 //! The guard around a socket: reading, and the time-outs.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Framing, Line, Step};
@@ -42,6 +44,19 @@ pub struct Guard<S> {
     /// One for all deadlines. It may fire early: then it is set anew, which is cheaper than once a request.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
     pub(super) closing: Option<Closing>,
+    /// Nothing is ever sent: see [`Gone`].
+    _alive: oneshot::Sender<Infallible>,
+}
+
+/// Tells when a guard, and with it its socket, was dropped.
+#[derive(Debug)]
+pub struct Gone(oneshot::Receiver<Infallible>);
+
+impl Gone {
+    /// Returns once the guard is gone.
+    pub async fn wait(&mut self) {
+        let Err(_) = (&mut self.0).await;
+    }
 }
 
 /// What is waited for before a head is complete, and until when.
@@ -56,8 +71,9 @@ enum Waiting {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// To be called when the connection was accepted, within a tokio runtime: the first head's time begins here.
-    pub fn new(socket: S, limits: Limits, exchange: Arc<Exchange>) -> Self {
-        Self {
+    pub fn new(socket: S, limits: Limits, exchange: Arc<Exchange>) -> (Self, Gone) {
+        let (alive, gone) = oneshot::channel();
+        let guard = Self {
             socket,
             limits,
             exchange,
@@ -70,7 +86,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             write_deadline: None,
             timer: None,
             closing: None,
+            _alive: alive,
+        };
+        (guard, Gone(gone))
+    }
+
+    /// Reads from a socket that is another protocol's: first what came with the request, then all that comes, until the
+    /// connection is told to close.
+    fn poll_upgraded(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.exchange.told_to_close().is_some() {
+            return Poll::Ready(Ok(()));
         }
+        if !self.input.is_empty() {
+            let count = self.input.len().min(buf.remaining());
+            buf.put_slice(&self.input.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if read.is_pending() {
+            self.exchange.wake_at_the_end(cx.waker());
+        }
+        read
     }
 
     /// Whether all of a message, or of a refusal's stand-in, is with hyper.
@@ -220,6 +260,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.exchange.is_upgraded() {
+            return this.poll_upgraded(cx, buf);
+        }
         let before = buf.filled().len();
         loop {
             this.put(buf);

@@ -16,7 +16,7 @@ fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<Exchang
     let exchange = Arc::new(Exchange::new());
     (
         client,
-        Guard::new(socket, LIMITS, exchange.clone()),
+        Guard::new(socket, LIMITS, exchange.clone()).0,
         exchange,
     )
 }

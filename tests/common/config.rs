@@ -18,6 +18,8 @@ pub struct Config {
     keys: BTreeMap<String, String>,
     environment: Vec<(String, String)>,
     inherited: Option<Inherited>,
+    /// A program that becomes daybook, and its arguments.
+    launcher: Vec<String>,
 }
 
 /// Sockets handed over as systemd does it: descriptors 3 and 4.
@@ -58,6 +60,7 @@ impl Config {
             keys: BTreeMap::new(),
             environment: Vec::new(),
             inherited: None,
+            launcher: Vec::new(),
         };
         config
             .text("listen", "127.0.0.1:0")
@@ -101,6 +104,12 @@ impl Config {
         self
     }
 
+    /// Starts it through a program that becomes it: `nohup`, `prlimit`.
+    pub fn through(&mut self, launcher: &[&str]) -> &mut Self {
+        self.launcher = launcher.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Where the database will be.
     pub fn database(&self) -> PathBuf {
         let path: PathBuf =
@@ -126,7 +135,10 @@ impl Config {
         let program = env!("CARGO_BIN_EXE_daybook");
         let mut command = match self.inherited {
             None => {
-                let mut command = Command::new(program);
+                let launched = self.launcher.iter().map(String::as_str).chain([program]);
+                let mut words = launched.collect::<Vec<_>>().into_iter();
+                let mut command = Command::new(words.next().expect("the program, at least"));
+                command.args(words);
                 command.stdin(Stdio::null()).stdout(Stdio::piped());
                 command
             }
