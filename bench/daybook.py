@@ -129,6 +129,32 @@ class Daybook(Subject):
         return count_rows(self.database)
 
 
+def start_haproxy(
+    subject: Subject, tools: Tools, servers: int, as_units: bool, addresses: dict[str, str] | None = None
+) -> None:
+    """Starts this repository's own haproxy/ before `servers` servers, on the sockets 1.sock, 2.sock and so on in the subject's
+    directory, or on other `addresses`, and gives the subject its address."""
+    configuration = subject.work / "haproxy"
+    shutil.copytree(REPOSITORY / "haproxy", configuration)
+    text = (configuration / "servers.cfg").read_text()
+    for socket, address in (addresses or {}).items():
+        text = text.replace(socket, address)
+    (configuration / "servers.cfg").write_text(text)
+    subject.address = free_address()
+    environment = os.environ | {
+        "HAPROXY_HTTP": subject.address,
+        "HAPROXY_OPERATOR": free_address(),
+        "HAPROXY_SOCKET": str(subject.work / "haproxy.sock"),
+        "HAPROXY_REPLICAS": str(servers),
+        "HAPROXY_REPLICA_SOCKETS": str(subject.work),
+        "HAPROXY_LITESTREAM": "127.0.0.1:9",
+    }
+    share = SHARE_OF_HAPROXY if as_units else None
+    haproxy = Process([tools.haproxy, "-f", configuration], subject.work, environment, share=share)
+    subject.processes.append(haproxy)
+    haproxy.wait_until(lambda: answers_ok(subject.address, "/started"), "passed a request on")
+
+
 class BehindHAProxy(Daybook):
     """Replicas on a socket each, with this repository's own haproxy/ before them."""
 
@@ -142,29 +168,13 @@ class BehindHAProxy(Daybook):
         self._over = over
 
     def start(self) -> None:
-        configuration = self.work / "haproxy"
-        shutil.copytree(REPOSITORY / "haproxy", configuration)
-        servers = (configuration / "servers.cfg").read_text()
+        addresses = {}
         for number in range(1, self._count + 1):
             listen = f"unix:{self.work}/{number}.sock" if self._over == "unix" else "127.0.0.1:0"
             replica = self.start_replica(number, listen)
             if self._over == "tcp":
-                servers = servers.replace(f"unix@$HAPROXY_REPLICA_SOCKETS/{number}.sock", replica.address)
-        (configuration / "servers.cfg").write_text(servers)
-        self.address = free_address()
-        environment = os.environ | {
-            "HAPROXY_HTTP": self.address,
-            "HAPROXY_OPERATOR": free_address(),
-            "HAPROXY_SOCKET": str(self.work / "haproxy.sock"),
-            "HAPROXY_REPLICAS": str(self._count),
-            "HAPROXY_REPLICA_SOCKETS": str(self.work),
-            "HAPROXY_LITESTREAM": "127.0.0.1:9",
-        }
-        command = [self._tools.haproxy, "-f", configuration]
-        share = SHARE_OF_HAPROXY if self._as_units else None
-        haproxy = Process(command, self.work, environment, share=share)
-        self.processes.append(haproxy)
-        haproxy.wait_until(lambda: answers_ok(self.address, "/started"), "passed a request on")
+                addresses[f"unix@$HAPROXY_REPLICA_SOCKETS/{number}.sock"] = replica.address
+        start_haproxy(self, self._tools, self._count, self._as_units, addresses)
 
     def stop(self) -> None:
         # HAProxy first, so that nobody asks a replica that is gone.

@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from daybook import start_haproxy
 from process import MissingProgram, Process, free_address
 from subject import Subject, count_rows
 from tools import Tools
@@ -89,7 +90,7 @@ http {{
     access_log off;
     keepalive_requests 1000000000;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    server {{ listen {address}; location / {{ return 200; }} }}
+    server {{ listen {listen}; location / {{ return 200; }} }}
 }}
 """
 HAPROXY = """
@@ -106,6 +107,39 @@ frontend bare
 """
 
 
+def nginx_command(work: Path, listen: str) -> list[str | Path]:
+    """Of an nginx that answers 200 at `listen` and does nothing else."""
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if nginx is None:
+        raise MissingProgram("nginx is missing: sudo apt-get install nginx-light")
+    configuration = work / "bare.cfg"
+    configuration.write_text(NGINX.format(listen=listen))
+    return [nginx, "-p", work, "-c", configuration, "-e", "stderr"]
+
+
+class NginxBehindHAProxy(Subject):
+    """This repository's own haproxy/ before an nginx that answers 200: what HAProxy leaves of a server that costs nothing."""
+
+    records = False
+    dies_of_sigterm = True
+
+    def __init__(self, work: Path, tools: Tools, as_units: bool) -> None:
+        super().__init__(work)
+        self._tools, self._as_units = tools, as_units
+
+    def start(self) -> None:
+        share = 0 if self._as_units else None
+        nginx = Process(nginx_command(self.work, f"unix:{self.work}/1.sock"), self.work, share=share)
+        self.processes.append(nginx)
+        nginx.wait_until((self.work / "1.sock").exists, "listened")
+        start_haproxy(self, self._tools, 1, self._as_units)
+
+    def stop(self) -> None:
+        # HAProxy first, so that nobody asks a server that is gone.
+        self.processes.reverse()
+        super().stop()
+
+
 class Bare(Subject):
     """A server that answers 200 and does nothing else: what this machine and its load generator can do at all."""
 
@@ -119,14 +153,10 @@ class Bare(Subject):
 
     def start(self) -> None:
         self.address = free_address()
-        configuration = self.work / "bare.cfg"
         if self._program == "nginx":
-            nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-            if nginx is None:
-                raise MissingProgram("nginx is missing: sudo apt-get install nginx-light")
-            configuration.write_text(NGINX.format(address=self.address))
-            command = [nginx, "-p", self.work, "-c", configuration, "-e", "stderr"]
+            command = nginx_command(self.work, self.address)
         else:
+            configuration = self.work / "bare.cfg"
             configuration.write_text(HAPROXY.format(address=self.address, cores=os.cpu_count()))
             command = [self._tools.haproxy, "-f", configuration]
         process = Process(command, self.work)

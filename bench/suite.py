@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from daybook import BehindHAProxy, Daybook, WithLitestream
 from load import Load
-from others import Bare, PocketBase, Seed
+from others import Bare, NginxBehindHAProxy, PocketBase, Seed
 from postgres import PostgreSQL
 from subject import Subject
 from tools import Tools
+
+DEFAULT_REPLICAS = max(2, min(8, os.cpu_count() or 2))
+"""As many as `make up` and the installers start."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -30,8 +35,23 @@ def seed(processes: int, records: bool) -> Callable[[Path, Tools], Subject]:
     return lambda work, tools: Seed(work, tools, processes, records)
 
 
-def haproxy(over: str, mode: str = "normal", as_units: bool = False) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: BehindHAProxy(work, tools, 4, mode, over, as_units)
+def haproxy(
+    over: str, mode: str = "normal", as_units: bool = False, replicas: int = 4
+) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: BehindHAProxy(work, tools, replicas, mode, over, as_units)
+
+
+def through_haproxy() -> list[Row]:
+    """The default number of replicas, and what can be had at all: HAProxy before an nginx that answers 200."""
+    rows = []
+    for suffix, as_units in (("", False), (", as units", True)):
+        nginx = lambda work, tools, as_units=as_units: NginxBehindHAProxy(work, tools, as_units)
+        rows += [
+            Row(f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × full{suffix}", haproxy("unix", "full", as_units, DEFAULT_REPLICAS)),
+            Row(f"HAProxy on a unix socket, nginx's bare 200{suffix}", nginx),
+            Row(f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × normal{suffix}", haproxy("unix", "normal", as_units, DEFAULT_REPLICAS)),
+        ]
+    return rows
 
 
 def rows() -> list[Row]:
@@ -41,6 +61,7 @@ def rows() -> list[Row]:
         Row("HAProxy, a bare `return 200`", lambda work, tools: Bare(work, tools, "haproxy")),
         *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (8, 2) for mode in ("normal", "full")),
         *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (1, 4) for mode in ("full", "off", "normal")),
+        *through_haproxy(),
         Row("HAProxy on unix sockets, 4 × normal", haproxy("unix")),
         Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
         Row("HAProxy on unix sockets, 4 × normal, as units", haproxy("unix", as_units=True)),
@@ -87,7 +108,22 @@ class Ratio:
     at_least: float | None = None
 
 
+def through_haproxy_ratios() -> list[Ratio]:
+    """What recording leaves of what HAProxy can pass on at all."""
+    return [
+        Ratio(
+            f"{DEFAULT_REPLICAS} × `{mode}` / nginx's bare 200, both through HAProxy{suffix}",
+            f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × {mode}{suffix}",
+            f"HAProxy on a unix socket, nginx's bare 200{suffix}",
+            at_least,
+        )
+        for suffix in ("", ", as units")
+        for mode, at_least in (("normal", 0.85), ("full", 0.75))
+    ]
+
+
 RATIOS = (
+    *through_haproxy_ratios(),
     Ratio("recorded (`normal`) / not recorded, 1 replica", "1 × normal", "1 × off", 0.90),
     Ratio("recorded (`normal`) / not recorded, 4 replicas", "4 × normal", "4 × off", 0.90),
     Ratio("`full` / `normal`, 1 replica", "1 × full", "1 × normal"),

@@ -15,7 +15,7 @@ use tokio::task::unconstrained;
 
 use crate::client_address::Peer;
 use crate::connection;
-use crate::guard::{Exchange, Limits};
+use crate::guard::{Exchange, HeadBudget, Limits};
 use crate::listen::{Listener, Stream};
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, reached};
@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Acceptor<A> {
     /// For every connection's guard.
     pub limits: Limits,
+    /// For all of their heads together.
+    pub heads: HeadBudget,
     /// Ends the loop, and idle connections, at [`Phase::Closing`].
     pub phase: watch::Receiver<Phase>,
     /// One permit a connection.
@@ -90,15 +92,17 @@ where
         let open = Open::enter(self.permit().await, self.metrics.clone());
         let Self {
             limits,
+            heads,
             phase,
             answer,
             ..
         } = self.clone();
         tokio::spawn(async move {
-            let closed_by = connection::drive(stream, limits, phase, move |exchange, request| {
-                answer(peer, exchange, request)
-            })
-            .await;
+            let closed_by =
+                connection::drive(stream, limits, heads, phase, move |exchange, request| {
+                    answer(peer, exchange, request)
+                })
+                .await;
             if let (Some(metrics), Some(reason)) = (&open.metrics, closed_by) {
                 metrics.count_closed(reason);
             }

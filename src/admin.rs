@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
-use crate::guard::Exchange;
+use crate::guard::{Exchange, HeadBudget};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::store::{ReadError, Reader, Store, StoredRecord};
@@ -38,6 +38,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What /readyz says.
     pub readiness: Readiness,
+    /// What clients' heads take of memory.
+    pub heads: HeadBudget,
 }
 
 /// The routes of the admin listener.
@@ -98,6 +100,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
     metrics
         .commit_queue_records
         .set(admin.store.queue_records() as i64);
+    metrics.heads_bytes_in_flight.set(admin.heads.used() as i64);
     let sizes = admin.store.sizes();
     metrics.database_bytes.set(sizes.database_bytes as f64);
     metrics.wal_bytes.set(sizes.wal_bytes as f64);

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::guard::{CloseReason, Exchange, Gone, Guard, Limits};
+use crate::guard::{CloseReason, Exchange, Gone, Guard, HeadBudget, Limits};
 use crate::shutdown::{Phase, reached};
 
 /// Serves a connection to its end; returns why the guard closed it, if it did.
@@ -24,6 +24,7 @@ use crate::shutdown::{Phase, reached};
 pub async fn drive<S, A, F, E>(
     socket: S,
     limits: Limits,
+    heads: HeadBudget,
     mut phase: watch::Receiver<Phase>,
     answer: A,
 ) -> Option<CloseReason>
@@ -34,7 +35,7 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let exchange = Arc::new(Exchange::new());
-    let (guard, gone) = Guard::new(socket, limits, exchange.clone());
+    let (guard, gone) = Guard::new(socket, limits, heads, exchange.clone());
     // The newest request's offer of another protocol, where the answer did not take it up.
     let declined: Mutex<Option<OnUpgrade>> = Mutex::new(None);
     let answer = |request: Request<Incoming>| {

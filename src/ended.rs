@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
+use crate::descriptors::TooFewDescriptors;
 use crate::listen::ListenError;
 use crate::shutdown::Stop;
 use crate::store::{Fatal, OpenError};
@@ -15,6 +16,8 @@ pub enum ServeError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
@@ -32,6 +35,7 @@ impl ServeError {
             Self::Open(error) => error.may_pass(),
             Self::Listen(error) => error.may_pass(),
             Self::Fatal(error) => error.may_pass(),
+            Self::Descriptors(_) => false,
             Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => true,
         }
     }

@@ -16,6 +16,7 @@ mod body;
 mod client_address;
 pub mod config;
 mod connection;
+mod descriptors;
 mod drain;
 mod ended;
 mod guard;

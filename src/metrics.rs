@@ -33,6 +33,8 @@ pub struct Metrics {
     pub request_duration_seconds: Histogram,
     /// Requests between head and answer.
     pub requests_in_flight: IntGauge,
+    /// Memory of heads that are incomplete or large; set when read.
+    pub heads_bytes_in_flight: IntGauge,
     /// Open connections of the public listeners.
     pub connections: IntGauge,
     /// How many connections had to wait because `http.connections_max` were open.
@@ -88,7 +90,7 @@ impl Metrics {
         let closed = IntCounterVec::new(
             Opts::new(
                 "connections_closed_total",
-                "Connections closed without an answer, by time-out.",
+                "Connections closed without a response, by reason.",
             ),
             &["reason"],
         )?;
@@ -124,6 +126,10 @@ impl Metrics {
                 "From a request's whole head to its answer.",
             )?,
             requests_in_flight: gauge("requests_in_flight", "Requests between head and answer.")?,
+            heads_bytes_in_flight: gauge(
+                "heads_bytes_in_flight",
+                "Memory of request heads that are incomplete or large.",
+            )?,
             connections: gauge("connections", "Open connections of the public listeners.")?,
             accept_waits_total: counter(
                 "accept_waits_total",

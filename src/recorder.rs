@@ -148,6 +148,9 @@ impl Recorder {
                 return self.record_refusal(record, status, reason).await;
             }
             Err(BodyError::Broken) => match exchange.body_refusal() {
+                Some(refusal) if refusal.is_for_memory() => {
+                    return Ok(self.unavailable(Rejected::Memory));
+                }
                 Some(refusal) => {
                     return self
                         .record_refusal(record, refusal.status, refusal.reason)
@@ -210,6 +213,9 @@ impl Recorder {
         timestamp: f64,
         refusal: Refusal,
     ) -> Result<Response<Body>, NoAnswer> {
+        if refusal.is_for_memory() {
+            return Ok(self.unavailable(Rejected::Memory));
+        }
         let Some(request) = refusal.request else {
             return Ok(refused(refusal.status, refusal.reason));
         };

@@ -17,7 +17,7 @@ use crate::config::{Config, Listen};
 use crate::drain::{Drain, Public};
 use crate::ended::why_writer_ended;
 pub use crate::ended::{Ended, ServeError};
-use crate::guard::{Exchange, Limits};
+use crate::guard::{Exchange, HeadBudget, Limits};
 use crate::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -25,7 +25,7 @@ use crate::recorder::Recorder;
 use crate::scheduling;
 use crate::shutdown::{Shutdown, Stop};
 use crate::store::{OpenError, Opened, Reader, Store};
-use crate::{systemd, telemetry};
+use crate::{descriptors, systemd, telemetry};
 
 /// Connections of all admin listeners together.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -48,7 +48,7 @@ pub struct Addresses {
 /// # Errors
 /// [`ServeError`], which knows whether a restart could help.
 pub async fn serve(
-    config: Config,
+    mut config: Config,
     routes: Router,
     mut inherited: Inherited,
     mut stops: mpsc::Receiver<Stop>,
@@ -58,6 +58,8 @@ pub async fn serve(
     if let Err(error) = scheduling::do_not_preempt() {
         tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
     }
+    config.http.connections_max =
+        descriptors::connections_max(&config, ADMIN_CONNECTIONS_MAX, descriptors::raise_limit())?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
     // The database first: nothing listens that cannot record. Others may hold it for ever: a signal is heard meanwhile,
@@ -96,14 +98,23 @@ pub async fn serve(
 
     let shutdown = Shutdown::new();
     let readiness = Readiness::new(store.clone(), shutdown.watch(), config.commit.deadline);
+    let heads = HeadBudget::new(config.http.heads_bytes_in_flight_max);
     let mut public = accept_public(
-        &config, routes, &store, &metrics, &readiness, &shutdown, listeners,
+        &config,
+        routes,
+        &store,
+        &metrics,
+        &readiness,
+        &shutdown,
+        heads.clone(),
+        listeners,
     );
     let admin = Arc::new(Admin {
         store: store.clone(),
         reader: reader.clone(),
         metrics: metrics.clone(),
         readiness,
+        heads,
     });
     // These end with the process, so that a drain can be watched.
     let (mut operators, _admin_runs_on) = accept_admin(&config, admin, operators);
@@ -151,6 +162,7 @@ fn bind_all(
 }
 
 /// Starts the public listeners.
+#[allow(clippy::too_many_arguments)] // Each part of a server is one.
 fn accept_public(
     config: &Arc<Config>,
     routes: Router,
@@ -158,6 +170,7 @@ fn accept_public(
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
     shutdown: &Shutdown,
+    heads: HeadBudget,
     listeners: Vec<Listener>,
 ) -> Public {
     let recorder = Arc::new(Recorder::new(
@@ -171,6 +184,7 @@ fn accept_public(
     let connections = Arc::new(Semaphore::new(config.http.connections_max));
     let acceptor = Acceptor {
         limits: Limits::new(&config.http, config.shutdown.grace),
+        heads,
         phase: shutdown.watch(),
         connections: connections.clone(),
         metrics: Some(metrics.clone()),
@@ -198,6 +212,8 @@ fn accept_admin(
     let never = Shutdown::new();
     let acceptor = Acceptor {
         limits: Limits::new(&config.http, config.shutdown.grace),
+        // Its own, so that no client takes the operator's.
+        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
         phase: never.watch(),
         connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
         metrics: None,

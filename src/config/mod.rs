@@ -130,6 +130,8 @@ pub struct Http {
     pub body_bytes_max: usize,
     /// Bytes of all bodies in memory together, at least `body_bytes_max`.
     pub body_bytes_in_flight_max: usize,
+    /// Bytes of all heads in memory together, enough for one of the largest.
+    pub heads_bytes_in_flight_max: usize,
     /// From accept or a head's first byte to the head's end.
     pub header_timeout: Duration,
     /// From a head's end to its body's end.

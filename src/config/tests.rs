@@ -59,6 +59,7 @@ fn the_defaults_are_the_contract_s() {
             fields_max: 100,
             body_bytes_max: 1_048_576,
             body_bytes_in_flight_max: 67_108_864,
+            heads_bytes_in_flight_max: 67_108_864,
             header_timeout: seconds(10),
             body_timeout: seconds(30),
             idle_timeout: seconds(75),

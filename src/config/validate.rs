@@ -13,6 +13,8 @@ use std::time::Duration;
 /// A request's target becomes a `Uri` of the `http` crate, which holds no more than this.
 const LINE_BYTES_MAX: usize = 65_534;
 const HEAD_BYTES_MAX: usize = 65_535;
+/// What the largest head takes, with the room that buffers have grown for it.
+const HEADS_BYTES_MIN: usize = 4 * (HEAD_BYTES_MAX + 1);
 /// For counts without a bound of their own: enough for any machine, too little to overflow anything.
 const COUNT_MAX: usize = 10_000_000;
 const BODY_BYTES_MAX: usize = u32::MAX as usize;
@@ -201,6 +203,11 @@ fn http(raw: &RawHttp) -> Checked<Http> {
             "http.body_bytes_in_flight_max",
             &raw.body_bytes_in_flight_max,
             1..=BODY_BYTES_MAX,
+        )?,
+        heads_bytes_in_flight_max: bytes(
+            "http.heads_bytes_in_flight_max",
+            &raw.heads_bytes_in_flight_max,
+            HEADS_BYTES_MIN..=BODY_BYTES_MAX,
         )?,
         header_timeout: above_zero("http.header_timeout", &raw.header_timeout)?,
         body_timeout: above_zero("http.body_timeout", &raw.body_timeout)?,

@@ -32,8 +32,8 @@ enum State {
 pub(super) enum Step {
     /// Nothing before more bytes have arrived.
     More,
-    /// A head has passed: it and what follows, so many bytes together, go to hyper as they are.
-    Head { bytes: u64 },
+    /// A head has passed: its bytes and so many of the body go to hyper as they are.
+    Head { head: usize, body: u64 },
     /// So many bytes go to hyper as they are, behind the line.
     Chunk { line: Line, bytes: u64 },
     /// The body is complete. The line goes to hyper.
@@ -80,7 +80,6 @@ impl Framing {
             State::Head(scan) => match next_head(scan, input, &self.limits) {
                 Ok(None) => Step::More,
                 Ok(Some(passed)) => {
-                    let bytes = passed.bytes as u64;
                     let (state, body) = match passed.body {
                         Body::Length(length) => (State::Head(head::Scan::default()), length),
                         Body::Chunked => {
@@ -90,7 +89,8 @@ impl Framing {
                     };
                     self.state = state;
                     Step::Head {
-                        bytes: bytes + body,
+                        head: passed.bytes,
+                        body,
                     }
                 }
                 Err(fault) => self.refuse(fault, input),
@@ -112,14 +112,7 @@ impl Framing {
                         }
                     }
                 }
-                Err(fault) => {
-                    self.state = State::Refused;
-                    Step::RefuseBody(Refusal {
-                        status: fault.status,
-                        reason: fault.reason,
-                        request: None,
-                    })
-                }
+                Err(fault) => self.refuse_body(fault),
             },
             State::Refused => Step::Over,
         }
@@ -135,6 +128,32 @@ impl Framing {
     pub(super) fn time_out(&mut self, input: &BytesMut) -> Step {
         let fault = Fault::new(StatusCode::REQUEST_TIMEOUT, "the head took too long");
         self.abandon(fault, input)
+    }
+
+    /// The request that is being read gives its memory to others; `pass` is how much of it hyper has yet to get. `None`:
+    /// nothing is open.
+    pub(super) fn refuse_for_memory(
+        &mut self,
+        fault: Fault,
+        input: &BytesMut,
+        pass: u64,
+    ) -> Option<Step> {
+        match self.state {
+            State::Head(_) if pass > 0 => Some(self.refuse_body(fault)),
+            State::Head(_) if self.is_between_messages() => None,
+            State::Head(_) => Some(self.abandon(fault, input)),
+            State::Chunked { .. } => Some(self.refuse_body(fault)),
+            State::Refused => None,
+        }
+    }
+
+    fn refuse_body(&mut self, fault: Fault) -> Step {
+        self.state = State::Refused;
+        Step::RefuseBody(Refusal {
+            status: fault.status,
+            reason: fault.reason,
+            request: None,
+        })
     }
 
     /// Refuses a head that is not complete: nothing of it is recorded.

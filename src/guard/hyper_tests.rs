@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::{CloseReason, Exchange, Guard, Limits, Refusal};
+use super::{CloseReason, Exchange, Guard, HeadBudget, Limits, Refusal};
 
 const LIMITS: Limits = Limits {
     line_bytes_max: 8192,
@@ -98,7 +98,12 @@ async fn connection(
     mut draining: watch::Receiver<bool>,
 ) -> Option<CloseReason> {
     let exchange = Arc::new(Exchange::new());
-    let (guard, _gone) = Guard::new(socket, limits, exchange.clone());
+    let (guard, _gone) = Guard::new(
+        socket,
+        limits,
+        HeadBudget::new(usize::MAX),
+        exchange.clone(),
+    );
     let service = service_fn(|request| answer(request, &exchange));
     let mut connection = std::pin::pin!(
         http1::Builder::new()

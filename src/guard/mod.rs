@@ -9,7 +9,7 @@
 //!
 //! From the bottom up: `class`, `target`, `fields` and `facts` check the parts of a head, `head` and `chunked` find where a head
 //! and a body end, `framing` puts them in sequence (all pure: bytes in, steps out), `stream` does the reading and the
-//! time-outs, `write` the writing and the lingering close.
+//! time-outs, `write` the writing and the lingering close, `heads` keeps the memory of all connections' heads in bounds.
 //!
 //! hyper must be run with `half_close(true)` (or it reads on while a request is served), without a timer, with
 //! `max_headers` at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
@@ -21,6 +21,7 @@ mod facts;
 mod fields;
 mod framing;
 mod head;
+mod heads;
 mod stream;
 mod target;
 mod write;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use hyper::{HeaderMap, Method, StatusCode};
 
 pub use exchange::Exchange;
+pub use heads::HeadBudget;
 pub use stream::{Gone, Guard};
 
 use crate::config::Http;
@@ -101,6 +103,13 @@ pub struct Refusal {
     pub request: Option<RefusedRequest>,
 }
 
+impl Refusal {
+    /// Whether the memory for heads is used up: no fault of this request, which leaves no row.
+    pub fn is_for_memory(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
 /// The part of a refused request that is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRequest {
@@ -113,9 +122,8 @@ pub struct RefusedRequest {
     pub forwarded_for: HeaderMap,
 }
 
-/// Why the guard closed a connection without a word.
+/// Why the guard closed a connection without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names)] // They are the labels of the metric.
 pub enum CloseReason {
     /// A head took too long to begin.
     HeaderTimeout,
@@ -123,11 +131,18 @@ pub enum CloseReason {
     IdleTimeout,
     /// The client took nothing of its answer.
     WriteTimeout,
+    /// It was idle, and had kept memory for a large head that others needed.
+    Memory,
 }
 
 impl CloseReason {
     /// Every reason, for the metric to start at zero.
-    pub const ALL: [Self; 3] = [Self::HeaderTimeout, Self::IdleTimeout, Self::WriteTimeout];
+    pub const ALL: [Self; 4] = [
+        Self::HeaderTimeout,
+        Self::IdleTimeout,
+        Self::WriteTimeout,
+        Self::Memory,
+    ];
 
     /// The value of the metric's label.
     pub fn label(self) -> &'static str {
@@ -135,6 +150,7 @@ impl CloseReason {
             Self::HeaderTimeout => "header_timeout",
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
+            Self::Memory => "memory",
         }
     }
 }

@@ -16,7 +16,7 @@ use proptest::sample::{Index, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::table_tests::{LIMITS, run};
-use super::{Exchange, Guard, Limits};
+use super::{Exchange, Guard, HeadBudget, Limits};
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "OPTIONS", "CONNECT", "x-Y", ""];
 const TARGETS: &[&str] = &[
@@ -113,7 +113,12 @@ async fn serve(bytes: &[u8], limits: Limits) -> (Vec<Seen>, Vec<u8>) {
     client.write_all(bytes).await.unwrap();
     client.shutdown().await.unwrap();
     let exchange = Arc::new(Exchange::new());
-    let (guard, _gone) = Guard::new(socket, limits, exchange.clone());
+    let (guard, _gone) = Guard::new(
+        socket,
+        limits,
+        HeadBudget::new(usize::MAX),
+        exchange.clone(),
+    );
     let seen = Mutex::new(Vec::new());
     let service = service_fn(|request: Request<Incoming>| async {
         let refusal = exchange.take_head().refusal;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Framing, Line, Step};
+use super::heads::{HeadBudget, HeadShare};
 use super::write::Closing;
 use super::{CloseReason, Exchange, Limits, Refusal};
 
@@ -31,13 +32,16 @@ pub struct Guard<S> {
     pub(super) socket: S,
     pub(super) limits: Limits,
     pub(super) exchange: Arc<Exchange>,
+    pub(super) heads: HeadBudget,
+    /// None while this connection's heads are small and whole.
+    pub(super) share: Option<HeadShare>,
     pub(super) framing: Framing,
     /// From the socket, not yet passed on.
     pub(super) input: BytesMut,
     /// For hyper, before `pass`.
     line: Line,
     /// So many bytes, of the input and then of the socket, are hyper's as they are.
-    pass: u64,
+    pub(super) pass: u64,
     body_refused: bool,
     waiting: Waiting,
     pub(super) write_deadline: Option<Instant>,
@@ -71,12 +75,19 @@ enum Waiting {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// To be called when the connection was accepted, within a tokio runtime: the first head's time begins here.
-    pub fn new(socket: S, limits: Limits, exchange: Arc<Exchange>) -> (Self, Gone) {
+    pub fn new(
+        socket: S,
+        limits: Limits,
+        heads: HeadBudget,
+        exchange: Arc<Exchange>,
+    ) -> (Self, Gone) {
         let (alive, gone) = oneshot::channel();
         let guard = Self {
             socket,
             limits,
             exchange,
+            heads,
+            share: None,
             framing: Framing::new(limits),
             input: BytesMut::new(),
             line: Line::EMPTY,
@@ -171,24 +182,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 
     /// Does what the framing says.
-    fn take(&mut self, step: Step) {
+    pub(super) fn take(&mut self, step: Step) {
         match step {
             Step::More | Step::Over => {}
-            Step::Head { bytes } => {
+            Step::Head { head, body } => {
                 self.begin(None);
-                self.pass = bytes;
+                self.head_has_passed(head);
+                self.pass = head as u64 + body;
             }
             Step::Chunk { line, bytes } => (self.line, self.pass) = (line, bytes),
             Step::End { line } => self.line = line,
             Step::Refuse { refusal, stand_in } => {
                 self.begin(Some(refusal));
-                self.input.clear();
-                self.input.extend_from_slice(stand_in);
+                // What the head has grown is not to be kept.
+                self.input = BytesMut::from(stand_in);
                 self.pass = stand_in.len() as u64;
             }
             Step::RefuseBody(refusal) => {
                 self.exchange.refuse_body(refusal);
                 self.body_refused = true;
+                self.pass = 0;
             }
         }
     }
@@ -232,6 +245,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
         Poll::Ready(Some(self.framing.time_out(&self.input)))
     }
+
+    /// Reads of the current message what has been checked.
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        loop {
+            self.put(buf);
+            let some = buf.filled().len() > before;
+            // Where a message ends, hyper must ask again before it gets anything of the next.
+            if buf.remaining() == 0 || (some && (self.pass > 0 || self.is_at_end())) {
+                return Poll::Ready(Ok(()));
+            }
+            if self.pass > 0 {
+                return self.poll_pass(cx, buf);
+            }
+            match self.framing.step(&mut self.input) {
+                Step::More | Step::Over if some => return Poll::Ready(Ok(())),
+                Step::Over if self.body_refused => {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+                Step::Over => return Poll::Ready(Ok(())),
+                Step::More => {}
+                step => {
+                    self.take(step);
+                    continue;
+                }
+            }
+            let next = match self.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => self.framing.end(&self.input),
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => ready!(self.poll_wait(cx)),
+            };
+            match next {
+                Some(step) => self.take(step),
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
 }
 
 /// Whether the deadline has passed. If not, the task is woken then, or earlier.
@@ -263,39 +318,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
         if this.exchange.is_upgraded() {
             return this.poll_upgraded(cx, buf);
         }
-        let before = buf.filled().len();
-        loop {
-            this.put(buf);
-            let some = buf.filled().len() > before;
-            // Where a message ends, hyper must ask again before it gets anything of the next.
-            if buf.remaining() == 0 || (some && (this.pass > 0 || this.is_at_end())) {
-                return Poll::Ready(Ok(()));
-            }
-            if this.pass > 0 {
-                return this.poll_pass(cx, buf);
-            }
-            match this.framing.step(&mut this.input) {
-                Step::More | Step::Over if some => return Poll::Ready(Ok(())),
-                Step::Over if this.body_refused => {
-                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-                }
-                Step::Over => return Poll::Ready(Ok(())),
-                Step::More => {}
-                step => {
-                    this.take(step);
-                    continue;
-                }
-            }
-            let next = match this.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => this.framing.end(&this.input),
-                Poll::Ready(Ok(_)) => continue,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => ready!(this.poll_wait(cx)),
-            };
-            match next {
-                Some(step) => this.take(step),
-                None => return Poll::Ready(Ok(())),
-            }
+        if this.is_shed() {
+            return Poll::Ready(Ok(()));
         }
+        let read = this.poll_message(cx, buf);
+        match read {
+            Poll::Pending => this.wait_with_head(cx),
+            Poll::Ready(_) => this.work_with_head(),
+        }
+        read
     }
 }

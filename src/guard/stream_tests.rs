@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::table_tests::{LIMITS, run};
-use super::{CloseReason, Exchange, Guard};
+use super::{CloseReason, Exchange, Guard, HeadBudget};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -16,7 +16,13 @@ fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<Exchang
     let exchange = Arc::new(Exchange::new());
     (
         client,
-        Guard::new(socket, LIMITS, exchange.clone()).0,
+        Guard::new(
+            socket,
+            LIMITS,
+            HeadBudget::new(usize::MAX),
+            exchange.clone(),
+        )
+        .0,
         exchange,
     )
 }

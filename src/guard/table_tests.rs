@@ -49,8 +49,8 @@ pub(super) fn run<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>
             }
             match framing.step(&mut input) {
                 Step::More => break,
-                Step::Head { bytes } => {
-                    pass = bytes;
+                Step::Head { head, body } => {
+                    pass = head as u64 + body;
                     outcome.passed += 1;
                 }
                 Step::Chunk { line, bytes } => {

@@ -23,8 +23,8 @@ pub enum Rejected {
     /// Not begun within `commit.deadline`.
     #[error("the request could not be recorded in time")]
     Deadline,
-    /// `http.body_bytes_in_flight_max` is used up.
-    #[error("too many request bodies are held in memory")]
+    /// `http.body_bytes_in_flight_max` or `http.heads_bytes_in_flight_max` is used up.
+    #[error("too many requests are held in memory")]
     Memory,
     /// SQLite refused.
     #[error("the request could not be recorded")]
