@@ -1,6 +1,6 @@
 //! Who sent a request: the connection's peer, or what trusted proxies say of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 
@@ -28,9 +28,10 @@ pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies)
     if !is_trusted {
         return client;
     }
-    // All its lines joined, in their order: the newest proxy has written last.
+    // All its lines are one list (the newest proxy has written last), and an empty member counts for nothing.
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
         let Some(address) = parse(hop) else {
             break;
         };
@@ -42,16 +43,48 @@ pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies)
     client
 }
 
+/// An address as proxies write it: alone, or with a port; of IPv6 in brackets then, which may also stand without a port.
+/// A zone (`fe80::1%eth0`) is dropped, as it is of a peer's own address.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?;
-    let address: IpAddr = text.trim_matches([' ', '\t']).parse().ok()?;
+    let address: IpAddr = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            if !port.is_empty() && !is_port(port.strip_prefix(':')?) {
+                return None;
+            }
+            parse_v6(address)?.into()
+        }
+        None => match text.split_once(':') {
+            // Of an IPv6 address what follows is no port.
+            Some((address, port)) if is_port(port) => address.parse::<Ipv4Addr>().ok()?.into(),
+            Some(_) => parse_v6(text)?.into(),
+            None => text.parse::<Ipv4Addr>().ok()?.into(),
+        },
+    };
     Some(address.to_canonical())
+}
+
+fn parse_v6(text: &str) -> Option<Ipv6Addr> {
+    let address = match text.split_once('%') {
+        Some((address, zone)) if is_zone(zone) => address,
+        _ => text,
+    };
+    address.parse().ok()
+}
+
+/// What RFC 6874 lets a zone be made of.
+fn is_zone(zone: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !zone.is_empty() && zone.bytes().all(is_good)
+}
+
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use axum::http::HeaderValue;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -88,26 +121,49 @@ mod tests {
         any::<IpAddr>().prop_filter("trusted", |address| !trusted().trusts_ip(*address))
     }
 
+    /// An address as some proxy writes it.
+    fn written(address: IpAddr, form: u8, port: u16) -> String {
+        match (address, form) {
+            (_, 0) => address.to_string(),
+            (_, 1) => format!("\t{address} "),
+            (IpAddr::V4(_), _) => format!("{address}:{port}"),
+            (IpAddr::V6(_), 2) => format!("[{address}]"),
+            (IpAddr::V6(_), 3) => format!("[{address}]:{port}"),
+            (IpAddr::V6(_), 4) => format!("{address}%eth0.1"),
+            (IpAddr::V6(_), _) => format!("[{address}%lo]:{port}"),
+        }
+    }
+
     /// One entry, as proxies write it, as others do, or of any bytes.
     fn entry() -> impl Strategy<Value = Vec<u8>> {
-        const ODD: [&str; 10] = [
+        const ODD: [&str; 8] = [
             "",
             " ",
             "unknown",
             "_hidden",
-            "10.0.0.1:80",
-            "[::1]",
             "010.0.0.1",
             "::ffff:10.0.0.1",
-            "\t192.0.2.1 ",
-            "fe80::1%eth0",
+            "[::ffff:10.0.0.1]:80",
+            "10.0.0.1:99999",
         ];
+        let address = prop_oneof![trusted_address(), any::<IpAddr>()];
         prop_oneof![
-            trusted_address().prop_map(|address| address.to_string().into_bytes()),
-            any::<IpAddr>().prop_map(|address| address.to_string().into_bytes()),
-            select(&ODD[..]).prop_map(|text| text.as_bytes().to_vec()),
-            vec(any::<u8>(), 0..8),
+            2 => (address, 0..6_u8, any::<u16>())
+                .prop_map(|(address, form, port)| written(address, form, port).into_bytes()),
+            1 => select(&ODD[..]).prop_map(|text| text.as_bytes().to_vec()),
+            1 => vec(any::<u8>(), 0..8),
         ]
+    }
+
+    /// The addresses that an entry might be about, read without rules.
+    fn addresses(entry: &[u8]) -> Vec<IpAddr> {
+        let text = String::from_utf8_lossy(entry);
+        let text = text.trim().trim_start_matches('[');
+        let ends = text.char_indices().map(|(place, _)| place);
+        ends.chain([text.len()])
+            .filter_map(|end| text[..end].parse::<IpAddr>().ok())
+            .map(|address| address.to_canonical())
+            .collect()
     }
 
     fn line() -> impl Strategy<Value = Vec<u8>> {
@@ -130,11 +186,35 @@ mod tests {
             let headers = header(&lines);
             let found = client_address(peer, &headers, &trusted());
             let mut entries = headers.values().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-            let is_there = entries.any(|entry| {
-                let address = String::from_utf8_lossy(entry).trim().parse::<IpAddr>();
-                address.ok().map(|address| address.to_canonical()) == found
-            });
+            let is_there = found.is_some_and(|found| entries.any(|entry| addresses(entry).contains(&found)));
             prop_assert!(found == of_peer(peer) || is_there, "{:?}", found);
+        }
+
+        #[test]
+        fn how_an_address_is_written_and_empty_members_make_no_difference(
+            peer in prop_oneof![Just(Peer::Unix), trusted_address().prop_map(Peer::Ip)],
+            hops in vec(
+                (prop_oneof![trusted_address(), any::<IpAddr>()], 0..6_u8, any::<u16>(), select(&[",", ", ", ",,", " ,\t, "][..])),
+                0..5,
+            ),
+            lead in select(&["", ",", " ", " , "][..]),
+            cut in any::<bool>(),
+        ) {
+            let plain: Vec<_> = hops.iter().map(|(address, ..)| address.to_string()).collect();
+            let mut others = vec![lead.to_owned()];
+            for (address, form, port, end) in &hops {
+                let line = others.last_mut().unwrap();
+                line.push_str(&written(*address, *form, *port));
+                line.push_str(end);
+                if cut {
+                    others.push(String::new());
+                }
+            }
+            let others: Vec<_> = others.into_iter().map(String::into_bytes).collect();
+            prop_assert_eq!(
+                client_address(peer, &header(&others), &trusted()),
+                client_address(peer, &header(&[plain.join(", ").into_bytes()]), &trusted())
+            );
         }
 
         #[test]

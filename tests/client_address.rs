@@ -98,6 +98,51 @@ fn several_lines_of_x_forwarded_for_are_one_list() {
 }
 
 #[test]
+fn an_address_may_have_a_port_brackets_and_a_zone() {
+    let server = Server::with(|c| {
+        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
+    });
+    check(
+        &server,
+        &[
+            (&["203.0.113.9:51234"], "203.0.113.9"),
+            (&["[2001:db8::1]:443"], "2001:db8::1"),
+            (&["[2001:db8::1]"], "2001:db8::1"),
+            (
+                &["198.51.100.1, 203.0.113.9:1, 10.0.0.1:65535"],
+                "203.0.113.9",
+            ),
+            (&["[2001:db8::1]:0, [::ffff:10.0.0.1]:80"], "2001:db8::1"),
+            (&["[::ffff:203.0.113.9]:80"], "203.0.113.9"),
+            // This is an address; that its end was meant as a port, nobody can know.
+            (&["2001:db8::1:443"], "2001:db8::1:443"),
+            // A zone means something on the proxy alone, and is dropped as a peer's own is.
+            (&["fe80::1%eth0"], "fe80::1"),
+            (&["[fe80::1%25]:443"], "fe80::1"),
+        ],
+    );
+}
+
+#[test]
+fn empty_members_count_for_nothing() {
+    let server = Server::with(|c| {
+        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
+    });
+    check(
+        &server,
+        &[
+            (&["203.0.113.9,"], "203.0.113.9"),
+            (&["203.0.113.9, \t,"], "203.0.113.9"),
+            (&[",203.0.113.9,,10.0.0.1"], "203.0.113.9"),
+            (&["203.0.113.9", ""], "203.0.113.9"),
+            (&["203.0.113.9", ",", "10.0.0.1"], "203.0.113.9"),
+            (&["", " , "], "127.0.0.1"),
+            (&["unknown,"], "127.0.0.1"),
+        ],
+    );
+}
+
+#[test]
 fn garbage_ends_the_walk_at_the_last_valid_address() {
     let server = Server::with(|c| {
         c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
@@ -111,7 +156,21 @@ fn garbage_ends_the_walk_at_the_last_valid_address() {
             (&["203.0.113.7, 10.0.0.300, 10.0.0.9, 10.0.0.8"], "10.0.0.9"),
             (&["unknown, 203.0.113.7"], "203.0.113.7"),
             (&["203.0.113.7, caf\u{e9}"], "127.0.0.1"),
-            (&[""], "127.0.0.1"),
+            (&["203.0.113.7, 10.0.0.9:"], "127.0.0.1"),
+            (&["203.0.113.7, 10.0.0.9:65536"], "127.0.0.1"),
+            (&["203.0.113.7, 10.0.0.9:+80"], "127.0.0.1"),
+            (&["203.0.113.7, 10.0.0.9:80:80"], "127.0.0.1"),
+            (&["203.0.113.7, 10.0.0.9%eth0"], "127.0.0.1"),
+            (&["203.0.113.7, [10.0.0.9]"], "127.0.0.1"),
+            (&["203.0.113.7, [10.0.0.9]:80"], "127.0.0.1"),
+            (&["203.0.113.7, [2001:db8::1"], "127.0.0.1"),
+            (&["203.0.113.7, 2001:db8::1]"], "127.0.0.1"),
+            (&["203.0.113.7, [2001:db8::1]443"], "127.0.0.1"),
+            (&["203.0.113.7, [2001:db8::1]:"], "127.0.0.1"),
+            (&["203.0.113.7, [2001:db8::1]:https"], "127.0.0.1"),
+            (&["203.0.113.7, [2001:db8::1%]:443"], "127.0.0.1"),
+            (&["203.0.113.7, \"10.0.0.9\""], "127.0.0.1"),
+            (&["203.0.113.7, 10.0.0.9 10.0.0.8"], "127.0.0.1"),
         ],
     );
 }
@@ -225,7 +284,7 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
         ),
         (
             501,
-            format!("POST / HTTP/1.1\r\n{xff}Host: h\r\nTransfer-Encoding: x\r\n\r\n"),
+            format!("POST / HTTP/1.1\r\n{xff}Host: h\r\nTransfer-Encoding: x, chunked\r\n\r\n"),
         ),
         (
             400,
@@ -252,6 +311,27 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
             let row = server.row(answer.record_id().expect("its id"));
             assert_eq!(row.remote_addr.as_deref(), Some(address), "{request}");
         }
+    }
+    // A refused request's lines are read as all others are.
+    for lines in [
+        "203.0.113.7:51234",
+        "[2001:db8::1]:443,",
+        "203.0.113.7\r\nX-Forwarded-For: ,",
+    ] {
+        let answer = exchange(
+            on_tcp.addr(),
+            format!("GET / HTTP/1.1\r\nX-Forwarded-For: {lines}\r\n\r\n"),
+        );
+        let row = on_tcp.row(answer.record_id().expect("its id"));
+        let wanted = if lines.starts_with('[') {
+            "2001:db8::1"
+        } else {
+            "203.0.113.7"
+        };
+        assert_eq!(
+            (answer.status, row.remote_addr.as_deref()),
+            (400, Some(wanted))
+        );
     }
     // Refused before any field was looked at.
     let answer = exchange(on_tcp.addr(), format!("GET / HTTP/2.0\r\n{xff}\r\n"));
