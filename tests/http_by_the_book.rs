@@ -164,15 +164,23 @@ fn the_answer_to_head_has_the_same_headers_and_no_body() {
 #[test]
 fn who_expects_100_continue_gets_it_and_then_the_answer() {
     let server = Server::start();
-    let mut client = Client::connect(server.addr());
-    client.send(
-        "PUT /expect HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n",
-    );
-    let interim = client.answer();
-    assert_eq!((interim.status, interim.record_id()), (100, None));
-    client.send("hello");
-    let answer = client.answer();
-    assert_eq!((answer.status, answer.text()), (200, "hello"));
+    for expect in ["100-Continue", "100-continue,", ", 100-continue"] {
+        let head = |length: usize| {
+            format!(
+                "PUT /expect HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\nExpect: {expect}\r\n\r\n"
+            )
+        };
+        let mut client = Client::connect(server.addr());
+        client.send(head(5));
+        let interim = client.answer();
+        assert_eq!((interim.status, interim.record_id()), (100, None));
+        client.send("hello");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text()), (200, "hello"));
+        // Too large a body is refused before anybody is told to send it.
+        client.send(head(99_999_999));
+        assert_eq!(client.answer().status, 413);
+    }
 }
 
 #[test]

@@ -57,6 +57,14 @@ fn a_request_line_without_end_is_414() {
 }
 
 #[test]
+fn a_method_that_is_too_long_is_501() {
+    let server = Server::start();
+    let method = "A".repeat(9_000);
+    let (mut client, answer) = ask(&server, format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    is_refused_without_a_row(&server, &mut client, &answer, 501);
+}
+
+#[test]
 fn a_head_that_is_too_large_is_431() {
     let server = Server::with(|c| {
         c.set("http.line_bytes_max", 100)

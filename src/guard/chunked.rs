@@ -1,6 +1,6 @@
 //! The framing of a chunked body: the line before each chunk, the CRLF behind it, and the trailers.
 
-use super::class::{self, TEXT, TOKEN};
+use super::extensions::{Extensions, MALFORMED};
 use super::fields::{self, Fields};
 use super::{Fault, Limits};
 
@@ -22,9 +22,7 @@ pub(super) struct Scan {
 enum State {
     #[default]
     Size,
-    /// Behind a `;`, where an extension's name begins.
-    Name,
-    Extension,
+    Extensions(Extensions),
     SizeCr,
     /// Behind a chunk's bytes.
     DataEnd,
@@ -55,16 +53,11 @@ impl Scan {
             at += 1;
             self.state = match self.state {
                 State::Size => self.size(byte)?,
-                State::Name => match byte {
-                    b' ' | b'\t' => State::Name,
-                    _ if class::is(byte, TOKEN) => State::Extension,
-                    _ => return Err(Fault::bad("a chunk extension is malformed")),
+                State::Extensions(place) if byte == b'\r' => match place.may_end() {
+                    true => State::SizeCr,
+                    false => return Err(MALFORMED),
                 },
-                State::Extension => match byte {
-                    b'\r' => State::SizeCr,
-                    _ if class::is(byte, TEXT) => State::Extension,
-                    _ => return Err(Fault::bad("a control character in a chunk extension")),
-                },
+                State::Extensions(place) => State::Extensions(place.next(byte)?),
                 State::SizeCr if byte != b'\n' => {
                     return Err(Fault::bad("a bare CR in a chunk's size line"));
                 }
@@ -80,7 +73,7 @@ impl Scan {
                 }
                 _ => return Err(Fault::bad("a chunk does not end where its size says")),
             };
-            if matches!(self.state, State::Size | State::Name | State::Extension) {
+            if matches!(self.state, State::Size | State::Extensions(_)) {
                 self.line_bytes += usize::from(self.digits > 0);
                 if self.line_bytes > limits.line_bytes_max {
                     return Err(Fault::bad("a chunk's size line is too long"));
@@ -101,7 +94,10 @@ impl Scan {
                 Ok(State::Size)
             }
             (None, b'\r') if self.digits > 0 => Ok(State::SizeCr),
-            (None, b';') if self.digits > 0 => Ok(State::Name),
+            (None, b';') if self.digits > 0 => Ok(State::Extensions(Extensions::BeforeName)),
+            (None, b' ' | b'\t') if self.digits > 0 => {
+                Ok(State::Extensions(Extensions::BeforeSemicolon))
+            }
             _ => Err(Fault::bad("a chunk's size is malformed")),
         }
     }

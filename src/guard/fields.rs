@@ -93,6 +93,11 @@ impl Fields {
         Ok(())
     }
 
+    /// After [`Found::Field`]: where its line begins. Only of use as [`Fields::field`] is.
+    pub(super) fn begin(&self) -> usize {
+        self.name_start
+    }
+
     /// After [`Found::Field`] at `end`: the field's name and its value without white space around it. Only of use
     /// where every scan saw the same bytes from their beginning.
     pub(super) fn field<'a>(&self, bytes: &'a [u8], end: usize) -> (&'a [u8], &'a [u8]) {

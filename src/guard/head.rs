@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method, StatusCode, header::HeaderName, header::HeaderVal
 use super::class::{self, PATH, QUERY, TOKEN};
 use super::facts::{Body, Facts};
 use super::fields::{self, Fields};
-use super::{Fault, Limits, RefusedRequest, target};
+use super::{Fault, Limits, RefusedRequest, expect, target};
 
 /// hyper's `Uri` can hold no more.
 const TARGET_BYTES_MAX: usize = 65_534;
@@ -19,6 +19,8 @@ const TARGET_BYTES_MAX: usize = 65_534;
 const NAME_BYTES_MAX: usize = 65_535;
 
 const LINE_TOO_LONG: Fault = Fault::new(StatusCode::URI_TOO_LONG, "the request line is too long");
+/// RFC 9112 3: no method that is implemented is as long.
+const METHOD_TOO_LONG: Fault = Fault::new(StatusCode::NOT_IMPLEMENTED, "the method is too long");
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -87,7 +89,7 @@ impl Scan {
     fn forwarded_for(&self, input: &[u8]) -> HeaderMap {
         let mut found = HeaderMap::new();
         let seen = &input[..self.at];
-        let mut at = self.target_end + b" HTTP/1.1\r\n".len();
+        let mut at = self.fields_start();
         let mut fields = Fields::default();
         while let Ok(fields::Found::Field) = fields.scan(seen, &mut at, usize::MAX) {
             let (name, value) = fields.field(seen, at);
@@ -98,6 +100,11 @@ impl Scan {
             }
         }
         found
+    }
+
+    /// Where the fields begin, once the request line is complete.
+    fn fields_start(&self) -> usize {
+        self.target_end + b" HTTP/1.1\r\n".len()
     }
 
     /// Whether the method is complete, and HEAD.
@@ -129,8 +136,16 @@ impl Scan {
         Ok(dropped)
     }
 
-    /// Looks at what has arrived since the last call. `None`: the head's end is still to come. Rewrites the version
-    /// where hyper would not know it.
+    /// What to say where the request line has grown too long.
+    fn line_too_long(&self) -> Fault {
+        match self.state {
+            State::Method => METHOD_TOO_LONG,
+            _ => LINE_TOO_LONG,
+        }
+    }
+
+    /// Looks at what has arrived since the last call. `None`: the head's end is still to come. Rewrites the version and
+    /// the Expect where hyper would not know them.
     pub(super) fn scan(
         &mut self,
         input: &mut [u8],
@@ -142,7 +157,7 @@ impl Scan {
             self.request_line(&mut input[..seen], limits)?;
         }
         if matches!(self.state, State::Fields) {
-            let bytes = &input[..seen];
+            let bytes = &mut input[..seen];
             loop {
                 match self.fields.scan(bytes, &mut self.at, limits.fields_max)? {
                     fields::Found::Field => {
@@ -154,6 +169,9 @@ impl Scan {
                     }
                     fields::Found::End => {
                         let body = self.facts.judge(limits)?;
+                        if self.facts.expect_is_untidy() {
+                            expect::tidy(&mut bytes[self.fields_start()..self.at]);
+                        }
                         let bytes = self.at;
                         return Ok(Some(Passed { bytes, body }));
                     }
@@ -164,7 +182,7 @@ impl Scan {
         match self.state {
             // As many bytes as a head may have, and no end: it can only become longer.
             State::Fields if seen == room => Err(Fault::FIELDS_TOO_LONG),
-            _ if seen == room => Err(LINE_TOO_LONG),
+            _ if seen == room => Err(self.line_too_long()),
             _ => Ok(None),
         }
     }
@@ -195,7 +213,7 @@ impl Scan {
                 break;
             };
             let next = match self.state {
-                _ if class::is(byte, plain) => return Err(LINE_TOO_LONG),
+                _ if class::is(byte, plain) => return Err(self.line_too_long()),
                 State::Method if byte == b' ' && self.at > 0 => {
                     self.method_end = self.at;
                     State::Path

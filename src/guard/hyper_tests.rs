@@ -285,28 +285,44 @@ async fn a_client_that_has_ended_its_side_gets_its_answer() {
 #[tokio::test]
 async fn a_client_may_wait_to_be_told_to_continue() {
     let server = Server::start(LIMITS).await;
-    let head = |length| {
+    let head = |expect, length| {
         format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect:{expect}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         )
     };
-    let mut client = server.connect().await;
-    client.write_all(head(5).as_bytes()).await.unwrap();
-    assert_eq!(
-        until(&mut client, "\r\n\r\n").await,
-        "HTTP/1.1 100 Continue\r\n\r\n"
-    );
-    client.write_all(b"hello").await.unwrap();
-    let answer = rest(&mut client).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"),
-        "{answer}"
-    );
+    for expect in [
+        " 100-Continue",
+        "100-continue,",
+        " ,\t,100-continue , ",
+        " 100-continue, 100-continue",
+        " 100-continue\r\nExpect: ,",
+        "\r\nExpect: 100-continue",
+    ] {
+        let mut client = server.connect().await;
+        client.write_all(head(expect, 5).as_bytes()).await.unwrap();
+        assert_eq!(
+            until(&mut client, "\r\n\r\n").await,
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "{expect:?}"
+        );
+        client.write_all(b"hello").await.unwrap();
+        let answer = rest(&mut client).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"),
+            "{answer}"
+        );
 
-    let mut client = server.connect().await;
-    client.write_all(head(2 << 20).as_bytes()).await.unwrap();
-    let answer = rest(&mut client).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        let answer = server.ask(head(expect, 2 << 20).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{expect:?}: {answer}");
+    }
+    for expect in ["", " , "] {
+        let request = head(expect, 5) + "hello";
+        let answer = server.ask(request.as_bytes()).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"),
+            "{expect:?}: {answer}"
+        );
+    }
 }
 
 #[tokio::test]

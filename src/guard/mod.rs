@@ -7,9 +7,10 @@
 //! itself: in place of a refused head hyper gets a harmless request that asks to close, and the service finds the
 //! verdict in the [`Exchange`]. So one path records and answers everything, in pipeline order.
 //!
-//! From the bottom up: `class`, `target`, `fields` and `facts` check the parts of a head, `head` and `chunked` find where a head
-//! and a body end, `framing` puts them in sequence (all pure: bytes in, steps out), `stream` does the reading and the
-//! time-outs, `write` the writing and the lingering close, `heads` keeps the memory of all connections' heads in bounds.
+//! From the bottom up: `class`, `list`, `target`, `fields`, `expect` and `facts` check the parts of a head, `extensions` what
+//! stands behind a chunk's size, `head` and `chunked` find where a head and a body end, `framing` puts them in sequence (all
+//! pure: bytes in, steps out), `stream` does the reading and the time-outs, `write` the writing and the lingering close,
+//! `heads` keeps the memory of all connections' heads in bounds.
 //!
 //! hyper must be run with `half_close(true)` (or it reads on while a request is served), without a timer, with
 //! `max_headers` at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
@@ -17,11 +18,14 @@
 mod chunked;
 mod class;
 mod exchange;
+mod expect;
+mod extensions;
 mod facts;
 mod fields;
 mod framing;
 mod head;
 mod heads;
+mod list;
 mod stream;
 mod target;
 mod write;

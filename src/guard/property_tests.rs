@@ -25,6 +25,7 @@ const TARGETS: &[&str] = &[
     "*",
     "http://a",
     "https://[::1]:1/x?y",
+    "http://a:/b",
     "a:80",
     "//",
 ];
@@ -37,6 +38,8 @@ const FIELDS: &[&str] = &[
     "Content-Length: 0",
     "Transfer-Encoding: chunked",
     "Expect: 100-continue",
+    "Expect:",
+    "Expect: ,100-continue,",
     "Connection: close",
     "Connection: keep-alive, Upgrade",
     "Upgrade: x",
@@ -50,6 +53,7 @@ const BODIES: &[&str] = &[
     "5\r\nhello\r\n0\r\n\r\n",
     "3;a\r\nabc\r\n0a\r\n0123456789\r\n00\r\nA: b\r\n\r\n",
     "5\r\nhello\r\n0\r\nA: b\n\r\n",
+    "5 ; a =\t\"b;\\\"c\"\t;d=e;f\r\nhello\r\n0\t;g\r\n\r\n",
 ];
 
 /// Mostly sound: what most tries must come through to be worth anything.
@@ -81,7 +85,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
 
 /// Messages in sequence, with bytes put in, changed or taken out.
 fn messages(count: usize) -> impl Strategy<Value = Vec<u8>> {
-    let special = select(b"\r\n\0 \t:;,0#%/\x0b\x7f\xff\"`<".as_slice());
+    let special = select(b"\r\n\0 \t:;,=0#%/\\\x0b\x7f\xff\"`<".as_slice());
     let damage = (any::<Index>(), 0..3, prop_oneof![special, any::<u8>()]);
     let damages = prop_oneof![2 => vec(damage.clone(), 0..1), 1 => vec(damage, 0..3)];
     (vec(message(), 1..=count), damages).prop_map(|(messages, damages)| {
@@ -167,8 +171,55 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
+/// What may stand behind a chunk's size: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`. Read with the
+/// whole line at hand, where the guard takes it byte by byte.
+fn are_extensions(line: &[u8]) -> bool {
+    let token_bytes = |text: &[u8]| text.iter().take_while(|byte| **byte == b'a').count();
+    if line.is_empty() {
+        return true;
+    }
+    let Some(rest) = line.trim_ascii_start().strip_prefix(b";") else {
+        return false;
+    };
+    let rest = rest.trim_ascii_start();
+    let name = token_bytes(rest);
+    let rest = &rest[name..];
+    let Some(value) = rest.trim_ascii_start().strip_prefix(b"=") else {
+        return name > 0 && are_extensions(rest);
+    };
+    let value = value.trim_ascii_start();
+    let length = match value {
+        [b'"', quoted @ ..] => {
+            let mut escaped = false;
+            let end = quoted.iter().position(|byte| {
+                let ends = *byte == b'"' && !escaped;
+                escaped = *byte == b'\\' && !escaped;
+                ends
+            });
+            end.map_or(0, |end| end + 2)
+        }
+        _ => token_bytes(value),
+    };
+    name > 0 && length > 0 && are_extensions(&value[length..])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn behind_a_chunks_size_stand_extensions_or_nothing(
+        parts in vec(select(&["a", ";", "=", " ", "\t", "\"", "\\", ";a", "=a", ";a=\"", "\"a\""][..]), 0..10),
+    ) {
+        let line = parts.concat();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let message = format!("{head}0{line}\r\n\r\n");
+        let outcome = run(LIMITS, [message.as_bytes()]);
+        // Behind 0, `a` is another digit.
+        let rest = line.trim_start_matches('a');
+        let wanted = if are_extensions(rest.as_bytes()) { None } else { Some(400) };
+        prop_assert_eq!(outcome.body_refused, wanted, "{}", message);
+        prop_assert_eq!(run(LIMITS, message.as_bytes().chunks(1)), outcome);
+    }
 
     #[test]
     fn how_messages_are_cut_makes_no_difference(

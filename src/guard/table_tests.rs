@@ -119,7 +119,20 @@ fn a_chunked_body_is_refused_where_two_readers_could_disagree() {
         (b"0000000000000005\r\nhello\r\n0\r\n\r\n", Pass(1)),
         (b"a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", Pass(1)),
         (b"5;a\r\nhello\r\n0;b\r\n\r\n", Pass(1)),
-        (b"5; a=\"b;c\";d\t\r\nhello\r\n0\r\n\r\n", Pass(1)),
+        (b"5; a=\"b;c\";d\r\nhello\r\n0\r\n\r\n", Pass(1)),
+        (b"5 ;a=b\r\nhello\r\n0\t;a=b\r\n\r\n", Pass(1)),
+        (
+            b"5\t ; \ta = \tb\t; c ;d= \"e\"\r\nhello\r\n0\r\n\r\n",
+            Pass(1),
+        ),
+        (
+            b"5;a=\"\";b=\"\\\"\\\\;\xe9\t\"\r\nhello\r\n0\r\n\r\n",
+            Pass(1),
+        ),
+        (
+            b"5;a=\"b\" ;!#$%&'*+-.^_`|~09=x\r\nhello\r\n0\r\n\r\n",
+            Pass(1),
+        ),
         (b"2\r\n\r\n\r\n0\r\n\r\n", Pass(1)),
         (b"0\r\nA: b\r\nContent-Length: 9\r\n\r\n", Pass(1)),
         (b"5\r\nhel", Open),
@@ -135,12 +148,40 @@ fn a_chunked_body_is_refused_where_two_readers_could_disagree() {
         (b"\t5\r\n", Body(400)),
         (b"5 \r\n", Body(400)),
         (b"5\t\r\n", Body(400)),
-        (b"5 ;a\r\n", Body(400)),
         (b"5 5\r\n", Body(400)),
+        (b"5 a\r\n", Body(400)),
+        (b"5 =a\r\n", Body(400)),
+        (b" ;a\r\n", Body(400)),
         (b"5_0\r\n", Body(400)),
         (b"5,\r\n", Body(400)),
         (b";a\r\n", Body(400)),
         (b"5;\r\n", Body(400)),
+        (b"5; \r\n", Body(400)),
+        (b"5;;a\r\n", Body(400)),
+        (b"5;a;\r\n", Body(400)),
+        (b"5;a \r\n", Body(400)),
+        (b"5;a=\r\n", Body(400)),
+        (b"5;a= \r\n", Body(400)),
+        (b"5;a=;b\r\n", Body(400)),
+        (b"5;a==b\r\n", Body(400)),
+        (b"5;a=b=c\r\n", Body(400)),
+        (b"5;a=b \r\n", Body(400)),
+        (b"5;a=b c\r\n", Body(400)),
+        (b"5;a b c\r\n", Body(400)),
+        (b"5;a,b\r\n", Body(400)),
+        (b"5;bad[=x\r\n", Body(400)),
+        (b"5;\"a\"=b\r\n", Body(400)),
+        (b"5;a=b\xe9\r\n", Body(400)),
+        (b"5;a=\"\r\n", Body(400)),
+        (b"5;a=\"b\\\"\r\n", Body(400)),
+        (b"5;a=\"b\\\r\n", Body(400)),
+        (b"5;a=\"b\0\"\r\n", Body(400)),
+        (b"5;a=\"b\\\x7f\"\r\n", Body(400)),
+        (b"5;a=\"b\"c\r\n", Body(400)),
+        (b"5;a=b\"c\"\r\n", Body(400)),
+        (b"5;a=\"b\" \r\n", Body(400)),
+        (b"5;a=\"b\nc\"\r\n", Body(400)),
+        (b"5 \n", Body(400)),
         (b"5;=b\r\n", Body(400)),
         (b"5;a\n", Body(400)),
         (b"5;a\rb\r\n", Body(400)),
@@ -193,8 +234,18 @@ fn what_is_too_long_is_refused_as_soon_as_it_is() {
     check((line(61) + end).as_bytes(), Bare(414));
     check(&line(61).as_bytes()[..60], Open);
     check(line(61).as_bytes(), Bare(414));
+    // All of what is too long is the method.
     check(long(60).as_bytes(), Open);
-    check(long(61).as_bytes(), Bare(414));
+    check(long(61).as_bytes(), Bare(501));
+    check((long(61) + " / HTTP/1.1\r\n").as_bytes(), Bare(501));
+    check((long(57) + " / HTTP/1.1\r\n").as_bytes(), Bare(414));
+    let short_heads = Limits {
+        head_bytes_max: 40,
+        ..LIMITS
+    };
+    let refused = |line: String| run(short_heads, [line.as_bytes()]).refused;
+    assert_eq!(refused(long(40)), Some((501, None)));
+    assert_eq!(refused(format!("GET /{}", long(35))), Some((414, None)));
     check(format!("GET /?{}", long(55)).as_bytes(), Bare(414));
 
     let head = |bytes: usize| {

@@ -26,7 +26,9 @@ pub(super) fn path(method: &[u8], target: &[u8], query: usize) -> Option<Range<u
         let good = is_authority(authority) && !authority.contains(&b'%');
         return good.then_some(scheme + authority.len()..query);
     }
-    let authority = method == b"CONNECT" && is_authority(target) && port_start(target).is_some();
+    // What is to be connected to has a port.
+    let has_port = port_start(target).is_some_and(|start| start < target.len());
+    let authority = method == b"CONNECT" && is_authority(target) && has_port;
     authority.then_some(0..target.len())
 }
 
@@ -37,7 +39,7 @@ fn scheme_bytes(target: &[u8]) -> Option<usize> {
     })
 }
 
-/// A host, with or without a port: a name, an IPv4 address, or an IPv6 address in brackets. No user, no empty port,
+/// A host, with or without a port: a name, an IPv4 address, or an IPv6 address in brackets. No user,
 /// and no comma: a name may have one, but whoever sends it has joined two Hosts.
 pub(super) fn is_authority(authority: &[u8]) -> bool {
     let (host, port) = match port_start(authority) {
@@ -55,10 +57,11 @@ fn port_start(authority: &[u8]) -> Option<usize> {
     (authority[after] == b':').then_some(after + 1)
 }
 
+/// The number may be missing behind its colon (RFC 3986 3.2.3).
 fn is_port(port: &[u8]) -> bool {
-    (1..=5).contains(&port.len())
+    port.len() <= 5
         && port.iter().all(u8::is_ascii_digit)
-        && str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok())
+        && (port.is_empty() || str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok()))
 }
 
 fn is_host(host: &[u8]) -> bool {
