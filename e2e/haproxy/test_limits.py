@@ -133,6 +133,18 @@ SMUGGLED = {
     "chunked twice":
         b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an empty member behind chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked,\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an empty member before chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: , chunked\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an empty line behind chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding:\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a coding behind chunked":
+        b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n"
+        b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
     "a vertical tab before chunked":
         b"POST /outer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n"
         b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -6,6 +6,8 @@ import re
 import socketserver
 import threading
 
+import pytest
+
 from client import ask, send_raw, statuses
 
 
@@ -53,6 +55,36 @@ def test_a_replica_is_told_of_the_client_what_haproxy_has_seen_and_nothing_else(
     told = {"x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-request-id: of-the-client", "x-other: kept"}
     assert told <= {line.lower() for line in heads[-1].splitlines()}
     assert sorted(names) == ["accept-encoding", "host", "x-forwarded-for", "x-forwarded-proto", "x-other", "x-request-id"]
+
+
+# Empty where the grammar lets it be: the statuses of what comes back.
+EMPTY_PARTS = {
+    "a port": (b"POST %b HTTP/1.1\r\nHost: x:\r\nContent-Length: 5", b"hello", [200]),
+    "a port behind an address": (b"POST %b HTTP/1.1\r\nHost: [::1]:\r\nContent-Length: 5", b"hello", [200]),
+    "a port of the target": (b"POST http://x:%b HTTP/1.1\r\nHost: x:\r\nContent-Length: 5", b"hello", [200]),
+    "an expectation": (b"POST %b HTTP/1.1\r\nHost: x\r\nExpect:\r\nContent-Length: 5", b"hello", [200]),
+    "a second expectation":
+        (b"POST %b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue,\r\nContent-Length: 5", b"hello", [100, 200]),
+    "a chunk extension's value": (
+        b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked",
+        b'5 ; a = ""\r\nhello\r\n0\t;a\r\n\r\n', [200],
+    ),
+}
+
+
+@pytest.mark.parametrize("part", EMPTY_PARTS)
+def test_what_may_be_empty_makes_no_difference(system, part):
+    head, body, wanted = EMPTY_PARTS[part]
+    path = f"/empty/{part.replace(' ', '-').replace(chr(39), '')}"
+    received = send_raw(system.http, head % path.encode() + b"\r\nConnection: close\r\n\r\n" + body)
+    assert statuses(received) == wanted and received.endswith(b"hello")
+    assert [record["content_length"] for record in system.records(path) if record["path"] == path] == [5]
+
+
+def test_a_method_that_is_too_long_is_refused_by_the_replica(system):
+    received = send_raw(system.http, b"A" * 9000 + b" /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert statuses(received) == [501]
+    assert system.records("/long") == []
 
 
 def test_connection_tokens_cannot_strip_the_client_address(system):
