@@ -2,12 +2,11 @@
 
 mod common;
 
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::hold::{WriteLock, all_queued, asking, freeze, lock_file, wait_until_queued};
 use common::load::{Fate, Load, assert_recorded};
-use common::raw::{Answer, Client};
+use common::raw::{Client, is_refused};
 use common::server::Server;
 use common::{SOON, db, eventually};
 
@@ -34,12 +33,6 @@ fn half_a_request(server: &Server) -> Client {
     assert_eq!(client.answer().status, 100);
     client.send("half");
     client
-}
-
-fn says_close(answer: &Answer) -> bool {
-    answer
-        .header("connection")
-        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
 }
 
 #[test]
@@ -89,15 +82,13 @@ fn requests_that_wait_for_their_commit_are_answered_before_the_end() {
         let clients = all_queued(&server, 20);
         server.signal(signal);
         is_unready(&server);
-        eventually("it accepts no more", SOON, || {
-            TcpStream::connect(server.addr()).is_err()
-        });
+        eventually("it accepts no more", SOON, || is_refused(server.addr()));
         drop(lock);
         let connection = db::open(server.database_path());
         for mut client in clients {
             let answer = client.answer();
             assert_eq!(answer.status, 200, "{}", answer.head);
-            assert!(says_close(&answer), "{}", answer.head);
+            assert!(answer.says_close(), "{}", answer.head);
             assert!(db::row(&connection, answer.record_id().expect("its id")).is_some());
             assert_eq!(client.rest().expect("an orderly end"), b"");
         }
@@ -142,16 +133,14 @@ fn a_connection_that_is_open_when_the_signal_comes_may_still_ask() {
     let mut queued = Client::connect(server.addr());
     server.signal("TERM");
     server.signal("CONT");
-    eventually("it accepts no more", SOON, || {
-        TcpStream::connect(server.addr()).is_err()
-    });
+    eventually("it accepts no more", SOON, || is_refused(server.addr()));
     accepted.send("GET /accepted HTTP/1.1\r\nHost: h\r\n\r\n");
     queued.send("GET /queued HTTP/1.1\r\nHost: h\r\n\r\n");
     begun.send("Host: h\r\n\r\n");
     for client in [&mut accepted, &mut queued, &mut begun] {
         let answer = client.answer();
         assert_eq!(answer.status, 200, "{}", answer.head);
-        assert!(says_close(&answer), "{}", answer.head);
+        assert!(answer.says_close(), "{}", answer.head);
         assert_eq!(client.rest().expect("an orderly end"), b"");
     }
     assert_eq!(server.wait_exit(SOON).code(), Some(0));
@@ -167,7 +156,7 @@ fn a_request_whose_body_is_still_coming_is_answered_before_the_end() {
     client.send("+ half");
     let answer = client.answer();
     assert_eq!((answer.status, answer.text()), (200, "half+ half"));
-    assert!(says_close(&answer), "{}", answer.head);
+    assert!(answer.says_close(), "{}", answer.head);
     assert_eq!(server.wait_exit(SOON).code(), Some(0));
 }
 
@@ -176,7 +165,7 @@ fn while_it_drains_it_is_unready_and_answers_all_the_same() {
     let server = with("30s", "10s");
     let mut kept = Client::connect(server.addr());
     kept.send("GET /before HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert!(!says_close(&kept.answer()));
+    assert!(!kept.answer().says_close());
     assert_eq!(
         (
             server.get("/healthz").status,
@@ -197,7 +186,7 @@ fn while_it_drains_it_is_unready_and_answers_all_the_same() {
     let mut new = asking(&server, "/new");
     let answer = new.answer();
     assert_eq!(
-        (answer.status, says_close(&answer)),
+        (answer.status, answer.says_close()),
         (200, true),
         "{}",
         answer.head
@@ -207,14 +196,14 @@ fn while_it_drains_it_is_unready_and_answers_all_the_same() {
     kept.send("GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
     let answer = kept.answer();
     assert_eq!(
-        (answer.status, says_close(&answer)),
+        (answer.status, answer.says_close()),
         (200, true),
         "{}",
         answer.head
     );
     let health = asking(&server, "/healthz").answer();
     assert_eq!(
-        (health.status, says_close(&health)),
+        (health.status, health.says_close()),
         (503, true),
         "{}",
         health.head
@@ -248,6 +237,8 @@ fn what_is_open_at_the_end_of_grace_gets_503_and_the_exit_status_says_so() {
         "{}",
         answer.text()
     );
+    assert!(answer.says_close(), "{}", answer.head);
+    assert_eq!(client.until_closed(), b"");
     assert_eq!(server.wait_exit(SOON).code(), Some(1));
     assert_eq!(server.rows(), 0);
 }
@@ -371,6 +362,6 @@ fn a_request_on_a_connection_made_before_the_end_is_answered() {
     client.send("GET /just-in-time HTTP/1.1\r\nHost: h\r\n\r\n");
     let answer = client.answer();
     assert_eq!(answer.status, 200);
-    assert!(says_close(&answer), "{}", answer.head);
+    assert!(answer.says_close(), "{}", answer.head);
     assert_eq!(server.wait_exit(SOON).code(), Some(0));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::db;
 use common::hold::{WriteLock, WriteTransaction, all_queued, asking, wait_until_queued};
-use common::load::{Load, assert_recorded};
+use common::load::{Exchange, Load, assert_recorded};
 use common::raw::{Client, exchange};
 use common::seed;
 use common::server::Server;
@@ -52,15 +52,22 @@ fn every_answer_under_load_finds_its_row_there() {
     let server = Server::start();
     let load = Load::start(server.addr(), "beside", 8);
     let (other, mut client) = (server.db(), Client::connect(server.addr()));
+    let mut exchanges = Vec::new();
     for n in 0..200 {
-        client.send(format!("GET /{n} HTTP/1.1\r\nHost: h\r\n\r\n"));
-        let id = client.answer().record_id().expect("its id");
+        let path = format!("/{n}");
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let answer = client.answer();
+        let id = answer.record_id().expect("its id");
         // Read at once: whoever answers first and commits later is caught here.
         let row =
             db::row(&other, id).unwrap_or_else(|| panic!("{id} is not there when its answer is"));
-        assert_eq!(row.path, format!("/{n}"));
+        assert_eq!(row.path, path);
+        exchanges.push(Exchange::get(&path, &answer));
     }
-    load.stop();
+    let beside = load.stop();
+    assert!(beside.len() > 100, "no load: {} requests", beside.len());
+    exchanges.extend(beside);
+    assert_recorded(&other, &exchanges);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::hold::{WriteLock, asking, wait_until_queued};
+use common::hold::{WriteLock, asking, threads, wait_until_queued};
 use common::load::{Load, assert_recorded, assert_sound};
 use common::raw::Client;
 use common::server::Server;
@@ -49,7 +49,7 @@ fn stays_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
             });
         }
         eventually("enough is written", Duration::from_secs(180), || {
-            largest = largest.max(fs::metadata(&wal).map_or(0, |file| file.len()));
+            largest = largest.max(fs::metadata(&wal).expect("the write-ahead log").len());
             assert_eq!(server.get_admin("/requests?limit=1").status, 200);
             largest >= wal_bytes_max || load.answered() > enough
         });
@@ -102,19 +102,21 @@ fn whoever_has_the_lock_file_is_the_only_writer() {
 
 /// How often the process's threads of that name, or all of them, have gone to sleep so far.
 fn naps(server: &Server, name: Option<&str>) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
-    let naps = |task: std::io::Result<fs::DirEntry>| {
-        // A thread of the read pool may end while we look.
-        let status = fs::read_to_string(task.ok()?.path().join("status")).ok()?;
-        if name.is_some_and(|name| !status.starts_with(&format!("Name:\t{name}\n"))) {
-            return None;
-        }
-        let line = status
+    let naps = |status: &String| -> u64 {
+        let naps = status
             .lines()
             .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line?.trim().parse::<u64>().ok()
+        naps.expect("how often it has gone to sleep")
+            .trim()
+            .parse()
+            .expect("a number")
     };
-    tasks.filter_map(naps).sum()
+    let mut threads = threads(server.pid(), "status");
+    if let Some(name) = name {
+        threads.retain(|status| status.starts_with(&format!("Name:\t{name}\n")));
+    }
+    assert!(!threads.is_empty(), "no thread of the name {name:?}");
+    threads.iter().map(naps).sum()
 }
 
 /// Asserts that the process sleeps through the next second, but for a few regular chores.
@@ -159,7 +161,7 @@ fn a_lone_request_is_committed_without_a_pause() {
         assert_eq!(client.answer().status, 200);
     }
     let naps = naps(&server, Some("writer")) - before;
-    assert!(naps > 0, "there is a thread of that name");
+    assert!(naps > 0, "it sleeps between two requests");
     assert!(
         naps < REQUESTS * 3 / 2,
         "{naps} naps for {REQUESTS} requests"
@@ -171,21 +173,16 @@ fn no_thread_takes_the_core_from_another() {
     let server = Server::start();
     // A thread gives itself its name, once it runs.
     assert_eq!(server.get("/").status, 200);
-    let mut threads = Vec::new();
-    for task in fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads") {
-        let stat = task.expect("a thread").path().join("stat");
-        // A thread of the read pool may end while we look.
-        let Ok(stat) = fs::read_to_string(stat) else {
-            continue;
-        };
+    let mut policies = Vec::new();
+    for stat in threads(server.pid(), "stat") {
         // Behind the name in brackets, `policy` is the 39th field: see proc(5).
         let (before, fields) = stat.rsplit_once(')').expect("a name in brackets");
         let (_, name) = before.split_once('(').expect("a name in brackets");
         let policy = fields.split_whitespace().nth(38).expect("the policy");
-        threads.push((name.to_owned(), policy.to_owned()));
+        policies.push((name.to_owned(), policy.to_owned()));
     }
-    assert!(threads.iter().any(|(name, _)| name == "writer"));
-    for (name, policy) in threads {
+    assert!(policies.iter().any(|(name, _)| name == "writer"));
+    for (name, policy) in policies {
         assert_eq!(policy, "3", "{name} is to run under SCHED_BATCH");
     }
 }

@@ -1,6 +1,7 @@
 //! Keeps daybook from committing for as long as a test wants, in the two ways others do.
 
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -84,13 +85,22 @@ pub fn all_queued(server: &Server, n: u32) -> Vec<Client> {
 /// Stops the process, and waits until every thread of it stands still. `signal("CONT")` lets it go on.
 pub fn freeze(server: &Server) {
     server.signal("STOP");
-    let is_stopped = |task: std::io::Result<fs::DirEntry>| {
-        let path = task.expect("a thread").path().join("stat");
-        // The state follows the name, which is in parentheses. A thread that has ended meanwhile stands still, too.
-        fs::read_to_string(path).map_or(true, |stat| stat.contains(") T "))
-    };
     eventually("every thread stands still", SOON, || {
-        let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads");
-        tasks.into_iter().all(is_stopped)
+        let threads = threads(server.pid(), "stat");
+        // The state follows the name, which is in parentheses.
+        !threads.is_empty() && threads.iter().all(|stat| stat.contains(") T "))
     });
+}
+
+/// That file of `/proc` of every thread of a process. A thread that has ended while we look is left out.
+pub fn threads(pid: u32, file: &str) -> Vec<String> {
+    let read = |task: io::Result<fs::DirEntry>| match fs::read_to_string(
+        task.expect("a thread").path().join(file),
+    ) {
+        Ok(text) => Some(text),
+        Err(e) if e.kind() == ErrorKind::NotFound || e.raw_os_error() == Some(libc::ESRCH) => None,
+        Err(e) => panic!("reading {file} of a thread: {e}"),
+    };
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    tasks.filter_map(read).collect()
 }

@@ -16,6 +16,8 @@ pub mod notes;
 pub mod raw;
 pub mod seed;
 pub mod server;
+pub mod supervisor;
+pub mod syncs;
 
 use std::thread;
 use std::time::{Duration, Instant};

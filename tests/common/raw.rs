@@ -1,7 +1,7 @@
 //! A client without opinions: the bytes it is given go out, the bytes that come back are shown.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -46,6 +46,12 @@ impl Answer {
 
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    /// Whether it says that it is the last one of its connection.
+    pub fn says_close(&self) -> bool {
+        self.header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// Panics unless this is an error as RFC 9457 has it.
@@ -194,6 +200,19 @@ impl Client {
         Ok(std::mem::take(&mut self.unread))
     }
 
+    /// All that comes until the server closes the connection or resets it, as the kernel does where the server was killed,
+    /// or closed before it had read everything. Panics when it does neither in time.
+    pub fn until_closed(&mut self) -> Vec<u8> {
+        match self.rest() {
+            Ok(rest) => rest,
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => std::mem::take(&mut self.unread),
+            Err(e) => panic!(
+                "neither closed nor reset ({e}), after {:?}",
+                String::from_utf8_lossy(&self.unread)
+            ),
+        }
+    }
+
     /// Whether nothing has come, and the connection is open.
     pub fn is_silent(&mut self) -> bool {
         self.socket
@@ -217,6 +236,15 @@ impl Client {
         };
         self.unread.extend_from_slice(&buffer[..n]);
         Ok(n)
+    }
+}
+
+/// Whether nobody listens there any more.
+pub fn is_refused(address: &str) -> bool {
+    match TcpStream::connect(address) {
+        Ok(_) => false,
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => true,
+        Err(e) => panic!("connecting to {address}: {e}"),
     }
 }
 

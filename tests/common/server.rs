@@ -146,9 +146,18 @@ impl Server {
         raw::get(self.admin(), path)
     }
 
-    /// The sum of all samples of `name` that have all of `labels`; 0 where there is none.
+    /// The sum of all samples of `name` that have all of `labels`. Panics when nothing has that name, but for the answers
+    /// that are counted by their status: before the first there is none.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = self.get_admin("/metrics");
+        let is_of_that_name = |line: &str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        assert!(
+            name == "daybook_requests_total" || text.text().lines().any(is_of_that_name),
+            "there is no metric {name}"
+        );
         let sample = |line: &str| {
             let (series, value) = line.rsplit_once(' ')?;
             let (of, with) = series.split_once('{').unwrap_or((series, ""));

@@ -1,5 +1,5 @@
-/* Preloaded into daybook: notes every sync of a write-ahead log in $SYNC_LOG, a byte each, and lets every sync fail as
- * a dying disk does, once the file $FAIL_SYNC is there. */
+/* Preloaded into daybook: notes every sync of a write-ahead log in $SYNC_LOG, a byte each; lets every sync fail once the
+ * file $FAIL_SYNC is there, and none end while the file $HANG_SYNC is there, as a dying disk does. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,10 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static int fails(void)
+static int is_there(const char *name)
 {
-    const char *trigger = getenv("FAIL_SYNC");
+    const char *trigger = getenv(name);
     return trigger && access(trigger, F_OK) == 0;
+}
+
+/* An empty log, so that a test can tell "no sync" from "not loaded". */
+__attribute__((constructor)) static void begin(void)
+{
+    const char *log = getenv("SYNC_LOG");
+    int file = log ? open(log, O_WRONLY | O_CREAT, 0600) : -1;
+    if (file >= 0) close(file);
 }
 
 static void note(int fd)
@@ -30,7 +38,8 @@ static void note(int fd)
 static int sync_by(const char *name, int fd)
 {
     int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
-    if (fails()) { errno = EIO; return -1; }
+    while (is_there("HANG_SYNC")) usleep(1000);
+    if (is_there("FAIL_SYNC")) { errno = EIO; return -1; }
     int result = next(fd);
     if (result == 0) note(fd);
     return result;
