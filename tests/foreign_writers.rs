@@ -163,6 +163,30 @@ fn a_start_waits_for_other_writers_no_longer_than_the_busy_timeout() {
 }
 
 #[test]
+fn a_database_of_this_version_that_was_given_a_rollback_journal_gets_its_log_back() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("requests.db");
+    let start = || {
+        Server::with(|c| {
+            c.text("database.path", path.display());
+        })
+    };
+    let mut first = start();
+    assert_eq!(first.get("/").record_id(), Some(1));
+    first.signal("TERM");
+    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    let journal_mode = |sql: &str| -> String {
+        let connection = db::open(&path);
+        let mode = connection.query_row(sql, [], |row| row.get(0));
+        mode.expect("the journal mode")
+    };
+    assert_eq!(journal_mode("pragma journal_mode=delete"), "delete");
+    let second = start();
+    assert_eq!(second.get("/").record_id(), Some(2));
+    assert_eq!(journal_mode("pragma journal_mode"), "wal");
+}
+
+#[test]
 fn rows_deleted_by_others_do_not_bring_ids_back() {
     let server = Server::start();
     let ask = || exchange(server.addr(), "GET / HTTP/1.1\r\nHost: h\r\n\r\n").record_id();

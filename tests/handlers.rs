@@ -77,17 +77,22 @@ fn two_writes_of_one_request_make_one_record() {
     );
 }
 
+/// Waits until the write of the one request has been waited for longer than its handler does.
+fn wait_until_given_up(server: &Embedded) {
+    server.wait_until_queued(1);
+    let begun = std::time::Instant::now();
+    eventually("the handler has given up", SOON, || {
+        begun.elapsed() > Duration::from_millis(50)
+    });
+}
+
 #[test]
 fn a_write_that_its_handler_gives_up_on_still_carries_the_record() {
     let server = with_notes(&[]);
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
         let given_up = scope.spawn(|| ask(&server.listen, "/gives-up"));
-        server.wait_until_queued(1);
-        let begun = std::time::Instant::now();
-        eventually("the handler has given up", SOON, || {
-            begun.elapsed() > Duration::from_millis(50)
-        });
+        wait_until_given_up(&server);
         drop(lock);
         let answer = given_up.join().expect("an answer");
         assert_eq!((answer.status, answer.text()), (200, "gave up waiting"));
@@ -96,6 +101,40 @@ fn a_write_that_its_handler_gives_up_on_still_carries_the_record() {
     assert_eq!(
         written(&server),
         (strings(&["/gives-up"]), strings(&["late"]))
+    );
+}
+
+#[test]
+fn a_second_write_after_one_that_was_given_up_on_makes_no_second_record() {
+    let server = with_notes(&[]);
+    let lock = WriteLock::take(&server.database_path());
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(&server.listen, "/tries-again"));
+        wait_until_given_up(&server);
+        drop(lock);
+        let answer = asked.join().expect("an answer");
+        assert_eq!(
+            (answer.status, answer.text(), answer.record_id()),
+            (200, "the first was given up: true", Some(1))
+        );
+    });
+    assert_eq!(
+        written(&server),
+        (strings(&["/tries-again"]), strings(&["late", "again"]))
+    );
+}
+
+#[test]
+fn a_second_write_after_one_that_was_given_up_on_and_refused_is_refused_with_it() {
+    let server = with_notes(&[("COMMIT__DEADLINE", "100ms")]);
+    let lock = WriteLock::take(&server.database_path());
+    let answer = ask(&server.listen, "/tries-again");
+    assert_eq!((answer.status, answer.record_id()), (503, None));
+    drop(lock);
+    assert_eq!(post_to(&server, "/notes", "after").status, 200);
+    assert_eq!(
+        written(&server),
+        (strings(&["/notes"]), strings(&["after"]))
     );
 }
 

@@ -205,12 +205,15 @@ fn bodies_beyond_the_memory_for_all_of_them_are_503() {
 
     // Until the server has read what the first one sent, there is room for a second.
     let mut answered = 0;
-    let answer = eventually("a second body finds no room", SOON, || {
-        let answer = exchange(server.addr(), &request);
+    let (mut refused, answer) = eventually("a second body finds no room", SOON, || {
+        let (client, answer) = ask(&server, &request);
         answered += i64::from(answer.status == 200);
-        (answer.status != 200).then_some(answer)
+        (answer.status != 200).then_some((client, answer))
     });
     assert_eq!(answer.status, 503);
+    // What is left of its body cannot be told from a next request.
+    assert!(answer.says_close(), "{}", answer.head);
+    assert_eq!(refused.until_closed(), b"");
     assert!(
         answer
             .header("retry-after")

@@ -84,6 +84,15 @@ fn notes() -> Router {
             Err(_) => "gave up waiting",
         }
     }
+    async fn gives_up_and_tries_again(
+        store: RequestStore,
+    ) -> Result<String, WriteError<rusqlite::Error>> {
+        let add =
+            |text| store.write(move |tx| tx.execute("insert into notes (text) values (?)", [text]));
+        let first = tokio::time::timeout(Duration::from_millis(1), add("late")).await;
+        add("again").await?;
+        Ok(format!("the first was given up: {}", first.is_err()))
+    }
     Router::new()
         .route("/notes", post(add))
         .route("/two", post(add_two))
@@ -96,6 +105,7 @@ fn notes() -> Router {
         .route("/fills-the-disk", get(fills_the_disk))
         .route("/orphan", get(breaks_a_deferred_constraint))
         .route("/gives-up", get(gives_up))
+        .route("/tries-again", get(gives_up_and_tries_again))
 }
 
 pub fn with_notes(keys: &[(&str, &str)]) -> Embedded {

@@ -1,0 +1,57 @@
+//! What a checkpoint takes from the writers, and when.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use common::SOON;
+use common::eventually;
+use common::hold::{WriteLock, lock_file};
+use common::load::Load;
+use common::server::Server;
+
+/// Whether a thread of the server waits for the lock file, as the kernel sees it.
+fn waits_for_the_lock(server: &Server) -> bool {
+    let inode = fs::metadata(lock_file(server.database_path()))
+        .expect("the lock file")
+        .ino();
+    let (process, file) = (format!(" {} ", server.pid()), format!(":{inode} "));
+    fs::read_to_string("/proc/locks")
+        .expect("the kernel's locks")
+        .lines()
+        .any(|line| line.contains("-> FLOCK") && line.contains(&process) && line.contains(&file))
+}
+
+/// A long log is begun anew under the lock, for only then no writer adds to it meanwhile.
+#[test]
+fn a_checkpoint_of_a_long_log_waits_for_whoever_has_the_lock_file() {
+    let server = Server::start();
+    // A reader that does not end: the log cannot be begun anew, and grows.
+    let reader = server.db();
+    reader
+        .execute_batch("begin; select * from requests")
+        .expect("reading");
+    let load = Load::with_long_paths(server.addr(), "long", 16, 6000);
+    // Beyond 16 MiB, with rows of two pages or more.
+    load.wait_for(4000, SOON * 6);
+    load.stop();
+    let mut held: Option<(WriteLock, Instant)> = None;
+    eventually("the checkpoint waits for the lock", SOON * 3, || {
+        if held.is_some() && waits_for_the_lock(&server) {
+            return true;
+        }
+        // A checkpoint may have been quicker than we were: then another commit makes another one due.
+        let is_over = |(_, taken): &(WriteLock, Instant)| taken.elapsed() > Duration::from_secs(1);
+        if held.as_ref().is_none_or(is_over) {
+            held = None;
+            // Once it is answered, nobody but a checkpoint may wait for the lock.
+            assert_eq!(server.get("/due").status, 200);
+            held = Some((WriteLock::take(server.database_path()), Instant::now()));
+        }
+        false
+    });
+    drop((held, reader));
+    assert_eq!(server.get("/after").status, 200);
+}
