@@ -46,7 +46,11 @@ def send(tools: Tools, subject: Subject, load: Load, seconds: float) -> Counted:
     content = subject.work / "request-body"
     content.write_bytes(body)
     url = f"http://{subject.address}{subject.path}"
-    return {"wrk": wrk, "hey": hey, "oha": oha}[load.tool](tools, url, method, subject.content_type, content, load, seconds)
+    tool = {"wrk": wrk, "hey": hey, "oha": oha}[load.tool]
+    counted = tool(tools, url, method, subject.content_type, content, load, seconds)
+    if counted.answers == 0:
+        counted.troubles.append("no answers")
+    return counted
 
 
 def wrk(_: Tools, url: str, method: str, content_type: str, content: Path, load: Load, seconds: float) -> Counted:

@@ -79,15 +79,29 @@ class Clients:
 
     def __enter__(self):
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
+        self._errors: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._run_and_tell) for _ in range(self.clients)]
         for thread in self._threads:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
             thread.join()
+        if failed:
+            return
+        # A test that finds no failure afterwards shall have seen somebody ask.
+        if self._errors:
+            raise self._errors[0]
+        assert self.record_ids or self.failures, "nobody has asked anything"
+
+    def _run_and_tell(self) -> None:
+        """A thread's exception ends the thread alone."""
+        try:
+            self._run()
+        except BaseException as error:
+            self._errors.append(error)
 
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(*self.address, timeout=15)

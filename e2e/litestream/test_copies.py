@@ -147,6 +147,7 @@ def test_every_record_acknowledged_2_s_before_the_disk_is_lost_is_restored(
     assert row_hash(restored) == row_hash(original)
     have = {row[0]: row[3] for row in restored}
     missing = [when for id, (when, request) in load.acknowledged.items() if have.get(id) != request]
+    assert sum(when < lost - 2 for when, _ in load.acknowledged.values()) > 1000, "too few to lose"
     assert max((lost - when for when in missing), default=0) <= 2
     kinds = {name.split('mode="')[1][:-2] for name, count in measured.items() if "checkpoint_count" in name and count}
     assert kinds == {"PASSIVE"} and wal < 100_000_000
