@@ -72,7 +72,7 @@ fn a_database_that_was_removed_ends_the_process() {
     assert_eq!(server.get("/").status, 200);
     fs::remove_file(server.database_path()).expect("removing");
     let log = ends_without_an_answer(&mut server, 1);
-    assert!(log.contains("database.path no longer names"), "{log}");
+    assert!(log.contains("requests.db was removed"), "{log}");
 }
 
 #[test]
@@ -83,7 +83,10 @@ fn a_database_that_was_replaced_ends_the_process() {
     fs::copy(server.database_path(), &restored).expect("copying");
     fs::rename(&restored, server.database_path()).expect("replacing");
     let log = ends_without_an_answer(&mut server, 1);
-    assert!(log.contains("replaced by another file"), "{log}");
+    assert!(
+        log.contains("requests.db was replaced by another file"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ use rusqlite::hooks::Wal;
 use super::OpenError;
 use super::lock::WriteLock;
 use super::open;
+use super::same_file::SameFiles;
 use crate::config::Database;
 use crate::metrics::Metrics;
 use crate::telemetry::log_storm;
@@ -77,6 +78,7 @@ fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
 /// Starts the thread on a connection of its own.
 pub(super) fn start(
     database: &Database,
+    files: SameFiles,
     metrics: &Arc<Metrics>,
 ) -> Result<Checkpointer, OpenError> {
     let connection = open::connect(database)?;
@@ -89,6 +91,11 @@ pub(super) fn start(
         .spawn(move || {
             while stopped.recv_timeout(INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if seen.swap(0, Relaxed) < FRAMES_MIN {
+                    continue;
+                }
+                // A log that others have begun anew elsewhere is not to be mixed with this one. The writer's next commit
+                // ends the process.
+                if files.check().is_err() {
                     continue;
                 }
                 let started = Instant::now();
@@ -125,15 +132,15 @@ fn checkpoint(connection: &Connection, lock: &mut WriteLock) -> rusqlite::Result
 
 /// What a checkpoint found and did.
 #[derive(Debug)]
-struct Checkpointed {
-    is_busy: bool,
+pub(super) struct Checkpointed {
+    pub is_busy: bool,
     /// In the log; -1 where that is not known.
-    frames: i64,
+    pub frames: i64,
     /// Of these, also in the database.
-    moved: i64,
+    pub moved: i64,
 }
 
-fn passive(connection: &Connection) -> rusqlite::Result<Checkpointed> {
+pub(super) fn passive(connection: &Connection) -> rusqlite::Result<Checkpointed> {
     let done = connection
         .prepare_cached("pragma wal_checkpoint(passive)")?
         .query_row([], |row| {

@@ -1,6 +1,9 @@
 //! Why the writer, and with it the process, cannot go on.
 
 use std::io;
+use std::path::PathBuf;
+
+pub use super::same_file::Change;
 
 /// The process ends: its supervisor starts it again, which is safer than a server that cannot record.
 #[derive(Debug, thiserror::Error)]
@@ -18,11 +21,14 @@ pub enum Fatal {
     /// SQLite has found the file damaged.
     #[error("the database is damaged ({0}): restore it from the backup")]
     Damaged(rusqlite::Error),
-    /// The path names another file than the one that is open, or none.
-    #[error(
-        "database.path no longer names the file that is open ({0}): what is written there would be lost"
-    )]
-    Replaced(io::Error),
+    /// A path names another file than the one that is open, or none.
+    #[error("{} {change} while daybook has it open: what is written there would be lost", path.display())]
+    Replaced {
+        /// The database, its log or its index.
+        path: PathBuf,
+        /// What has become of it.
+        change: Change,
+    },
     /// A transaction could neither be committed nor rolled back.
     #[error("a transaction could not be rolled back: {0}")]
     Rollback(rusqlite::Error),

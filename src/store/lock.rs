@@ -8,12 +8,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::same_file::{Change, SameFile};
+
 /// The open lock file. `flock` belongs to the open file, so each thread that takes the lock must open its own: two that
 /// shared one would both hold the lock, and each would give it back for the other.
 ///
-/// The file is never unlinked: a process that has it open would then hold a lock nobody else sees.
+/// We never unlink the file: a process that has it open would then hold a lock nobody else sees. Somebody else may, who
+/// takes it for a left-over; so whoever has the lock looks whether it is still the one that others will find.
 pub(super) struct WriteLock {
     file: File,
+    place: SameFile,
 }
 
 /// Unlocks when dropped.
@@ -24,33 +28,43 @@ pub(super) struct Held<'a> {
 impl WriteLock {
     /// Opens (or creates) the lock file of a database.
     pub fn open(database: &Path) -> io::Result<Self> {
+        Self::open_at(&path(database))
+    }
+
+    fn open_at(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(path(database))?;
-        Ok(Self { file })
+            .open(path)?;
+        let place = SameFile::found(path, &file.metadata()?);
+        Ok(Self { file, place })
     }
 
     /// Waits like [`WriteLock::acquire`], and calls `before_waiting` first if somebody else has the lock.
     pub fn acquire_telling(&mut self, before_waiting: impl FnOnce()) -> io::Result<Held<'_>> {
         match self.file.try_lock() {
-            Ok(()) => Ok(Held { file: &self.file }),
-            Err(TryLockError::WouldBlock) => {
-                before_waiting();
-                self.acquire()
-            }
-            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => before_waiting(),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        self.acquire()
     }
 
     /// Waits, without a time limit, until this process holds the lock.
     pub fn acquire(&mut self) -> io::Result<Held<'_>> {
         loop {
             match self.file.lock() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result.map(|()| Held { file: &self.file }),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            match self.place.check() {
+                Ok(()) => return Ok(Held { file: &self.file }),
+                Err(Change::Unknown(error)) => return Err(error),
+                Err(Change::Removed | Change::Replaced) => {
+                    *self = Self::open_at(self.place.path())?;
+                }
             }
         }
     }

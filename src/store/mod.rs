@@ -29,7 +29,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use fatal::Fatal;
+pub use fatal::{Change, Fatal};
 pub use open::{Done, init, sqlite_version};
 pub use open_error::OpenError;
 pub use outcome::{AppendError, Rejected};
@@ -114,15 +114,14 @@ impl Store {
         let queue = Arc::new(Queue::new(commit));
         let state = Arc::new(WriterState::new());
         let (answers, batches) = mpsc::unbounded_channel();
-        let checkpointer = checkpoint::start(&database, metrics)?;
+        let files = same_file::SameFiles::of(&database.path)
+            .map_err(|(path, source)| OpenError::Path { path, source })?;
+        let checkpointer = checkpoint::start(&database, files.clone(), metrics)?;
         checkpointer.watch(&connection);
         let inserter = insert::Inserter::new(&connection);
         let mut writer = writer::Writer {
             connection,
-            file: same_file::SameFile::of(&database.path).map_err(|source| OpenError::Path {
-                path: database.path.clone(),
-                source,
-            })?,
+            files,
             log,
             queue: queue.clone(),
             state: state.clone(),

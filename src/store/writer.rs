@@ -1,7 +1,8 @@
 //! The writer: one thread, one connection, and the order that the whole product rests on.
 //!
-//! Wait for work, lock, `BEGIN IMMEDIATE`, take what waits and has not expired, insert, `COMMIT`, unlock, sync (at
-//! `full`), and only then tell the requests. It never sleeps to try again.
+//! Wait for work, lock, `BEGIN IMMEDIATE`, look whether the files are still the ones that are open, take what waits and
+//! has not expired, insert, `COMMIT`, unlock, sync (at `full`), look at the files once more, and only then tell the
+//! requests. It never sleeps to try again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,13 +11,13 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{self, Checkpointer};
 use super::fatal::Fatal;
 use super::insert::{InsertError, Inserter, one_record_can_cause};
 use super::lock::WriteLock;
 use super::log_file::LogFile;
 use super::queue::{Entry, Queue};
-use super::same_file::SameFile;
+use super::same_file::{Changed, SameFiles};
 use super::state::{Activity, WriterState};
 use super::{Outcome, Rejected};
 use crate::metrics::Metrics;
@@ -29,7 +30,7 @@ pub(super) struct Writer {
     /// Dropped before the connection.
     pub checkpointer: Checkpointer,
     pub connection: Connection,
-    pub file: SameFile,
+    pub files: SameFiles,
     /// Commits are synced here; none at `normal`, where they are not.
     pub log: Option<LogFile>,
     pub queue: Arc<Queue>,
@@ -55,7 +56,8 @@ impl Writer {
             while self.queue.wait_for_work() {
                 self.write_batch(lock)?;
             }
-            Ok(())
+            // Closing the last connection removes what lies at the log's path, whatever that is by now.
+            self.check_files()
         }))
         .unwrap_or_else(|panic| Err(Fatal::Panic(crate::panic_message(&*panic))))
     }
@@ -80,7 +82,8 @@ impl Writer {
                 }
             }
         };
-        self.file.check().map_err(Fatal::Replaced)?;
+        // Others may use the files that are there now: a commit into the old ones would spoil theirs.
+        self.check_files()?;
         let begun = Instant::now();
         let lock_wait = begun - waiting_since;
         state.now(Activity::Committing);
@@ -96,6 +99,9 @@ impl Writer {
             Ended::Committed(outcomes) => {
                 if !outcomes.is_empty() {
                     self.sync(outcomes.len())?;
+                    // Once more: the files may have changed since the transaction began, and what was committed into
+                    // an old one is lost. From here on a change is one that comes after the responses.
+                    self.check_files()?;
                     self.count(&outcomes, begun);
                     self.queue.answered(outcomes.len());
                 }
@@ -199,6 +205,34 @@ impl Writer {
             Some(log) => log.sync().map_err(|error| unknown_outcome(records, error)),
             None => Ok(()),
         }
+    }
+
+    /// An error if a file of the database is not the one that is open.
+    fn check_files(&self) -> Result<(), Fatal> {
+        let Err(changed) = self.files.check() else {
+            return Ok(());
+        };
+        if changed.is_lost_log {
+            self.save_log()?;
+        }
+        let Changed { path, change, .. } = changed;
+        Err(Fatal::Replaced { path, change })
+    }
+
+    /// Moves the commits of a removed log into the database, while they can still be read. Nobody else has begun another
+    /// log: without the frames of this one, which the index knows, the database cannot be opened.
+    fn save_log(&self) -> Result<(), Fatal> {
+        self.rollback()?;
+        match checkpoint::passive(&self.connection) {
+            Ok(done) if !done.is_busy && done.moved == done.frames => tracing::warn!(
+                "the log was removed: all commits that it had have been moved into the database"
+            ),
+            Ok(_) => tracing::error!("the log was removed, and commits that it had are lost"),
+            Err(error) => {
+                tracing::error!(%error, "the log was removed, and commits that it had are lost");
+            }
+        }
+        Ok(())
     }
 
     fn statement(&self, sql: &str) -> rusqlite::Result<()> {

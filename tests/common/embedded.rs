@@ -75,6 +75,13 @@ impl Embedded {
         });
     }
 
+    /// Waits for the end of a server that cannot go on.
+    pub fn ends_by_itself(mut self) -> ServeError {
+        let thread = self.thread.take().expect("not joined yet");
+        eventually("the server has ended", SOON, || thread.is_finished());
+        thread.join().expect("no panic").expect_err("an error")
+    }
+
     pub fn db(&self) -> Connection {
         db::open(&self.database_path())
     }
@@ -83,7 +90,10 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         let _ = self.stop.blocking_send(Stop::Terminate);
-        let ended = self.thread.take().expect("not joined yet").join();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let ended = thread.join();
         if !std::thread::panicking() {
             let ended = ended.expect("no panic").expect("no error");
             assert_eq!(ended, Ended::Drained);
