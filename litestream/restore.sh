@@ -21,11 +21,15 @@ restore() {
     wait "$litestream"
 }
 
-if [ -e "$database" ]; then
+# An empty file is none: a full disk or a failed copy leaves one.
+if [ -s "$database" ]; then
     echo "restore: $database is there: nothing to restore"
 else
-    # SQLite would take the log of a lost database for the restored one's.
-    [ ! -e "$database-wal" ] || fail "$database-wal is there without $database: move it away, then start again"
+    # SQLite would take the log or the journal of a lost database for the restored one's, and spoil it.
+    for left_over in "$database-wal" "$database-journal"; do
+        [ ! -s "$left_over" ] ||
+            fail "$left_over is there, and $database is missing or empty: put the database back that it belongs to; if that is lost, keep $left_over in another directory and start again to restore the backup"
+    done
     [ -n "${BACKUP_URL-}" ] || fail "BACKUP_URL is not set: it says where the backup is"
     # Litestream would only say that it is no machine of Amazon's.
     key=${AWS_SHARED_CREDENTIALS_FILE-}

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use common::command::{Run, daybook};
 use common::hold::{WriteLock, asking, lock_file, wait_until_queued};
-use common::seed;
-use common::server::Server;
+use common::server::{Server, fails_to_start};
+use common::{SOON, seed};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -127,6 +127,108 @@ fn an_empty_file_is_missing_where_it_may_not_be_created() {
     is_refused(&init(&path, false), &path, &["empty", "restore"]);
     assert!(!lock_file(&path).exists());
     assert_eq!(path.metadata().expect("the file").len(), 0);
+}
+
+/// A database whose replica was killed: some of its rows are in the log alone.
+fn killed_with_rows(path: &Path) -> i64 {
+    let mut server = start(path);
+    for n in 1..=5 {
+        assert_eq!(server.get("/").record_id(), Some(n));
+    }
+    server.signal("KILL");
+    server.wait_exit(SOON);
+    5
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    format!("{}{suffix}", path.display()).into()
+}
+
+fn is_untouched(path: &Path, before: &[(PathBuf, Vec<u8>)]) {
+    assert!(everything_beside(path) == before, "something was touched");
+}
+
+#[test]
+fn a_log_whose_database_is_lost_is_kept_and_of_use_when_that_is_back() {
+    let (dir, path) = directory();
+    let rows = killed_with_rows(&path);
+    let kept = dir.path().join("kept.db");
+    fs::rename(&path, &kept).expect("moving the database away");
+    let log = beside(&path, "-wal").display().to_string();
+    for is_there in [false, true] {
+        if is_there {
+            File::create(&path).expect("an empty file");
+        }
+        let before = everything_beside(&path);
+        for create in [true, false] {
+            is_refused(&init(&path, create), &path, &["damaged", &log, "restore"]);
+            is_untouched(&path, &before);
+        }
+        let failure = fails_to_start(|c| {
+            c.text("database.path", path.display());
+        });
+        assert_eq!(failure.code, Some(78), "{}", failure.stderr);
+        is_untouched(&path, &before);
+    }
+    fs::rename(&kept, &path).expect("putting it back");
+    assert_eq!(start(&path).rows(), rows);
+}
+
+#[test]
+fn an_empty_log_is_no_obstacle_to_a_new_database() {
+    let (_dir, path) = directory();
+    File::create(beside(&path, "-wal")).expect("an empty log");
+    assert_eq!(init(&path, true).code, Some(0));
+}
+
+#[test]
+fn a_log_that_sqlite_would_take_for_an_empty_one_is_refused() {
+    let (_dir, path) = directory();
+    let rows = killed_with_rows(&path);
+    let log = beside(&path, "-wal");
+    let header = fs::read(&log).expect("the log")[..32].to_vec();
+    let write = |bytes: &[u8]| {
+        let file = File::options().write(true).open(&log).expect("the log");
+        std::os::unix::fs::FileExt::write_all_at(&file, bytes, 0).expect("writing");
+    };
+    write(&[0; 32]);
+    let before = everything_beside(&path);
+    is_refused(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
+    is_untouched(&path, &before);
+    write(&header);
+    assert_eq!(start(&path).rows(), rows);
+}
+
+#[test]
+fn a_rollback_journal_whose_database_is_lost_is_kept() {
+    let journal_of = |sql: &str, path: &Path| {
+        let connection = Connection::open(path).expect("opening");
+        connection.execute_batch(sql).expect(sql);
+        // More than the cache holds: pages are written before the commit, and the journal before them.
+        connection
+            .execute_batch("insert into t select zeroblob(100000)")
+            .expect("a large row");
+        fs::read(beside(path, "-journal")).expect("its journal")
+    };
+    let (dir, path) = directory();
+    let other = dir.path().join("other.db");
+    let journal = beside(&path, "-journal");
+    // Of a creation that was interrupted: there is nothing to lose.
+    let created = journal_of(
+        "pragma cache_size = 1; begin immediate; create table t (x)",
+        &other,
+    );
+    fs::write(&journal, created).expect("a journal");
+    assert_eq!(init(&path, true).code, Some(0));
+
+    fs::remove_file(&path).expect("removing");
+    let of_pages = "pragma cache_size = 1; create table t (x); begin immediate";
+    let changed = journal_of(of_pages, &other);
+    fs::write(&journal, changed).expect("a journal");
+    let before = everything_beside(&path);
+    let named = journal.display().to_string();
+    is_refused(&init(&path, true), &path, &["damaged", &named]);
+    is_untouched(&path, &before);
 }
 
 #[test]

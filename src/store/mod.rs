@@ -8,6 +8,7 @@ mod dispatch;
 mod fatal;
 mod filesystem;
 mod insert;
+mod left_over;
 mod lock;
 mod log_file;
 mod open;

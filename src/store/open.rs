@@ -77,6 +77,7 @@ pub(super) fn open(configured: &Database) -> Result<Ready, OpenError> {
     let database = place::resolve(configured)?;
     place::check_file_system(&database.path)?;
     let has_content = place::has_content(&database)?;
+    place::check_log(&database.path)?;
     // SQLite itself opens for reading alone, without a word, what may not be written.
     if let Some((path, source)) = place::refusal(&database.path) {
         return Err(OpenError::Path { path, source });

@@ -38,6 +38,18 @@ pub enum OpenError {
     #[error("{path}: the database is damaged ({why}): restore it from the backup, or move it away")]
     Damaged { path: PathBuf, why: String },
     #[error(
+        "{path}: the database is damaged: {what}, but {left_over} is left of one, and SQLite would delete what is in it: put the file that it belongs to back; if that is lost, keep {left_over} in another directory and restore the backup"
+    )]
+    FileLost {
+        path: PathBuf,
+        what: &'static str,
+        left_over: PathBuf,
+    },
+    #[error(
+        "{path}: the database is damaged: this log has no valid header, and SQLite would discard the commits that are in it: restore the backup, or move the log away to go on without them"
+    )]
+    LogDamaged { path: PathBuf },
+    #[error(
         "{path}: schema version {found} can be used by version {oldest} or newer only, and this program knows {}: run a newer daybook",
         schema::VERSION
     )]

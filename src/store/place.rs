@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::OpenError;
 use super::filesystem::{self, FileSystem};
+use super::{OpenError, left_over, log_file};
 use crate::config::Database;
 
 /// As many symbolic links as Linux itself follows.
@@ -63,6 +63,9 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Whether there is something to look at: a file with content. One without is as good as missing.
 pub(super) fn has_content(database: &Database) -> Result<bool, OpenError> {
     let path = database.path.clone();
+    // Before the file itself: another replica may just be creating first the one, then the other.
+    let left_over =
+        left_over::of(&path).map_err(|(path, source)| OpenError::Path { path, source })?;
     let what = match path.metadata() {
         Ok(file) if !file.is_file() => return Err(OpenError::NotAFile { path }),
         Ok(file) if file.len() > 0 => return Ok(true),
@@ -70,10 +73,28 @@ pub(super) fn has_content(database: &Database) -> Result<bool, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no database",
         Err(source) => return Err(OpenError::Path { path, source }),
     };
-    if database.create {
-        Ok(false)
-    } else {
-        Err(OpenError::Missing { path, what })
+    match left_over {
+        Some(left_over) => Err(OpenError::FileLost {
+            path,
+            what,
+            left_over,
+        }),
+        None if database.create => Ok(false),
+        None => Err(OpenError::Missing { path, what }),
+    }
+}
+
+/// Refuses a log that SQLite would take for an empty one.
+pub(super) fn check_log(path: &Path) -> Result<(), OpenError> {
+    match left_over::has_damaged_log(path) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(OpenError::LogDamaged {
+            path: log_file::path(path),
+        }),
+        Err(source) => Err(OpenError::Path {
+            path: log_file::path(path),
+            source,
+        }),
     }
 }
 
