@@ -24,9 +24,10 @@ def printed(*command: Path | str) -> Path:
     return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
-@pytest.fixture(scope="session")
-def haproxy() -> Path:
-    return printed(HERE / "haproxy" / "program")
+@pytest.fixture(scope="session", params=["3.2", "3.0"])
+def haproxy(request: pytest.FixtureRequest) -> Path:
+    """HAProxy of each release series that haproxy/ is for: the image's, and Debian 13's, which systemd/ runs."""
+    return printed(HERE / "haproxy" / "program", request.param)
 
 
 @pytest.fixture(scope="session")

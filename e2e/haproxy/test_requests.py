@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from client import ask, send_raw, statuses
+from client import ask, get_over_http_2, send_raw, statuses
 
 
 def test_a_request_is_recorded_and_answered_by_a_replica(system):
@@ -150,6 +150,33 @@ def test_the_log_is_json_lines_with_the_request_id(start):
     assert first["server"] in ("replica1", "replica2")
     assert second["status"] == 400
     assert (third["path"], third["status"], third["client"]) == ("/nobody", 503, "127.0.0.1")
+
+
+# JSON makes two bytes of each `"`. A longer head HAProxy does not take.
+@pytest.mark.parametrize("path", ["/" + "x" * 8000, "/" + '"' * 15_000], ids=["one that is taken", "the longest"])
+def test_a_line_of_the_log_is_whole_whatever_the_path(start, path):
+    with start(HAPROXY_LOG="all") as system:
+        send_raw(system.http, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        [line] = system.log_lines(1)
+    assert line["path"] == path
+    # Or journald would break it.
+    assert system.log.stat().st_size < 48 * 1024
+
+
+def test_a_line_of_the_log_is_whole_whatever_the_method(start):
+    with start(HAPROXY_LOG="all") as system:
+        for length in (1000, 15_000):
+            send_raw(system.http, b"M" * length + b" / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert [line["path"] for line in system.log_lines(2)] == ["/", "/"]
+
+
+@pytest.mark.parametrize("path", [b"/\xff" * 7000, b"/\xc3\xa9", b"/?\xff"], ids=["long", "UTF-8", "in the query"])
+def test_bytes_that_no_target_may_have_are_refused_over_http_2_as_over_http_1(start, path):
+    with start(HAPROXY_LOG="all") as system:
+        assert statuses(send_raw(system.http, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n", more=0.1)) == [400]
+        assert b"the request is malformed" in get_over_http_2(system.http, path)
+        assert [line["status"] for line in system.log_lines(2)] == [400, 400]
+        assert system.records() == []
 
 
 def test_by_default_only_trouble_is_logged(start):
