@@ -37,6 +37,9 @@ def test_every_combination_is_valid_without_a_warning(haproxy, certificates, lit
     ("HAPROXY_RATE_LIMIT", "0", "off or a number from 1 to"),
     ("HAPROXY_BODY_MAX", "1M", "a number from 1 to"),
     ("HAPROXY_CONNECTIONS_MAX", "-1", "a number from 1 to"),
+    ("HAPROXY_OPERATOR_HOSTS", "haproxy,replicas", "host names without ports, with spaces between them"),
+    ("HAPROXY_OPERATOR_HOSTS", "haproxy:9101", "host names without ports, with spaces between them"),
+    ("HAPROXY_OPERATOR_HOSTS", "", "host names without ports, with spaces between them"),
 ])
 def test_a_variable_that_makes_no_sense_is_named_with_what_would(haproxy, name, value, wanted):
     checked = check(haproxy, {name: value})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import http.server
+import subprocess
 import threading
 
+import pytest
+
 from client import ask, send_raw, statuses
+from system import REPOSITORY, System
 
 
 def test_each_replica_has_its_metrics(system):
@@ -69,7 +73,7 @@ def test_without_a_certificate_none_expires(system):
 
 def test_nothing_else_of_the_admin_listener_is_there(system):
     for path in ("/", "/metrics", "/replica/1/requests", "/replica/1/metrics/../requests", "/replica/1/metrics/", "/healthz"):
-        received = send_raw(system.operator, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        received = send_raw(system.operator, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert statuses(received) == [404], path
 
 
@@ -77,3 +81,53 @@ def test_the_public_reaches_nothing_of_the_operator(system):
     answer = ask(system.http, path="/replica/1/metrics")
     assert "record-id" in answer.headers
     assert answer.body == b""
+
+
+@pytest.mark.parametrize("host", [
+    "localhost", "LOCALHOST:9101", "replicas", "127.0.0.1", "127.0.0.1:9101", "10.89.65.3:9101", "[::1]", "[::1]:9101", "[2001:DB8::1]",
+    "haproxy:9101", "Watch.Example.org",
+])
+def test_the_operator_is_answered_under_the_hosts_that_are_its_own(hosts, host):
+    assert ask(hosts.operator, path="/haproxy/metrics", host=host).status == 200
+
+
+@pytest.mark.parametrize("host", [
+    "rebound.example", "localhost.rebound.example", "127.0.0.1.rebound.example", "xlocalhost", "haproxy.example",
+    "1.2.3.4.5", "",
+])
+def test_a_page_whose_name_leads_here_is_answered_421(hosts, host):
+    for path in ("/haproxy/metrics", "/haproxy/certificates", "/replica/1/metrics", "/litestream/heartbeat", "/"):
+        answer = ask(hosts.operator, path=path, host=host)
+        assert answer.status == 421, path
+        assert answer.body == b"this listener does not answer to that Host: see HAPROXY_OPERATOR_HOSTS\n"
+
+
+def test_no_other_name_is_needed_in_compose_yaml_and_quadlet(system):
+    for name in ("haproxy:9101", "replicas"):
+        assert ask(system.operator, path="/haproxy/metrics", host=name).status == 200
+
+
+def test_without_a_host_it_is_answered_421(hosts):
+    for version in ("1.0", "1.1"):
+        assert statuses(send_raw(hosts.operator, f"GET /haproxy/metrics HTTP/{version}\r\n\r\n".encode(), more=0.1)) == [421]
+
+
+def test_the_health_check_of_the_container_is_answered(hosts):
+    check = (REPOSITORY / "haproxy/healthcheck").read_text().replace("/9101", "/%d" % hosts.operator[1])
+    assert subprocess.run(["bash", "-c", check], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("site, status", [("cross-site", 403), ("same-origin", 200), ("same-site", 200), ("none", 200)])
+def test_a_page_of_another_site_is_refused_and_none_may_read(hosts, site, status):
+    for method in ("GET", "OPTIONS"):
+        answer = ask(hosts.operator, method, "/haproxy/metrics", sec_fetch_site=site, origin="http://rebound.example")
+        assert answer.status == status or method == "OPTIONS"
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.fixture(scope="module")
+def hosts(haproxy, binary, tmp_path_factory):
+    with System(
+        haproxy, binary, tmp_path_factory.mktemp("system"), names=("1",), HAPROXY_OPERATOR_HOSTS="haproxy replicas watch.example.org",
+    ) as system:
+        yield system

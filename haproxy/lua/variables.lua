@@ -26,6 +26,12 @@ local function number(name, least, most, word)
     return given
 end
 
+-- A comma would be part of a name, and no Host would ever match.
+local hosts = os.getenv("HAPROXY_OPERATOR_HOSTS")
+if not hosts:match("%S") or hosts:match("[^%w._ -]") then
+    refuse("HAPROXY_OPERATOR_HOSTS", hosts, "host names without ports, with spaces between them")
+end
+
 one_of("HAPROXY_TLS", "off", "on")
 one_of("HAPROXY_NEXT", "off", "on")
 one_of("HAPROXY_LOG", "errors", "all")
