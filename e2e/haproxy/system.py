@@ -89,10 +89,11 @@ class System:
 
     def __init__(
         self, haproxy: Path, binary: Path, directory: Path, *,
-        names: tuple[str, ...] = ("1", "2"), settings: dict[str, str] | None = None, **variables: str,
+        names: tuple[str, ...] = ("1", "2"), settings: dict[str, str] | None = None,
+        configuration: Path = REPOSITORY / "haproxy", **variables: str,
     ) -> None:
         self._haproxy, self._binary, self.directory, self._names = haproxy, binary, directory, names
-        self._settings = settings or {}
+        self._settings, self._configuration = settings or {}, configuration
         self.replicas: dict[str, Replica] = {}
         self._ports = [reserve_port() for _ in range(3)]
         self.http, self.https, self.operator = (port.getsockname() for port in self._ports)
@@ -131,7 +132,7 @@ class System:
     def _start_haproxy(self) -> None:
         with self.log.open("ab") as log, (self.directory / "haproxy.err").open("ab") as errors:
             self._process = subprocess.Popen(
-                [self._haproxy, "-db", "-f", REPOSITORY / "haproxy"], env=environment(self.variables), start_new_session=True,
+                [self._haproxy, "-db", "-f", self._configuration], env=environment(self.variables), start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
             )
         for name in self._names:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
 import threading
 import time
 
@@ -47,6 +49,37 @@ def test_a_get_is_repeated_on_another_replica(start):
     with start() as system:
         assert in_flight_at_a_replica_that_dies(system, "GET") == 200
         assert len(system.records("/once")) == 1
+
+
+@pytest.mark.parametrize("method, status, rows", [("GET", 200, 2), ("POST", 502, 1)])
+def test_a_row_is_an_attempt_a_get_that_was_committed_and_not_answered_leaves_another(start, tmp_path, method, status, rows):
+    class Dying(socketserver.StreamRequestHandler):
+        """Replica 2's own responses come through it, but for the first: the row is there then, and the client is not told."""
+
+        spared = False
+
+        def handle(self):
+            request = self.connection.recv(65536)
+            with socket.socket(socket.AF_UNIX) as replica:
+                replica.connect(str(tmp_path / "2.sock"))
+                replica.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+                response = b"".join(iter(lambda: replica.recv(65536), b""))
+            if b"/once" in request and not Dying.spared:
+                Dying.spared = True
+                return
+            self.wfile.write(response)
+
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "1.sock"), Dying) as dying:
+        dying.daemon_threads = True
+        threading.Thread(target=dying.serve_forever, daemon=True).start()
+        with start(names=("2",), HAPROXY_REPLICAS="2") as system:
+            system.wait_for_server("replicas/replica1", up=True)
+            answer = ask(system.http, method, "/once", X_Daybook_Replica="1")
+            assert (answer.status, len(system.records("/once"))) == (status, rows)
+            if method == "GET":
+                # So the log says which, without HAPROXY_LOG=all.
+                assert [(line["path"], line["retries"]) for line in system.log_lines(1)] == [("/once", 1)]
+        dying.shutdown()
 
 
 def test_no_get_fails_and_no_record_is_lost_while_replicas_are_killed(start):
