@@ -228,9 +228,26 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     assert secret_line not in outcome.text
     shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
     assert secret_line not in server.host.run("sh", "-c", shown)
-    eventually(30, lambda: server.host.attempt(*sync).returncode == 0, "the backup is complete")
+    server.host.run(*sync)  # It ended with a proof that the backup is complete.
     # It is there now: who provisions next does not need it.
     assert operator.provision(**variables).succeeded().count("changed") == 0
+
+
+def test_a_backup_that_cannot_be_written_fails_the_run_and_the_path_that_would_be_right_is_said(
+    server: Server, operator: Operator
+):
+    """It goes on with the key of the step before, and the path that looks right."""
+    host_key = server.host.run("sed", "-n", "s/^BACKUP_SFTP_HOST_KEY=//p", "/etc/daybook/daybook.env").strip()
+    url = f"sftp://backup@{server.host.address}:2222/home/backup/requests.db"
+    settings = SETTINGS | {"BACKUP_SFTP_HOST_KEY": host_key}
+    outcome = operator.provision(
+        daybook_settings=settings | {"BACKUP_URL": url.replace("/home/", "/")}, daybook_replicas=2
+    )
+    said = re.sub(r"\s+", " ", outcome.text)
+    assert outcome.status == 2 and "server serves, but has no backup: proof: no copy arrives at sftp://" in said, said
+    assert "permission denied" in said and f"BACKUP_URL={url}" in said
+    assert ask(server.http).status == 200
+    operator.provision(daybook_settings=settings | {"BACKUP_URL": url}, daybook_replicas=2).succeeded()
 
 
 def test_a_load_generator_sends_load_over_a_private_network(

@@ -72,8 +72,7 @@ def test_a_lost_database_comes_back_from_an_sftp_server_whose_key_is_a_secret(se
         echo 'BACKUP_SFTP_HOST_KEY={settings["BACKUP_SFTP_HOST_KEY"]}' >>/etc/daybook/daybook.env
         """
     )
-    server.follow("Secrets")
-    server.host.run("systemctl", "restart", "litestream")
+    assert "a copy has arrived at sftp://" in server.follow("Secrets")
     with Steady(server.http) as load:
         time.sleep(3)
     eventually(30, lambda: server.host.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "all is copied")

@@ -13,7 +13,8 @@ def to_a_volume(host: Host) -> dict[str, str]:
 
 
 def to_sftp(host: Host) -> dict[str, str]:
-    """OpenSSH in a container of its own, reached over the host's address as a server elsewhere would be."""
+    """OpenSSH in a container of its own, reached over the host's address as a server elsewhere would be. Only its /home can
+    be written to, as on a Storage Box."""
     host.run("rm", "-rf", "/srv/sftp")
     host.run("mkdir", "/srv/sftp")
     for key in ("host_key", "user_key"):
@@ -23,7 +24,7 @@ def to_sftp(host: Host) -> dict[str, str]:
     serve(host, "sftp", 2222, "--volume", "/srv/sftp:/keys:ro")
     kind, key, *_ = host.run("cat", "/srv/sftp/host_key.pub").split()
     return {
-        "BACKUP_URL": f"sftp://backup@{host.address}:2222/backup/requests.db",
+        "BACKUP_URL": f"sftp://backup@{host.address}:2222/home/backup/requests.db",
         "BACKUP_SFTP_KEY_FILE": "/srv/sftp/user_key",
         "BACKUP_SFTP_HOST_KEY": f"{kind} {key}",
     }

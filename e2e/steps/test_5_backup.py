@@ -133,6 +133,31 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     assert composed.contents() == before
 
 
+def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_be_right_and_with_that_it_works(
+    composed: Composed, figure
+):
+    """The path that looks right, on a server whose user may write below /home."""
+    composed.clear()
+    settings = to_sftp(composed.host)
+    right = settings["BACKUP_URL"]
+    wrong = settings | {"BACKUP_URL": right.replace("/home/", "/")}
+    started = time.monotonic()
+    with pytest.raises(HostError) as failed:
+        composed.start(**wrong)
+    said = str(failed.value)
+    figure(f"refused after {time.monotonic() - started:.1f} s")
+    assert f"proof: no copy arrives at {wrong['BACKUP_URL']}: " in said and "permission denied" in said
+    assert f"BACKUP_URL={right}\n" in said
+    assert "scripts/up: there is no backup" in said
+    # Whoever does not use `make up` learns it from the health check.
+    litestream, = composed.containers("litestream")
+    check = composed.host.run("podman", "inspect", "--format", "{{.Config.Healthcheck.Test}}", litestream)
+    assert check == "[CMD sh /etc/litestream/healthy]\n"
+
+    assert f"proof: a copy has arrived at {right}\n" in composed.start(**settings)
+    assert composed.host.attempt("podman", "healthcheck", "run", litestream).returncode == 0
+
+
 def test_a_backup_at_s3_without_its_key_is_refused_at_once(composed: Composed):
     composed.clear()
     with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user 10001"):

@@ -1,0 +1,116 @@
+"""Whether copies arrive at all: litestream/proof, and the health check, litestream/healthy."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+from programs import ROOT, addresses, lines_of, settings, until
+from sftp import Sftp
+
+# Litestream itself, but for how long it says that it has been running: seconds that a test would have to wait for.
+CLOCK = """#!/bin/sh
+if [ "$1" = info ] && [ -n "${UPTIME-}" ]; then
+    exec sh -c '"$0" "$@" | sed "s/uptime_seconds\\": [0-9]*/uptime_seconds\\": $UPTIME/"' PROGRAM "$@"
+fi
+exec PROGRAM "$@"
+"""
+
+
+class Service:
+    """litestream/replicate, and the scripts that ask it, as in its container."""
+
+    def __init__(self, run, program, directory, target):
+        self.directory, self.run = directory, run
+        bin = directory / "bin"
+        bin.mkdir(exist_ok=True)
+        (bin / "litestream").write_text(CLOCK.replace("PROGRAM", str(program)))
+        (bin / "litestream").chmod(0o755)
+        database = directory / "requests.db"
+        sqlite3.connect(database).executescript("pragma journal_mode=wal; create table if not exists t (x)")
+        path = f"{bin}:{os.environ['PATH']}"
+        target = dict(target)
+        self.env = settings(database, target.pop("BACKUP_URL"), next(addresses), PATH=path) | target
+        self.process = run("litestream", "sh", ROOT / "litestream/replicate", **self.env)
+        until(lambda: os.path.exists(f"/proc/{self.process.pid}/root/run/litestream/litestream.sock"))
+
+    def ask(self, script, *arguments, uptime=""):
+        """Runs a script where Litestream runs: (exit status, what it said)."""
+        command = ["nsenter", "--target", str(self.process.pid), "--mount", "sh", ROOT / "litestream" / script, *arguments]
+        env = {key: str(value) for key, value in self.env.items()} | {"UPTIME": str(uptime)}
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+        return done.returncode, done.stdout
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(run, tmp_path):
+    return Sftp(run, tmp_path)
+
+
+def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_the_health_check_fails(
+    litestream_program, run, tmp_path, server
+):
+    """No user may write below /proc. Litestream itself goes on as if nothing were wrong."""
+    service = Service(run, litestream_program, tmp_path, server.settings(path="/proc"))
+    status, said = service.ask("proof", "20", "2")
+    assert status == 1, said
+    url = f"sftp://root@{server.address}:2222"
+    assert f"proof: no copy arrives at {url}/proc/backup/requests.db: sync failed" in said and "cannot make" in said
+    assert f"on a Hetzner Storage Box (port 23) that is /home: BACKUP_URL={url}/home/proc/backup/requests.db" in said
+    assert service.process.poll() is None
+    assert service.ask("healthy", uptime=119)[0] == 0
+    status, said = service.ask("healthy", uptime=120)
+    assert status == 1 and "no copy arrives at sftp://" in said
+
+
+def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, run, tmp_path, server):
+    service = Service(run, litestream_program, tmp_path, server.settings(path="/proc"))
+    until(lambda: "monitor error" in lines_of(service.process))
+    # Those that serve its connection stand still.
+    sessions = subprocess.run(["pgrep", "--parent", str(server.process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
+    assert sessions
+    try:
+        for session in sessions:
+            os.kill(int(session), signal.SIGSTOP)
+        status, said = service.ask("proof", "1")
+        assert status == 2 and "after 1 s no copy is complete at sftp://" in said
+        assert service.ask("healthy", uptime=3599)[0] == 0
+        assert service.ask("healthy", uptime=3600)[0] == 2
+    finally:
+        for session in sessions:
+            os.kill(int(session), signal.SIGCONT)
+
+
+def test_a_backup_that_was_fine_stays_healthy_when_its_server_is_away_and_litestream_starts_again(
+    litestream_program, run, tmp_path, server
+):
+    service = Service(run, litestream_program, tmp_path, server.settings())
+    status, said = service.ask("proof")
+    assert status == 0 and said == f"proof: a copy has arrived at {service.env['BACKUP_URL']}\n"
+    service.stop()
+    # It starts, and cannot write any more.
+    (tmp_path / "backup").rename(tmp_path / "gone")
+    (tmp_path / "backup").write_text("in its way")
+    service = Service(run, litestream_program, tmp_path, server.settings())
+    sqlite3.connect(tmp_path / "requests.db").executescript("insert into t values (1)")
+    assert service.ask("proof", "20", "1")[0] == 1
+    assert service.ask("healthy", uptime=86400) == (0, "")
+    # Another place is another backup.
+    service.stop()
+    service = Service(run, litestream_program, tmp_path, server.settings(path="/proc"))
+    assert service.ask("healthy", uptime=86400)[0] == 1
+
+
+def test_litestream_that_hangs_is_not_healthy(litestream_program, run, tmp_path):
+    service = Service(run, litestream_program, tmp_path, {"BACKUP_URL": f"file://{tmp_path}/backup"})
+    assert service.ask("proof")[0] == 0
+    service.process.send_signal(signal.SIGSTOP)
+    assert service.ask("healthy")[0] == 1
+    service.process.send_signal(signal.SIGCONT)
+    assert service.ask("healthy")[0] == 0
