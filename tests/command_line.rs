@@ -266,3 +266,13 @@ fn what_is_wrong_in_the_environment_is_named_by_its_variable() {
         is_wrong(directory().path(), &["serve"], &[(name, value)], &[name]);
     }
 }
+
+#[test]
+fn the_old_names_of_the_variables_of_compose_are_no_unknown_keys() {
+    let others = [
+        ("DAYBOOK_REPLICAS", "4"),
+        ("DAYBOOK_NEXT_IMAGE", "localhost/daybook:next"),
+        ("DAYBOOK_REPLICA", "a"),
+    ];
+    assert_eq!(effective(&others)["replica"].as_str(), Some("a"));
+}

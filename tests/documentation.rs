@@ -76,3 +76,45 @@ fn the_readme_lists_every_subcommand() {
         );
     }
 }
+
+/// The names in a text that begin as the program's variables do.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("DAYBOOK_").filter_map(|(at, prefix)| {
+        let name = text[at..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        name.into_iter().next().filter(|name| *name != prefix)
+    })
+}
+
+#[test]
+fn whatever_the_system_around_it_calls_daybook_something_is_a_key_of_the_program() {
+    assert!(
+        !read("compose.yaml").contains("${DAYBOOK_"),
+        "compose.yaml takes a variable that looks like the program's"
+    );
+    let mut files = vec!["compose.yaml".to_owned()];
+    for folder in ["scripts", "litestream", "haproxy", "quadlet", "systemd"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for entry in fs::read_dir(root.join(folder)).expect(folder) {
+            let entry = entry.expect(folder);
+            if fs::metadata(entry.path()).is_ok_and(|file| file.is_file()) {
+                files.push(format!("{folder}/{}", entry.file_name().to_string_lossy()));
+            }
+        }
+    }
+    for file in files {
+        for name in variables(&read(&file)) {
+            let run = Command::new(env!("CARGO_BIN_EXE_daybook"))
+                .arg("config")
+                .current_dir(std::env::temp_dir())
+                .env_clear()
+                .env(name, "")
+                .output()
+                .expect("the binary runs");
+            let complaint = String::from_utf8_lossy(&run.stderr);
+            assert!(
+                !complaint.contains("no such key"),
+                "{file}: {name}: {complaint}"
+            );
+        }
+    }
+}

@@ -49,7 +49,8 @@ class Composed(Daybook):
     def start(self, provider: str = "podman-compose", **settings: str) -> str:
         """`make up`, but for the image, which is here already. Returns what it printed."""
         self.environment = [f"PATH={PATHS[provider]}", *(f"{name}={value}" for name, value in settings.items())]
-        return self.script("up", seconds_max=150)
+        up = ("sh", "-c", f"exec {DIRECTORY}/scripts/up 2>&1")
+        return self.host.run("env", *self.environment, *up, seconds_max=150)
 
     def script(self, name: str, *arguments: str, seconds_max: float) -> str:
         command = (f"{DIRECTORY}/scripts/{name}", *arguments)
@@ -69,6 +70,10 @@ class Composed(Daybook):
             "podman", "ps", "--all", "--filter", label, "--filter", f"status={state}", "--format", "{{.Names}}"
         )
         return sorted(lines.split())
+
+    def replicas(self) -> range:
+        """The numbers of the replicas, but for the next version's."""
+        return range(1, len(self.containers("daybook")) + 1)
 
     def kill(self, container: str) -> None:
         """kill -9 of its first process, by no program of Podman's: it was not told to stop, and starts again."""
@@ -105,7 +110,7 @@ class Composed(Daybook):
 
     def committed(self) -> list[int]:
         """How many records each replica has committed."""
-        return [int(self.replica_metric(number, "daybook_records_committed_total")) for number in range(1, 5)]
+        return [int(self.replica_metric(number, "daybook_records_committed_total")) for number in self.replicas()]
 
     def records(self, path_prefix: str = "/") -> list[dict]:
         """The records whose path begins so, oldest first."""

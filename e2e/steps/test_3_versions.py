@@ -10,7 +10,8 @@ import pytest
 
 from client import ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
-from daybook import REPOSITORY, metric
+from daybook import DIRECTORY, REPOSITORY, metric
+from host import HostError
 
 RATE_LIMIT = 40
 
@@ -33,7 +34,8 @@ def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Compo
 
 
 def test_under_docker_compose_every_target_is_up_the_next_version_included(composed: Composed):
-    eventually(90, lambda: len(composed.targets_up()) == 9, "5 replicas and 4 others are up, and no target is down")
+    wanted = len(composed.replicas()) + 1 + 4
+    eventually(90, lambda: len(composed.targets_up()) == wanted, "all replicas and 4 others are up, and no target is down")
 
 
 def test_under_docker_compose_containers_have_no_more_power_either(composed: Composed):
@@ -96,16 +98,17 @@ def test_docker_compose_stops_it_and_nothing_runs_on(composed: Composed):
 def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_stops_all_of_it(
     composed: Composed, provider: str, other: str
 ):
-    more = {"DAYBOOK_REPLICAS": "5", "COMPOSE_PROFILES": "next", "COMPOSE_PROJECT_NAME": "another"}
+    more = {"COMPOSE_PROFILES": "next", "COMPOSE_PROJECT_NAME": "another"}
     composed.clear()
-    composed.start(provider, **more)
+    composed.start(provider, REPLICAS="5", **more)
+    assert len(composed.replicas()) == 5
     first = ask(composed.http).headers["record-id"]
-    composed.start(other)
-    assert (len(composed.containers("daybook")), len(composed.containers("next"))) == (4, 0)
+    composed.start(other, REPLICAS="2")
+    assert (len(composed.replicas()), len(composed.containers("next"))) == (2, 0)
     second = ask(composed.http).headers["record-id"]
     assert (first, second) == ("1", "2")
 
-    composed.start(other, **more)
+    composed.start(other, REPLICAS="3", **more)
     composed.environment = [f"PATH={PATHS[provider]}"]
     # Also when somebody else has begun to.
     composed.host.run("systemd-run", "--quiet", "podman", "stop", "--all")
@@ -113,6 +116,28 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
     assert composed.host.run("podman", "network", "ls", "--format", "{{.Name}}").split() == ["podman"]
     assert composed.host.run("podman", "pod", "ls", "--quiet") == ""
+
+
+def test_with_the_old_names_of_its_variables_make_up_does_what_they_say_and_asks_for_the_new_ones(composed: Composed):
+    """From the environment and from .env, which compose itself would read under its new names alone."""
+    composed.clear()
+    image = "localhost/daybook:another"
+    composed.host.run("podman", "tag", "localhost/daybook:current", image)
+    composed.host.run("tee", f"{DIRECTORY}/.env", input=f"HAPROXY_LOG=all\nDAYBOOK_NEXT_IMAGE='{image}' # of today\n")
+    try:
+        said = composed.start(DAYBOOK_REPLICAS="3", COMPOSE_PROFILES="next")
+    finally:
+        composed.host.run("rm", f"{DIRECTORY}/.env")
+    assert "scripts/up: DAYBOOK_REPLICAS is taken for REPLICAS, which is its name now: rename it" in said
+    assert "scripts/up: DAYBOOK_NEXT_IMAGE is taken for NEXT_IMAGE" in said
+    assert len(composed.replicas()) == 3
+    container, = composed.containers("next")
+    assert composed.host.run("podman", "inspect", "--format", "{{.ImageName}}", container) == f"{image}\n"
+    # Fewer than there are: those that are too many do not run on.
+    assert "is taken for" not in composed.start(REPLICAS="2")
+    assert len(composed.replicas()) == 2
+    with pytest.raises(HostError, match="REPLICAS is 9: it has to be a number from 1 to 8"):
+        composed.start(REPLICAS="9")
 
 
 def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed: Composed):

@@ -22,7 +22,7 @@ def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
 
 def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(composed: Composed, figure):
     composed.clear()
-    composed.start()
+    composed.start(REPLICAS="4")
     victims = composed.containers("daybook")[:3]
     gets, posts = under_load(composed, *victims)
     assert gets.failures == []

@@ -24,6 +24,8 @@ const PREFIX: &str = "DAYBOOK_";
 /// Names the file; it is no key.
 const FILE_VARIABLE: &str = "DAYBOOK_CONFIG";
 const FILE_HERE: &str = "daybook.toml";
+/// Not the program's: `compose.yaml`'s REPLICAS and NEXT_IMAGE had these names, and a shell may still export them.
+const NOT_THE_PROGRAMS: [&str; 2] = ["DAYBOOK_REPLICAS", "DAYBOOK_NEXT_IMAGE"];
 
 /// A configuration and where it came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +132,9 @@ fn variables(
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
+        if NOT_THE_PROGRAMS.contains(&name.as_str()) {
+            continue;
+        }
         let Some(key) = KNOWN.iter().find(|key| variable(key) == name) else {
             let message = keys::unknown(&rest.replace("__", ".").to_lowercase(), variable);
             return Err(ConfigError {
