@@ -28,10 +28,11 @@ def installed(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def deployable(server: Server, installed: None) -> None:
-    """Where that of deploy/ ends, too; and there are other versions to deploy."""
+    """Where that of deploy/ ends, too; there are other versions to deploy, and four replicas, whatever the machine has."""
     subprocess.run([REPOSITORY / "e2e/versions/build"], check=True)
     server.host.put(REPOSITORY / "deploy", f"{DIRECTORY}/deploy")
     server.follow("Install", "deploy")
+    server.shell("daybook-scale 4")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from composed import eventually
 from daybook import DIRECTORY, REPOSITORY, Daybook, metric
 from host import Host
 
-FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus")
+FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "scripts")
 
 
 class Server(Daybook):
@@ -55,6 +55,15 @@ class Server(Daybook):
             name = unit.removesuffix(".service").replace("@", "-")
             return self.host.run("podman", "inspect", "--format", "{{.State.Pid}}", name).strip()
         return self.host.run("systemctl", "show", "--property=MainPID", "--value", unit).strip()
+
+    def replicas(self) -> range:
+        """Their numbers, as daybook-scale has set them."""
+        count = self.host.run("sed", "-n", "s/^HAPROXY_REPLICAS=//p", "/etc/daybook/daybook.env")
+        return range(1, int(count) + 1)
+
+    def replica_pids(self) -> list[str]:
+        """The process of each replica."""
+        return [self.main_pid(f"daybook@{number}.service") for number in self.replicas()]
 
     def replicas_up(self) -> int:
         """How many replicas HAProxy sends requests to."""

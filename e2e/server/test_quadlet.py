@@ -52,14 +52,14 @@ def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(se
         return found if all(health == "up" for _, health in found) else []
 
     found = eventually(60, targets, "every target is up")
-    assert [job for job, _ in found].count("daybook") == 4
+    assert [job for job, _ in found].count("daybook") == len(server.replicas())
     server.host.run("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
     figure(f"{len(found)} targets up")
 
 
 def test_the_other_commands_of_the_readme_work(server: Server):
     server.follow("Run it")
-    eventually(30, lambda: server.replicas_up() == 2, "two replicas are up")
+    eventually(30, lambda: server.replicas_up() == 3, "three replicas are up")
     server.follow("Share the CPU")
 
 
