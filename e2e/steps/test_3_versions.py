@@ -118,6 +118,40 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
     assert composed.host.run("podman", "pod", "ls", "--quiet") == ""
 
 
+def test_dockers_compose_is_found_where_podman_looks_for_plugins_and_one_that_cannot_talk_to_podman_is_named(
+    composed: Composed
+):
+    program, plugin, elsewhere = "/usr/bin/docker-compose", "/root/.docker/cli-plugins/docker-compose", "/root/docker-compose"
+    version = f"env PATH={PATHS['docker-compose']} {DIRECTORY}/scripts/compose --version"
+    real = "/usr/libexec/docker/cli-plugins/docker-compose"
+    assert "Docker Compose version 2." in composed.host.run("sh", "-c", version)
+    # Debian's is a plugin, and a link to it: now it is neither.
+    composed.host.run("mv", program, f"{elsewhere}.link")
+    composed.host.run("mv", real, elsewhere)
+    try:
+        with pytest.raises(HostError, match="podman-compose 1.6 is not on the PATH, and `podman compose` finds nothing that runs"):
+            composed.host.run("sh", "-c", version)
+        for directory in ("/root/.docker", "/usr/local/lib/docker", "/usr/lib/docker"):
+            composed.host.run("install", "-D", elsewhere, f"{directory}/cli-plugins/docker-compose")
+            assert "Docker Compose version 2." in composed.host.run("sh", "-c", version)
+            composed.host.run("rm", f"{directory}/cli-plugins/docker-compose")
+        composed.host.run(
+            "install", "-D", "/dev/stdin", plugin, input="#!/bin/sh\necho Docker Compose version v5.1.0\n"
+        )
+        with pytest.raises(HostError, match=f"Docker Compose 5.1.0 .{plugin}. cannot talk to Podman 5.4: take 5.1.1 or later"):
+            composed.host.run("sh", "-c", version)
+        # Debian's podman-compose is too old.
+        composed.host.run(
+            "install", "-D", "/dev/stdin", plugin, input="#!/bin/sh\necho podman-compose version 1.3.0\n"
+        )
+        with pytest.raises(HostError, match="podman-compose version 1.3.0 is too old: pipx install podman-compose"):
+            composed.host.run("sh", "-c", version)
+    finally:
+        composed.host.run("rm", "--recursive", "--force", "/root/.docker")
+        composed.host.run("mv", elsewhere, real)
+        composed.host.run("mv", f"{elsewhere}.link", program)
+
+
 def test_with_the_old_names_of_its_variables_make_up_does_what_they_say_and_asks_for_the_new_ones(composed: Composed):
     """From the environment and from .env, which compose itself would read under its new names alone."""
     composed.clear()
