@@ -49,18 +49,18 @@ class Service:
 
 
 @pytest.fixture
-def server(run, tmp_path):
+def sftp_server(run, tmp_path):
     return Sftp(run, tmp_path)
 
 
 def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_the_health_check_fails(
-    litestream_program, run, tmp_path, server
+    litestream_program, run, tmp_path, sftp_server
 ):
     """No user may write below /proc. Litestream itself goes on as if nothing were wrong."""
-    service = Service(run, litestream_program, tmp_path, server.settings(path="/proc"))
+    service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     status, said = service.ask("proof", "20", "2")
     assert status == 1, said
-    url = f"sftp://root@{server.address}:2222"
+    url = f"sftp://root@{sftp_server.address}:2222"
     assert f"proof: no copy arrives at {url}/proc/backup/requests.db: sync failed" in said and "cannot make" in said
     assert f"on a Hetzner Storage Box (port 23) that is /home: BACKUP_URL={url}/home/proc/backup/requests.db" in said
     assert service.process.poll() is None
@@ -69,11 +69,11 @@ def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_t
     assert status == 1 and "no copy arrives at sftp://" in said
 
 
-def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, run, tmp_path, server):
-    service = Service(run, litestream_program, tmp_path, server.settings(path="/proc"))
+def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, run, tmp_path, sftp_server):
+    service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     until(lambda: "monitor error" in lines_of(service.process))
     # Those that serve its connection stand still.
-    sessions = subprocess.run(["pgrep", "--parent", str(server.process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
+    sessions = subprocess.run(["pgrep", "--parent", str(sftp_server.process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
     assert sessions
     try:
         for session in sessions:
@@ -88,22 +88,22 @@ def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, r
 
 
 def test_a_backup_that_was_fine_stays_healthy_when_its_server_is_away_and_litestream_starts_again(
-    litestream_program, run, tmp_path, server
+    litestream_program, run, tmp_path, sftp_server
 ):
-    service = Service(run, litestream_program, tmp_path, server.settings())
+    service = Service(run, litestream_program, tmp_path, sftp_server.settings())
     status, said = service.ask("proof")
     assert status == 0 and said == f"proof: a copy has arrived at {service.env['BACKUP_URL']}\n"
     service.stop()
     # It starts, and cannot write any more.
     (tmp_path / "backup").rename(tmp_path / "gone")
     (tmp_path / "backup").write_text("in its way")
-    service = Service(run, litestream_program, tmp_path, server.settings())
+    service = Service(run, litestream_program, tmp_path, sftp_server.settings())
     sqlite3.connect(tmp_path / "requests.db").executescript("insert into t values (1)")
     assert service.ask("proof", "20", "1")[0] == 1
     assert service.ask("healthy", uptime=86400) == (0, "")
     # Another place is another backup.
     service.stop()
-    service = Service(run, litestream_program, tmp_path, server.settings(path="/proc"))
+    service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     assert service.ask("healthy", uptime=86400)[0] == 1
 
 
