@@ -10,6 +10,9 @@
 //! one, whose length is not known, ends where it is once the server accepts no more: a client that must tell a whole
 //! stream from one cut short needs a last line that says so.
 //!
+//! A handler may return axum's WebSocket upgrade. When the server no longer accepts connections, the socket reads as closed;
+//! the handler then has a second to end it.
+//!
 //! To write to the database in the same transaction as the request's own record, take a
 //! [`RequestStore`](crate::store::RequestStore) and call its `write`.
 
