@@ -36,18 +36,22 @@ where
 {
     let exchange = Arc::new(Exchange::new());
     let (guard, gone) = Guard::new(socket, limits, heads, exchange.clone());
-    // The newest request's offer of another protocol, where the answer did not take it up.
+    // The newest offer of another protocol, unless it was taken up. hyper remembers it for the connection's end, whatever
+    // requests have followed.
     let declined: Mutex<Option<OnUpgrade>> = Mutex::new(None);
     let answer = |request: Request<Incoming>| {
         let offer = request.extensions().get::<OnUpgrade>().cloned();
         let answering = answer(exchange.clone(), request);
         async {
             let response = answering.await?;
-            let taken_up = offer.is_some() && response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            if taken_up {
+            let mut declined = declined.lock().unwrap_or_else(PoisonError::into_inner);
+            if offer.is_some() && response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 exchange.upgrade();
+                *declined = None;
+            } else if offer.is_some() {
+                *declined = offer;
             }
-            *declined.lock().unwrap_or_else(PoisonError::into_inner) = offer.filter(|_| !taken_up);
+            drop(declined);
             Ok::<_, E>(response)
         }
     };
