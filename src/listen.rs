@@ -1,16 +1,18 @@
 //! Listening sockets: bound to an address or a path, or inherited from systemd.
 
+mod port;
 mod unix;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+
+pub use port::PortLock;
 
 use crate::client_address::Peer;
 use crate::config::Listen;
@@ -27,7 +29,7 @@ pub enum ListenError {
         key: &'static str,
         listen: Listen,
         source: io::Error,
-        hint: &'static str,
+        hint: String,
     },
     #[error("{key} = \"fd:{name}\": no socket of that name was handed over: set FileDescriptorName={name} in the socket unit (there are: {})", if .found.is_empty() { "none" } else { .found })]
     NotInherited {
@@ -46,12 +48,12 @@ impl ListenError {
     }
 }
 
-/// Whether several processes may share a TCP port.
+/// Which other processes may share a TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// SO_REUSEPORT: the kernel spreads connections over the replicas.
-    Shared,
-    /// A port that is taken is an error. (Two admin listeners that share one bind without a word, and a scrape
+pub enum Sharing<'a> {
+    /// The replicas of this database: the kernel spreads connections over them.
+    Replicas(&'a Path),
+    /// None: a port that is taken is an error. (Two admin listeners that share one bind without a word, and a scrape
     /// hits either.)
     Exclusive,
 }
@@ -59,7 +61,12 @@ pub enum Sharing {
 /// A bound listener.
 pub enum Listener {
     /// TCP, with its address.
-    Tcp(TcpListener),
+    Tcp {
+        /// The socket.
+        listener: TcpListener,
+        /// Where replicas share the port. After the socket, for they are dropped in this order.
+        lock: Option<PortLock>,
+    },
     /// A unix socket.
     Unix {
         /// The socket.
@@ -105,21 +112,33 @@ impl Inherited {
 pub fn bind(
     key: &'static str,
     listen: &Listen,
-    sharing: Sharing,
+    sharing: Sharing<'_>,
     inherited: &mut Inherited,
 ) -> Result<Vec<Listener>, ListenError> {
     let error = |source: io::Error| ListenError::Bind {
         key,
         listen: listen.clone(),
-        hint: match source.kind() {
-            io::ErrorKind::AddrInUse => ": another process has it",
-            io::ErrorKind::PermissionDenied => ": this user may not use it",
-            _ => "",
+        hint: match (source.kind(), sharing, listen) {
+            (io::ErrorKind::AddrInUse, Sharing::Replicas(database), Listen::Tcp(_)) => format!(
+                ": another program has it, or replicas of another database or of daybook 0.1: it is shared by replicas \
+                 of {} alone, so name another port, or stop those",
+                database.display()
+            ),
+            (io::ErrorKind::AddrInUse, ..) => ": another process has it".to_owned(),
+            (io::ErrorKind::PermissionDenied, ..) => ": this user may not use it".to_owned(),
+            _ => String::new(),
         },
         source,
     };
     match listen {
-        Listen::Tcp(address) => Ok(vec![bind_tcp(*address, sharing).map_err(error)?]),
+        Listen::Tcp(address) => {
+            let listening = match sharing {
+                Sharing::Replicas(database) => port::listen_shared(*address, database),
+                Sharing::Exclusive => port::listen(*address, false).map(|socket| (socket, None)),
+            };
+            let bound = listening.and_then(|(socket, lock)| accepting_tcp(socket, lock));
+            Ok(vec![bound.map_err(error)?])
+        }
         Listen::Unix(path) => Ok(vec![unix::bind(path).map_err(error)?]),
         Listen::Fd(name) => match inherited.0.remove(name) {
             Some(fds) => fds.into_iter().map(|fd| adopt(fd).map_err(error)).collect(),
@@ -136,25 +155,10 @@ pub fn bind(
     }
 }
 
-fn bind_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Listener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // Else a restart would have to wait for the last connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    if sharing == Sharing::Shared {
-        socket.set_reuse_port(true)?;
-    }
-    socket.bind(&address.into())?;
-    listening_tcp(socket)
-}
-
-fn listening_tcp(socket: Socket) -> io::Result<Listener> {
-    socket.set_nonblocking(true)?;
-    socket.listen(BACKLOG)?;
-    Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
+/// Makes a listener of a socket that listens.
+fn accepting_tcp(socket: Socket, lock: Option<PortLock>) -> io::Result<Listener> {
+    let listener = TcpListener::from_std(socket.into())?;
+    Ok(Listener::Tcp { listener, lock })
 }
 
 fn adopt(fd: OwnedFd) -> io::Result<Listener> {
@@ -167,7 +171,11 @@ fn adopt(fd: OwnedFd) -> io::Result<Listener> {
             let address = socket.local_addr()?;
             unix::listening(socket, address.as_pathname())
         }
-        _ => listening_tcp(socket),
+        _ => {
+            socket.set_nonblocking(true)?;
+            socket.listen(BACKLOG)?;
+            accepting_tcp(socket, None)
+        }
     }
 }
 
@@ -178,7 +186,7 @@ impl Listener {
     /// accept(2)'s own.
     pub async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp { listener, .. } => {
                 let (stream, address) = listener.accept().await?;
                 // Answers are written whole: waiting for more to send gains nothing.
                 stream.set_nodelay(true)?;
@@ -196,7 +204,7 @@ impl Listener {
 impl std::fmt::Display for Listener {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tcp(listener) => match listener.local_addr() {
+            Self::Tcp { listener, .. } => match listener.local_addr() {
                 Ok(address) => write!(formatter, "{address}"),
                 Err(error) => write!(formatter, "({error})"),
             },

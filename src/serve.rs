@@ -84,7 +84,12 @@ pub async fn serve(
             return Ok(Ended::NotStarted);
         }
     };
-    let listeners = bind_all("listen", &config.listen, Sharing::Shared, &mut inherited)?;
+    let listeners = bind_all(
+        "listen",
+        &config.listen,
+        Sharing::Replicas(store.path()),
+        &mut inherited,
+    )?;
     let operators = bind_all(
         "admin.listen",
         &config.admin_listen,
@@ -151,7 +156,7 @@ pub async fn serve(
 fn bind_all(
     key: &'static str,
     listens: &[Listen],
-    sharing: Sharing,
+    sharing: Sharing<'_>,
     inherited: &mut Inherited,
 ) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();

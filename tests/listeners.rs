@@ -9,7 +9,6 @@ use std::path::Path;
 
 use common::raw::get;
 use common::server::{Failure, Server, fails_to_start};
-use common::{SOON, eventually};
 
 /// A port that is taken, by a socket that shares it with nobody.
 fn taken() -> (TcpListener, String) {
@@ -66,20 +65,6 @@ fn several_admin_listeners_answer_at_once() {
     });
     assert!(server.admin().starts_with("unix:"), "{}", server.admin());
     assert_eq!(server.get_admin("/readyz").status, 200);
-}
-
-#[test]
-fn two_replicas_share_a_public_port() {
-    let first = Server::start();
-    let second = Server::with(|c| {
-        c.text("listen", first.addr());
-    });
-    assert_eq!(first.addr(), second.addr());
-    // The kernel deals connections out; each replica here has a file of its own.
-    eventually("both have answered", SOON, || {
-        assert_eq!(get(first.addr(), "/shared").status, 200);
-        first.rows() > 0 && second.rows() > 0
-    });
 }
 
 #[test]
