@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
+use crate::admin_access;
+use crate::client_address::Peer;
 use crate::guard::{Exchange, HeadBudget};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -68,12 +70,14 @@ fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "see the log").into_response()
 }
 
-/// Answers one request of an admin connection.
+/// Answers one request of an admin connection. `hosts` is `admin.hosts`.
 ///
 /// # Errors
 /// None.
 pub async fn answer(
     mut router: Router,
+    hosts: Arc<[String]>,
+    peer: Peer,
     exchange: Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
@@ -83,6 +87,9 @@ pub async fn answer(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
         return Ok(response);
+    }
+    if let Err((status, reason)) = admin_access::check(peer, &request, &hosts) {
+        return Ok(Problem::new(status, reason).into_response());
     }
     router.call(request.map(Body::new)).await
 }

@@ -10,6 +10,7 @@
 
 mod accept;
 mod admin;
+mod admin_access;
 mod answers;
 mod app;
 mod body;

@@ -214,6 +214,7 @@ fn accept_admin(
     listeners: Vec<Listener>,
 ) -> (JoinSet<()>, Shutdown) {
     let router = admin::router(admin);
+    let hosts: Arc<[String]> = config.admin_hosts.as_slice().into();
     let never = Shutdown::new();
     let acceptor = Acceptor {
         limits: Limits::new(&config.http, config.shutdown.grace),
@@ -222,8 +223,8 @@ fn accept_admin(
         phase: never.watch(),
         connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
         metrics: None,
-        answer: move |_: Peer, exchange: Arc<Exchange>, request: Request<Incoming>| {
-            admin::answer(router.clone(), exchange, request)
+        answer: move |peer: Peer, exchange: Arc<Exchange>, request: Request<Incoming>| {
+            admin::answer(router.clone(), hosts.clone(), peer, exchange, request)
         },
     };
     let loops = listeners

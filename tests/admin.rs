@@ -152,7 +152,7 @@ fn other_paths_and_methods_are_a_problem() {
     for path in ["/metrics", "/livez", "/readyz", "/requests", "/requests/1"] {
         println!("{path}");
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         );
         let answer = exchange(server.admin(), request);
         answer.is_problem(405);

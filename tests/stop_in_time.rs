@@ -85,7 +85,7 @@ fn idle_connections_do_not_delay_the_end() {
             server.metric("daybook_connections", &[]) == 2.0
         });
         let mut admin = Client::connect(server.admin());
-        admin.send("GET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
+        admin.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(admin.answer().status, 200);
         server.signal(signal);
         assert_eq!(server.wait_exit(SOON).code(), Some(0), "{signal}");

@@ -32,6 +32,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The operator's listeners, at least one, none of them public.
     pub admin_listen: Vec<Listen>,
+    /// Names by which the operator's TCP listeners may be asked, in lower case, beside `localhost` and addresses.
+    pub admin_hosts: Vec<String>,
     /// This replica's name, never empty; `*` for its number.
     pub replica: String,
     /// From whom X-Forwarded-For is believed.

@@ -27,6 +27,7 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAdmin {
     pub listen: List,
+    pub hosts: List,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -97,6 +98,7 @@ impl From<&Config> for RawConfig {
             health_path: Text(config.health_path.clone().unwrap_or_default()),
             admin: RawAdmin {
                 listen: listeners(&config.admin_listen),
+                hosts: List(config.admin_hosts.clone()),
             },
             database: RawDatabase {
                 path: Text(database.path.to_string_lossy().into_owned()),

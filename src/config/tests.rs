@@ -37,6 +37,7 @@ fn the_defaults_are_the_contract_s() {
     let expected = Config {
         listen: vec![tcp("127.0.0.1:8080")],
         admin_listen: vec![tcp("127.0.0.1:9100")],
+        admin_hosts: Vec::new(),
         replica: "r".to_owned(),
         trusted_proxies: TrustedProxies::default(),
         record: true,

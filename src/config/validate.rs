@@ -36,6 +36,7 @@ pub(super) fn validate(raw: RawConfig) -> Checked<Config> {
     Ok(Config {
         listen,
         admin_listen,
+        admin_hosts: hosts(raw.admin.hosts)?,
         replica,
         trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies.0)
             .map_err(|message| Invalid::new("trusted_proxies", message))?,
@@ -107,6 +108,20 @@ fn listeners(key: &str, List(texts): &List, others: &[Listen]) -> Checked<Vec<Li
         ));
     }
     Ok(listeners)
+}
+
+fn hosts(List(names): List) -> Checked<Vec<String>> {
+    let is_name = |name: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        !name.is_empty() && name.bytes().all(is_part)
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        None => Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect()),
+        Some(name) => Err(Invalid::new(
+            "admin.hosts",
+            format!("{name:?} is not a host's name: write it without a port, such as \"replicas\""),
+        )),
+    }
 }
 
 fn replica(configured: Option<Text>) -> Checked<String> {

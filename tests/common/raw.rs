@@ -252,7 +252,7 @@ pub fn is_refused(address: &str) -> bool {
 pub fn get(address: &str, path: &str) -> Answer {
     exchange(
         address,
-        format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"),
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
     )
 }
 

@@ -88,6 +88,11 @@ impl Server {
         &self.admin[0]
     }
 
+    /// All admin listeners.
+    pub fn admin_listen(&self) -> &[String] {
+        &self.admin
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
