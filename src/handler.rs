@@ -4,7 +4,7 @@
 //! has been read whole, within `http.body_bytes_max`, before a handler runs.
 //!
 //! A 503 that daybook gives by itself says that there is no row. A handler's own 503 is an answer like any other: it
-//! leaves with a row, and a `record-id`.
+//! leaves with a row, and a `record-id`. By that clients tell them apart, so a `record-id` that a handler sets is removed.
 //!
 //! When the server is told to stop, an answer of known length is sent to its end, within `shutdown.grace`. A streamed
 //! one, whose length is not known, ends where it is once the server accepts no more: a client that must tell a whole

@@ -188,7 +188,8 @@ impl Recorder {
         answer
     }
 
-    /// Waits for the record, then lets the answer go.
+    /// Waits for the record, then lets the answer go. Its `record-id` is ours alone: by it a client tells whether there is a
+    /// row.
     async fn release(
         &self,
         store: RequestStore,
@@ -201,7 +202,10 @@ impl Recorder {
                     .insert(RECORD_ID, HeaderValue::from(id));
                 Ok(response)
             }
-            Ok(None) => Ok(response),
+            Ok(None) => {
+                response.headers_mut().remove(RECORD_ID);
+                Ok(response)
+            }
             Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
             Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
         }

@@ -5,6 +5,8 @@ mod common;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::get;
 use common::embedded::Embedded;
 use common::hold::WriteLock;
@@ -39,6 +41,25 @@ fn a_panic_is_an_answer_with_a_row_and_the_next_request_is_served() {
     assert!(!answer.text().contains("must not read"));
     assert!(answer.record_id().is_some());
     assert_eq!(ask(&server.listen, "/").text(), "fine");
+}
+
+#[test]
+fn a_record_id_is_the_rows_or_there_is_none_whatever_a_handler_sets() {
+    async fn sets_two() -> impl IntoResponse {
+        let ids = AppendHeaders([("record-id", "4711"), ("record-id", "4712")]);
+        (StatusCode::SERVICE_UNAVAILABLE, ids, "not now")
+    }
+    let routes = || Router::new().fallback(sets_two);
+    let server = Embedded::start(routes(), &[]);
+    // Its own 503 has a row, and says so.
+    let answer = ask(&server.listen, "/");
+    assert_eq!((answer.status, answer.text()), (503, "not now"));
+    assert_eq!(answer.record_id(), Some(1));
+
+    let server = Embedded::start(routes(), &[("RECORD", "false")]);
+    let answer = ask(&server.listen, "/");
+    assert_eq!((answer.status, answer.text()), (503, "not now"));
+    assert_eq!(answer.record_id(), None);
 }
 
 #[test]
