@@ -14,7 +14,7 @@ from server import Server
 from steady import Steady
 
 # Pebble finds the server under these names; nothing else does.
-NAME, WWW = "daybook.test", "www.daybook.test"
+NAME, WWW, BOOKS = "daybook.test", "www.daybook.test", "xn--bcher-kva.daybook.test"
 # Where its own certificate lies on the host, signed by itself.
 CERTIFICATE = "/srv/acme/cert.pem"
 
@@ -35,7 +35,7 @@ class Acme:
             "-subj", "/CN=acme", "-addext", f"subjectAltName=IP:{self.address}",
             "-keyout", "/srv/acme/key.pem", "-out", CERTIFICATE,
         )
-        names = (f"--add-host={name}:{self.address}" for name in (NAME, WWW))
+        names = (f"--add-host={name}:{self.address}" for name in (NAME, WWW, BOOKS))
         serve(self.server.host, "acme", 14000, "--publish=15000:15000", "--volume=/srv/acme:/keys:ro", *names)
         curl = ("curl", "--silent", "--fail", "--cacert", CERTIFICATE, f"https://{self.address}:15000/roots/0")
         self.roots = eventually(10, lambda: self.server.host.attempt(*curl).stdout, "Pebble answers")

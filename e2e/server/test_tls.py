@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from acme import NAME, WWW, Acme, Connection, SteadyTls
+from acme import BOOKS, NAME, WWW, Acme, Connection, SteadyTls
 from client import ask
 from composed import eventually
 from server import Server
@@ -76,7 +76,7 @@ def test_without_a_certificate_http_serves_and_port_443_is_closed(server: Server
 
 
 def test_terms_are_accepted_on_purpose_or_nothing_is_asked_for(server: Server, acme: Acme):
-    set_up(server, ACME_DOMAINS=NAME, ACME_EMAIL="operator@daybook.test", ACME_SERVER=acme.url)
+    set_up(server, ACME_DOMAINS=NAME, ACME_SERVER=acme.url)
     succeeded, said = ask_for_one(server)
     assert not succeeded and "ACME_TERMS_ACCEPTED is not `yes` in daybook.env" in said
     assert server.reachable(443) == []
@@ -154,6 +154,17 @@ def test_a_certificate_that_has_time_is_left_alone(server: Server, acme: Acme):
     succeeded, said = ask_for_one(server)
     assert succeeded and "is in use: not yet due" in said
     assert server.host.run("sha256sum", IN_USE) == before
+
+
+def test_an_internationalised_name_is_bought_once_however_it_is_written(server: Server, acme: Acme):
+    set_up(server, ACME_DOMAINS=f"BÜCHER.{NAME}.,{NAME},{BOOKS}")
+    succeeded, said = ask_for_one(server)
+    assert succeeded, said
+    site = connect(server, acme.roots)
+    site.get()
+    assert names_and_end(site.certificate())[0] == {BOOKS, NAME}
+    succeeded, said = ask_for_one(server)
+    assert succeeded and "is in use: not yet due" in said
 
 
 def test_a_renewal_costs_no_request_and_no_connection(server: Server, acme: Acme, figure):
