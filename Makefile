@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench image up down e2e e2e-host provision deploy rollback next promote drop history
+.PHONY: help run test lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-lint: ## check format, warnings, documentation, the dependencies' licences and sources, alerts, playbook, units
+lint: ## check format, warnings, documentation, the dependencies' licences and sources, pins, alerts, playbook, units
 	@scripts/need cargo cc
 	cargo fmt --check
 	scripts/cargo-deny
@@ -22,9 +22,14 @@ lint: ## check format, warnings, documentation, the dependencies' licences and s
 	cargo fmt --check --manifest-path bench/postgres/Cargo.toml
 	cargo clippy --locked --manifest-path bench/postgres/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	scripts/pins check
 	scripts/check-prometheus
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
+
+outdated: ## list the pinned versions that are behind: images, crates, Python packages (docs/pins.md)
+	@scripts/need cargo venv
+	@exec scripts/outdated
 
 bench: ## measure daybook beside what it is compared with (10 minutes; ARGS="--quick", "--only …", see bench/README.md)
 	@exec bench/run $(ARGS)

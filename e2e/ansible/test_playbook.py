@@ -12,7 +12,7 @@ import pytest
 
 from client import ask
 from composed import eventually
-from daybook import REPOSITORY, SYNC
+from daybook import REPOSITORY, SYNC, pinned
 from host import Host
 from provider import Provider, store_backups
 from provision import SETTINGS, Operator
@@ -156,7 +156,7 @@ def test_an_image_that_cannot_be_had_changes_nothing(
     server: Server, provider: Provider, operator: Operator, tmp_path: Path
 ):
     image = f"{provider.registry}/haproxy:none"
-    repository = changed(tmp_path, "quadlet/haproxy.container", "docker.io/library/haproxy:3.0.11", image)
+    repository = changed(tmp_path, "quadlet/haproxy.container", pinned("haproxy"), image)
     refused(server, operator, image, "-e", f"daybook_repository={repository}")
 
 

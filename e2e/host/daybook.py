@@ -11,15 +11,19 @@ from client import Address
 from host import Host
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def pinned(name: str) -> str:
+    """An image of others, as scripts/pins knows it."""
+    return subprocess.check_output([REPOSITORY / "scripts/pins", "image", name], text=True).strip()
+
+
 # Where the repository's files lie on the host.
 DIRECTORY = "/srv/daybook"
 IMAGES = (
     "localhost/daybook:current",
     "localhost/daybook-restore:current",
-    "docker.io/library/haproxy:3.0.11",
-    "docker.io/litestream/litestream:0.5.17",
-    "docker.io/prom/prometheus:v3.5.3",
-    "docker.io/goacme/lego:v4.9.1",
+    *map(pinned, ("haproxy", "litestream", "prometheus", "lego")),
     "localhost/daybook-e2e-acme:latest",
     "localhost/daybook-e2e-sftp:latest",
     "localhost/daybook-e2e-s3:latest",

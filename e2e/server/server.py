@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+from pathlib import Path
 
 from client import Address, ask
 from composed import eventually
-from daybook import DIRECTORY, REPOSITORY, Daybook, metric
+from daybook import DIRECTORY, REPOSITORY, Daybook, metric, pinned
 from host import Host
 
 FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "scripts")
@@ -25,6 +27,8 @@ class Server(Daybook):
         # All requests come from one address here.
         self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/systemd/daybook.env")
         if self.form == "systemd":
+            program = subprocess.check_output([REPOSITORY / "e2e/haproxy/program", "3.0"], text=True).strip()
+            self.host.put(Path(program).parent, f"{DIRECTORY}/haproxy-3.0")
             self.shell(DISK + PROGRAMS)
 
     def commands(self, heading: str, page: str = "") -> str:
@@ -104,20 +108,19 @@ DISK = """
     echo '/var/lib/containers/private /var/lib/private none bind' >>/etc/fstab
     mount /var/lib/private
 """
-# What the README has from elsewhere, taken out of the images: Debian's HAProxy and lego, and Litestream's own program.
-PROGRAMS = """
+# What the README has from elsewhere: Litestream's own program and Debian's lego out of the images, and Debian 13's HAProxy, which is
+# another series than the image's.
+PROGRAMS = f"""
     groupadd --system haproxy
     useradd --system --gid haproxy --home-dir /var/lib/haproxy --shell /usr/sbin/nologin haproxy
-    container=$(podman create docker.io/litestream/litestream:0.5.17)
+    container=$(podman create {pinned("litestream")})
     podman cp "$container:/usr/local/bin/litestream" /usr/local/bin/litestream
     podman rm "$container"
-    container=$(podman create docker.io/goacme/lego:v4.9.1)
+    container=$(podman create {pinned("lego")})
     podman cp "$container:/lego" /usr/bin/lego
     podman rm "$container"
-    image=$(podman image mount docker.io/library/haproxy:3.0.11)
-    cp "$image/usr/sbin/haproxy" /usr/sbin/haproxy
-    cp --update=none "$image"/usr/lib/*-linux-gnu/*.so.* /usr/lib/*-linux-gnu/
-    podman image unmount docker.io/library/haproxy:3.0.11
+    cp {DIRECTORY}/haproxy-3.0/usr/sbin/haproxy /usr/sbin/haproxy
+    cp --update=none {DIRECTORY}/haproxy-3.0/usr/lib/*-linux-gnu/*.so.* /usr/lib/*-linux-gnu/
 """
 
 

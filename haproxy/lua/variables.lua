@@ -45,7 +45,7 @@ local connections_max = number("HAPROXY_CONNECTIONS_MAX", 1, 1 << 20)
 
 -- HAProxy would take fewer connections than it is told to, and those of the public could keep Prometheus and the health check
 -- out. Each has two descriptors, one to the client and one to the server; the operator's listener has 100 (operator.cfg), and
--- HAProxy itself keeps some: 3.0.11 says `Maxconn: 9984` with 20000 descriptors and one thread, 9980 with four, 9962 with 16. (A
+-- HAProxy itself keeps some: 3.0 and 3.2 say `Maxconn: 9984` with 20000 descriptors and one thread, 9980 with four, 9962 with 16. (A
 -- connection over HTTP/2 may have more to servers, one for each of its requests.)
 local of_its_own = 29 + 3 * threads
 local needed = 2 * (connections_max + 100) + of_its_own
