@@ -14,7 +14,7 @@ test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-lint: ## check format, warnings, documentation, the dependencies' licences and sources, pins, alerts, playbook, units
+lint: ## check format, warnings, documentation, the dependencies' licences, sources and known holes, pins, alerts, playbook, units
 	@scripts/need cargo cc
 	cargo fmt --check
 	scripts/cargo-deny
@@ -26,6 +26,7 @@ lint: ## check format, warnings, documentation, the dependencies' licences and s
 	scripts/check-prometheus
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
+	scripts/cargo-deny advisories
 
 outdated: ## list the pinned versions that are behind: images, crates, Python packages (docs/pins.md)
 	@scripts/need cargo venv
