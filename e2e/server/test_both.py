@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import time
 
 import pytest
 
-from client import ask
+from client import ask, send_raw
 from composed import eventually
 from server import Server
 from steady import Steady
@@ -36,6 +37,17 @@ def test_the_clients_own_address_is_recorded(server: Server, figure):
 
 def test_only_port_80_answers_from_outside(server: Server):
     assert server.reachable(80, 8080, 9090, 9100, 9101, 9102) == [80]
+
+
+def test_the_longest_line_of_haproxys_log_is_whole_in_the_journal(server: Server, figure):
+    path = "/" + '"' * 15_000
+    server.shell("echo HAPROXY_LOG=all >>/etc/daybook/daybook.env; systemctl restart haproxy")
+    send_raw(server.http, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    server.shell("sed -i /^HAPROXY_LOG=/d /etc/daybook/daybook.env; systemctl restart haproxy; journalctl --sync")
+    journal = server.host.run("journalctl", "--unit=haproxy", "--output=cat", "--no-pager").splitlines()
+    [line] = [line for line in journal if line.startswith('{"timestamp"') and len(line) > 15_000]
+    assert json.loads(line)["path"] == path
+    figure(f"{len(line):,} bytes")
 
 
 @pytest.mark.parametrize("unit", ["daybook@1", "haproxy", "litestream"])
