@@ -73,6 +73,20 @@ def test_a_replica_that_cannot_start_is_left_alone_until_it_is_told_to_try_again
     figure(str(load))
 
 
+def test_litestream_does_not_count_as_started_until_a_first_copy_has_arrived(server: Server):
+    """At a place that no service may write to. Replicas do not wait for it."""
+    settings, right = "/etc/daybook/daybook.env", "file:///var/lib/backup/requests.db"
+    wrong = "file:///etc/backup/requests.db"
+    server.host.run("sed", "-i", f"s|^BACKUP_URL=.*|BACKUP_URL={wrong}|", settings)
+    assert server.host.attempt("systemctl", "restart", "litestream", seconds_max=90).returncode == 1
+    said = server.host.run("journalctl", "--unit=litestream", "--output=cat", "--no-pager")
+    assert f"proof: no copy arrives at {wrong}: " in said
+    assert server.units("litestream.service") == [] and server.serves()
+    server.host.run("sed", "-i", f"s|^BACKUP_URL=.*|BACKUP_URL={right}|", settings)
+    server.host.run("systemctl", "restart", "litestream", seconds_max=90)
+    assert server.units("litestream.service") == ["litestream.service"]
+
+
 def test_one_more_instance_joins_the_shared_port(server: Server, figure):
     server.follow("One more instance")
     eventually(30, lambda: "daybook@5.service" in server.units("daybook@*.service"), "it runs")
