@@ -98,17 +98,33 @@ def test_docker_compose_stops_it_and_nothing_runs_on(composed: Composed):
 def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_stops_all_of_it(
     composed: Composed, provider: str, other: str
 ):
+    """First with the variables' old names, in the environment and in .env, which compose itself would not know."""
     more = {"COMPOSE_PROFILES": "next", "COMPOSE_PROJECT_NAME": "another"}
+    image, settings = "localhost/daybook:another", f"{DIRECTORY}/.env"
     composed.clear()
-    composed.start(provider, REPLICAS="5", **more)
+    composed.host.run("podman", "tag", "localhost/daybook:current", image)
+    composed.host.run("tee", settings, input=f"HAPROXY_LOG=all\nDAYBOOK_NEXT_IMAGE='{image}' # of today\n")
+    try:
+        said = composed.start(provider, DAYBOOK_REPLICAS="5", **more)
+    finally:
+        composed.host.run("rm", settings)
+    assert "scripts/up: DAYBOOK_REPLICAS is taken for REPLICAS, which is its name now: rename it" in said
+    assert "scripts/up: DAYBOOK_NEXT_IMAGE is taken for NEXT_IMAGE" in said
     assert len(composed.replicas()) == 5
+    container, = composed.containers("next")
+    assert composed.host.run("podman", "inspect", "--format", "{{.ImageName}}", container) == f"{image}\n"
+
     first = ask(composed.http).headers["record-id"]
-    composed.start(other, REPLICAS="2")
-    assert (len(composed.replicas()), len(composed.containers("next"))) == (2, 0)
+    assert "is taken for" not in composed.start(other, REPLICAS="3")
+    assert (len(composed.replicas()), len(composed.containers("next"))) == (3, 0)
     second = ask(composed.http).headers["record-id"]
     assert (first, second) == ("1", "2")
 
-    composed.start(other, REPLICAS="3", **more)
+    # Fewer than there are: those that are too many do not run on.
+    composed.start(other, REPLICAS="2", **more)
+    assert len(composed.replicas()) == 2
+    with pytest.raises(HostError, match="REPLICAS is 9: it has to be a number from 1 to 8"):
+        composed.start(other, REPLICAS="9")
     composed.environment = [f"PATH={PATHS[provider]}"]
     # Also when somebody else has begun to.
     composed.host.run("systemd-run", "--quiet", "podman", "stop", "--all")
@@ -150,28 +166,6 @@ def test_dockers_compose_is_found_where_podman_looks_for_plugins_and_one_that_ca
         composed.host.run("rm", "--recursive", "--force", "/root/.docker")
         composed.host.run("mv", elsewhere, real)
         composed.host.run("mv", f"{elsewhere}.link", program)
-
-
-def test_with_the_old_names_of_its_variables_make_up_does_what_they_say_and_asks_for_the_new_ones(composed: Composed):
-    """From the environment and from .env, which compose itself would read under its new names alone."""
-    composed.clear()
-    image = "localhost/daybook:another"
-    composed.host.run("podman", "tag", "localhost/daybook:current", image)
-    composed.host.run("tee", f"{DIRECTORY}/.env", input=f"HAPROXY_LOG=all\nDAYBOOK_NEXT_IMAGE='{image}' # of today\n")
-    try:
-        said = composed.start(DAYBOOK_REPLICAS="3", COMPOSE_PROFILES="next")
-    finally:
-        composed.host.run("rm", f"{DIRECTORY}/.env")
-    assert "scripts/up: DAYBOOK_REPLICAS is taken for REPLICAS, which is its name now: rename it" in said
-    assert "scripts/up: DAYBOOK_NEXT_IMAGE is taken for NEXT_IMAGE" in said
-    assert len(composed.replicas()) == 3
-    container, = composed.containers("next")
-    assert composed.host.run("podman", "inspect", "--format", "{{.ImageName}}", container) == f"{image}\n"
-    # Fewer than there are: those that are too many do not run on.
-    assert "is taken for" not in composed.start(REPLICAS="2")
-    assert len(composed.replicas()) == 2
-    with pytest.raises(HostError, match="REPLICAS is 9: it has to be a number from 1 to 8"):
-        composed.start(REPLICAS="9")
 
 
 def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed: Composed):
