@@ -57,6 +57,22 @@ fn a_trigger_that_fails_on_a_row_and_keeps_those_before_it_doubles_none() {
     assert_eq!(server.rows(), 3);
 }
 
+#[test]
+fn a_trigger_that_rolls_the_transaction_back_leaves_no_row_and_kills_nothing() {
+    let server = with_trigger("/roll-back", "raise(rollback, 'all of it')");
+    let lock = WriteLock::take(server.database_path());
+    let paths = ["/1", "/roll-back", "/2"];
+    let clients = paths.map(|path| asking(&server, path));
+    wait_until_queued(&server, 3);
+    drop(lock);
+    for mut client in clients {
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.record_id()), (503, None));
+    }
+    assert_eq!(server.rows(), 0);
+    assert_eq!(server.get("/after").record_id(), Some(1));
+}
+
 /// Asks once more, and waits for the end of a process that must not answer.
 fn ends_without_an_answer(server: &mut Server, code: i32) -> String {
     let mut client = Client::connect(server.addr());
@@ -89,6 +105,20 @@ fn a_database_that_was_replaced_ends_the_process() {
     );
 }
 
+/// Overwrites that page of the file, which is in no log any more.
+fn damage(server: &Server, page: i64) {
+    server
+        .db()
+        .execute_batch("pragma wal_checkpoint(truncate)")
+        .expect("a checkpoint");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(server.database_path())
+        .expect("the file");
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page as u64 - 1) * 4096)
+        .expect("damage");
+}
+
 #[test]
 fn a_database_that_was_damaged_ends_the_process_for_good() {
     let mut server = Server::start();
@@ -96,9 +126,9 @@ fn a_database_that_was_damaged_ends_the_process_for_good() {
     // What a page of garbage does to whoever reads it: the index is read by every insert.
     server
         .db()
-        .execute_batch("create index by_path on requests (path); pragma wal_checkpoint(truncate)")
+        .execute_batch("create index by_path on requests (path)")
         .expect("an index");
-    let page: i64 = server
+    let page = server
         .db()
         .query_row(
             "select rootpage from sqlite_schema where name = 'by_path'",
@@ -106,12 +136,21 @@ fn a_database_that_was_damaged_ends_the_process_for_good() {
             |row| row.get(0),
         )
         .expect("its page");
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .open(server.database_path())
-        .expect("the file");
-    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page as u64 - 1) * 4096)
-        .expect("damage");
+    damage(&server, page);
+    let log = ends_without_an_answer(&mut server, 78);
+    assert!(log.contains("the database is damaged"), "{log}");
+}
+
+#[test]
+fn a_database_whose_first_page_was_damaged_ends_the_process_for_good() {
+    let mut server = Server::start();
+    assert_eq!(server.get("/").status, 200);
+    // Another one's commit: what daybook remembers of the first page is out of date.
+    server
+        .db()
+        .execute_batch("create table another (text)")
+        .expect("another table");
+    damage(&server, 1);
     let log = ends_without_an_answer(&mut server, 78);
     assert!(log.contains("the database is damaged"), "{log}");
 }

@@ -24,6 +24,48 @@ fn waits_for_the_lock(server: &Server) -> bool {
         .any(|line| line.contains("-> FLOCK") && line.contains(&process) && line.contains(&file))
 }
 
+fn checkpoints(server: &Server) -> f64 {
+    server.metric("daybook_checkpoint_duration_seconds_count", &[])
+}
+
+#[test]
+fn a_short_log_is_left_alone() {
+    let server = Server::start();
+    assert_eq!(server.get("/").status, 200);
+    let begun = Instant::now();
+    eventually("it was looked at several times", SOON, || {
+        begun.elapsed() > Duration::from_secs(1)
+    });
+    assert_eq!(checkpoints(&server), 0.0);
+}
+
+/// Only what is left of a long log is worth holding up the writers.
+#[test]
+fn a_checkpoint_of_a_log_that_is_not_long_waits_for_nobody() {
+    let server = Server::start();
+    let load = Load::with_long_paths(server.addr(), "some", 4, 6000);
+    // Rows of two pages or three: more than the 1,000 that are worth a checkpoint, fewer than the 4,000 of a long log.
+    load.wait_for(500, SOON * 6);
+    load.stop();
+    let mut held: Option<(WriteLock, f64, Instant)> = None;
+    eventually("a checkpoint ends beside the lock", SOON * 3, || {
+        if let Some((_, before, _)) = &held
+            && checkpoints(&server) > *before
+        {
+            return true;
+        }
+        let is_over =
+            |(_, _, taken): &(WriteLock, f64, Instant)| taken.elapsed() > Duration::from_secs(1);
+        if held.as_ref().is_none_or(is_over) {
+            held = None;
+            assert_eq!(server.get("/due").status, 200);
+            let lock = WriteLock::take(server.database_path());
+            held = Some((lock, checkpoints(&server), Instant::now()));
+        }
+        false
+    });
+}
+
 /// A long log is begun anew under the lock, for only then no writer adds to it meanwhile.
 #[test]
 fn a_checkpoint_of_a_long_log_waits_for_whoever_has_the_lock_file() {

@@ -197,6 +197,9 @@ fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written()
     eventually("it is unready", SOON, || {
         server.get_admin("/readyz").status == 503
     });
+    // It is daybook itself that has the lock file.
+    let log = server.log();
+    assert!(log.contains("a foreign writer, has held"), "{log}");
     drop(transaction);
     eventually("it is ready again by itself", SOON, || {
         server.get_admin("/readyz").status == 200

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::hold::{WriteLock, all_queued, asking, freeze, lock_file, wait_until_queued};
@@ -346,6 +347,11 @@ fn a_server_started_again_goes_on_where_it_was() {
     assert_eq!(first.get("/first").record_id(), Some(1));
     first.signal("TERM");
     assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    let log = format!("{}-wal", first.database_path().display());
+    assert!(
+        !Path::new(&log).exists(),
+        "whoever copies the database's file alone has all of it"
+    );
     let second = Server::with(|c| {
         c.text("database.path", first.database_path().display());
     });

@@ -45,6 +45,7 @@ fn requests_are_not_logged() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["message"].take())
         .collect();
     assert_eq!(messages, ["stopping", "stopped"], "{log}");
+    assert!(log.contains(r#""signal":"SIGTERM""#), "{log}");
 }
 
 #[test]

@@ -67,3 +67,37 @@ fn the_watchdog_is_not_fed_while_a_commit_outlasts_its_interval() {
     assert_eq!(client.answer().status, 200);
     notifications.wait_for("WATCHDOG=1");
 }
+
+#[test]
+fn an_idle_replica_is_ready_however_long_ago_its_last_commit_was() {
+    let (server, mut notifications) = Notifications::of_server(|c| {
+        c.environment("WATCHDOG_USEC", "200000")
+            .text("commit.deadline", "100ms");
+    });
+    let mut is_ready = |path: &str| {
+        assert_eq!(server.get(path).status, 200);
+        let begun = Instant::now();
+        eventually("both times have passed", SOON, || {
+            // Read, as a supervisor does: else the server waits until there is room for more.
+            notifications.forget();
+            begun.elapsed() > Duration::from_millis(500)
+        });
+        assert_eq!(server.get_admin("/readyz").status, 200);
+    };
+    // A health check leaves no record, so nothing has been committed.
+    is_ready("/healthz");
+    is_ready("/recorded");
+    notifications.forget();
+    notifications.wait_for("WATCHDOG=1");
+}
+
+#[test]
+fn the_watchdog_is_fed_before_its_interval_is_over() {
+    let (_server, mut notifications) = Notifications::of_server(|c| {
+        c.environment("WATCHDOG_USEC", "12000000");
+    });
+    // The first comes at once. For the second the test waits less long than the interval.
+    for _ in 0..2 {
+        notifications.wait_for("WATCHDOG=1");
+    }
+}

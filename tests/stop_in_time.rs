@@ -2,11 +2,19 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
 use common::config::Config;
+use common::embedded::Embedded;
 use common::hold::{WriteLock, asking, lock_file};
-use common::raw::Client;
+use common::raw::{self, Client};
 use common::server::Server;
 use common::{SOON, eventually};
+use daybook::serve::Ended;
+use daybook::store::RequestStore;
+use tokio::sync::Notify;
 
 fn with_grace(grace: &str) -> Server {
     Server::with(|c| {
@@ -112,4 +120,27 @@ fn one_byte_of_a_head_does_not_use_up_the_grace_period() {
     });
     server.signal("TERM");
     assert_eq!(server.wait_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn what_a_handler_writes_in_the_background_is_waited_for_no_longer_than_grace() {
+    let begin = Arc::new(Notify::new());
+    let handler = {
+        let begin = begin.clone();
+        async move |store: RequestStore| {
+            tokio::spawn(async move {
+                begin.notified().await;
+                store
+                    .write(|tx| tx.execute_batch("create table written (text)"))
+                    .await
+            });
+        }
+    };
+    let keys = [("SHUTDOWN__GRACE", "300ms"), ("COMMIT__DEADLINE", "30s")];
+    let server = Embedded::start(Router::new().route("/", get(handler)), &keys);
+    assert_eq!(raw::get(&server.listen, "/").record_id(), Some(1));
+    let _lock = WriteLock::take(&server.database_path());
+    begin.notify_one();
+    server.wait_until_queued(1);
+    assert_eq!(server.stop(), Ended::GraceExpired);
 }

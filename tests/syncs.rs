@@ -43,3 +43,24 @@ fn a_failed_sync_ends_the_process_and_answers_nobody() {
         "{log}"
     );
 }
+
+/// The first commit after a checkpoint begins the log anew, and SQLite itself syncs its first bytes then.
+#[test]
+fn a_failed_sync_within_a_commit_ends_the_process_and_answers_nobody() {
+    for synchronous in ["normal", "full"] {
+        let (mut server, syncs) = Syncs::of_server(synchronous);
+        assert_eq!(server.get("/before").status, 200);
+        server
+            .db()
+            .execute_batch("pragma wal_checkpoint(passive)")
+            .expect("a checkpoint");
+        let mut client = Client::connect(server.addr());
+        syncs.let_the_disk_die();
+        client.send("GET /lost HTTP/1.1\r\nHost: h\r\n\r\n");
+
+        assert_eq!(client.until_closed(), b"", "no byte of an answer");
+        assert_eq!(server.wait_exit(SOON).code(), Some(1));
+        let log = server.log();
+        assert!(log.contains("the outcome of a commit"), "{log}");
+    }
+}

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-use super::Queue;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::{Queue, Rejected};
 use crate::config::Commit;
 
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -123,4 +125,26 @@ fn a_stop_ends_the_waiting() {
     arrives(&queue);
     queue.stop();
     assert_eq!(writer.join().unwrap(), 1);
+}
+
+#[test]
+fn what_is_not_released_yet_is_not_taken() {
+    let queue = queue(100, 100, FOREVER);
+    arrives(&queue);
+    queue.push(None, None).expect("there is room");
+    assert_eq!(queue.take(Instant::now()).batch.len(), 1);
+    assert_eq!(queue.len(), 1);
+    queue.release();
+    assert_eq!(queue.take(Instant::now()).batch.len(), 1);
+    assert_eq!(queue.state().released, 0);
+}
+
+#[test]
+fn when_nobody_is_left_to_answer_the_writer_ends_and_what_waits_is_dropped() {
+    let queue = queue(100, 100, FOREVER);
+    let mut outcome = queue.push(None, None).expect("there is room");
+    queue.abandon();
+    assert!(!queue.wait_for_work());
+    assert_eq!(outcome.try_recv(), Err(TryRecvError::Closed));
+    assert_eq!(queue.push(None, None).err(), Some(Rejected::Draining));
 }

@@ -1,7 +1,7 @@
 //! A server within the test's own process, for tests that bring their own routes.
 
 use std::path::PathBuf;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use daybook::serve::{Ended, ServeError, serve};
@@ -39,7 +39,7 @@ impl Embedded {
             .config;
         let (stop, stops) = mpsc::channel(1);
         let (ready, addresses) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
+        let thread = thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -82,6 +82,18 @@ impl Embedded {
         thread.join().expect("no panic").expect_err("an error")
     }
 
+    /// Stops it as SIGTERM would, and waits for its end.
+    pub fn stop(mut self) -> Ended {
+        self.end().expect("no panic").expect("no error")
+    }
+
+    fn end(&mut self) -> thread::Result<Result<Ended, ServeError>> {
+        // Fails where it has ended by itself; why, its thread says.
+        let _ = self.stop.blocking_send(Stop::Terminate);
+        let thread = self.thread.take().expect("not joined yet");
+        thread.join()
+    }
+
     pub fn db(&self) -> Connection {
         db::open(&self.database_path())
     }
@@ -89,12 +101,11 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        let _ = self.stop.blocking_send(Stop::Terminate);
-        let Some(thread) = self.thread.take() else {
+        if self.thread.is_none() {
             return;
-        };
-        let ended = thread.join();
-        if !std::thread::panicking() {
+        }
+        let ended = self.end();
+        if !thread::panicking() {
             let ended = ended.expect("no panic").expect("no error");
             assert_eq!(ended, Ended::Drained);
         }
