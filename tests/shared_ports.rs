@@ -2,14 +2,17 @@
 
 mod common;
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use common::config::{Config, Process};
+use common::hold::lock_file;
 use common::raw::{Client, get};
 use common::server::{Server, fails_to_start};
 use common::{SOON, eventually};
+use rustix::fs::FlockOperation;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
@@ -151,6 +154,36 @@ fn replicas_that_start_at_once_all_get_the_port() {
     }
 }
 
+/// Otherwise two that find the port taken by a stranger could each take the other for its owner.
+#[test]
+fn replicas_of_one_database_bind_one_after_the_other() {
+    let (dir, address) = (directory(), unused_address());
+    let path = database(&dir, "shared.db");
+    let first = Server::with(on(&path, &address));
+    // What another replica holds while it binds: not the write lock, which is of another kind.
+    let lock = File::options()
+        .write(true)
+        .open(lock_file(&path))
+        .expect("the lock file");
+    rustix::fs::fcntl_lock(&lock, FlockOperation::LockExclusive).expect("locking");
+    let mut config = Config::new();
+    on(&path, &address)(&mut config);
+    let (process, log, _dir) = config.spawn();
+    let waits = |locks: &str| {
+        let pid = process.id().to_string();
+        let mut lines = locks.lines().map(|line| line.split_whitespace());
+        lines.any(|mut line| line.any(|word| word == "->") && line.any(|word| word == pid))
+    };
+    eventually("the second waits for its turn", SOON, || {
+        waits(&fs::read_to_string("/proc/locks").expect("the locks"))
+    });
+    assert_eq!(first.get("/").status, 200, "it is no write lock");
+    drop(lock);
+    eventually("the second is ready", SOON, || {
+        log.text().contains(r#""message":"ready""#)
+    });
+}
+
 #[test]
 fn of_two_databases_that_start_at_once_one_gets_the_port() {
     let dir = directory();
@@ -217,7 +250,7 @@ fn addresses_of_one_port_that_include_each_other_can_be_used_together() {
 #[test]
 fn port_0_is_a_port_of_ones_own_without_a_lock() {
     let server = Server::start();
-    let locks = std::fs::read_dir(server.dir()).expect("its directory");
+    let locks = fs::read_dir(server.dir()).expect("its directory");
     for entry in locks {
         let name = entry.expect("an entry").file_name();
         assert!(!name.to_string_lossy().contains("port"), "{name:?}");
