@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
+.PHONY: help run test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,10 @@ run: ## build and start daybook on ./requests.db, and say where to send a first 
 test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
+
+mutants: ## break src/ in one way after the other, and say what no test notices (hours; ARGS="--file 'src/store/**'", see scripts/mutants)
+	@scripts/need cargo cc curl hey wrk
+	@exec scripts/mutants $(ARGS)
 
 lint: ## check format, warnings, documentation, the dependencies' licences, sources and known holes, pins, alerts, playbook, units
 	@scripts/need cargo cc

@@ -11,6 +11,7 @@ use common::eventually;
 use common::hold::{WriteLock, lock_file};
 use common::load::Load;
 use common::server::Server;
+use rusqlite::Connection;
 
 /// Whether a thread of the server waits for the lock file, as the kernel sees it.
 fn waits_for_the_lock(server: &Server) -> bool {
@@ -22,6 +23,15 @@ fn waits_for_the_lock(server: &Server) -> bool {
         .expect("the kernel's locks")
         .lines()
         .any(|line| line.contains("-> FLOCK") && line.contains(&process) && line.contains(&file))
+}
+
+/// While it is there the log cannot be begun anew, and grows.
+fn reader_without_end(server: &Server) -> Connection {
+    let reader = server.db();
+    reader
+        .execute_batch("begin; select * from requests")
+        .expect("reading");
+    reader
 }
 
 fn checkpoints(server: &Server) -> f64 {
@@ -43,6 +53,7 @@ fn a_short_log_is_left_alone() {
 #[test]
 fn a_checkpoint_of_a_log_that_is_not_long_waits_for_nobody() {
     let server = Server::start();
+    let _reader = reader_without_end(&server);
     let load = Load::with_long_paths(server.addr(), "some", 4, 6000);
     // Rows of two pages or three: more than the 1,000 that are worth a checkpoint, fewer than the 4,000 of a long log.
     load.wait_for(500, SOON * 6);
@@ -70,11 +81,7 @@ fn a_checkpoint_of_a_log_that_is_not_long_waits_for_nobody() {
 #[test]
 fn a_checkpoint_of_a_long_log_waits_for_whoever_has_the_lock_file() {
     let server = Server::start();
-    // A reader that does not end: the log cannot be begun anew, and grows.
-    let reader = server.db();
-    reader
-        .execute_batch("begin; select * from requests")
-        .expect("reading");
+    let reader = reader_without_end(&server);
     let load = Load::with_long_paths(server.addr(), "long", 16, 6000);
     // Beyond 16 MiB, with rows of two pages or more.
     load.wait_for(4000, SOON * 6);

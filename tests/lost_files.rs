@@ -54,8 +54,10 @@ fn says(server: &Server, path: &Path, what: &str) {
 #[test]
 fn a_log_or_an_index_that_is_removed_or_replaced_ends_each_replica_at_its_next_request() {
     for suffix in ["-wal", "-shm"] {
-        let changes: [(fn(&Path), &str); 2] = [(remove, "was removed"), (replace, "was replaced")];
-        for (change, what) in changes {
+        for (change, what) in [
+            (remove as fn(&Path), "was removed"),
+            (replace, "was replaced"),
+        ] {
             let (_dir, path, replicas) = two_replicas();
             for server in &replicas {
                 assert_eq!(server.get("/before").status, 200);
