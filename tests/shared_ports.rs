@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use common::config::{Config, Process};
-use common::hold::lock_file;
+use common::hold::{lock_file, waits_for_a_lock};
 use common::raw::{Client, get};
 use common::server::{Server, fails_to_start};
 use common::{SOON, eventually};
@@ -169,13 +169,8 @@ fn replicas_of_one_database_bind_one_after_the_other() {
     let mut config = Config::new();
     on(&path, &address)(&mut config);
     let (process, log, _dir) = config.spawn();
-    let waits = |locks: &str| {
-        let pid = process.id().to_string();
-        let mut lines = locks.lines().map(|line| line.split_whitespace());
-        lines.any(|mut line| line.any(|word| word == "->") && line.any(|word| word == pid))
-    };
     eventually("the second waits for its turn", SOON, || {
-        waits(&fs::read_to_string("/proc/locks").expect("the locks"))
+        waits_for_a_lock(process.id())
     });
     assert_eq!(first.get("/").status, 200, "it is no write lock");
     drop(lock);

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::same_file::{Change, SameFile};
 
@@ -18,7 +19,12 @@ use super::same_file::{Change, SameFile};
 pub(super) struct WriteLock {
     file: File,
     place: SameFile,
+    looked: Instant,
 }
+
+/// How often it is looked whether the lock file is still the one that others will find. Until then two groups of replicas
+/// wait for each other as foreign writers do, by SQLite's own lock.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Unlocks when dropped.
 pub(super) struct Held<'a> {
@@ -39,7 +45,11 @@ impl WriteLock {
             .truncate(false)
             .open(path)?;
         let place = SameFile::found(path, &file.metadata()?);
-        Ok(Self { file, place })
+        Ok(Self {
+            file,
+            place,
+            looked: Instant::now(),
+        })
     }
 
     /// Waits like [`WriteLock::acquire`], and calls `before_waiting` first if somebody else has the lock.
@@ -59,6 +69,10 @@ impl WriteLock {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
+            if self.looked.elapsed() < LOOK_INTERVAL {
+                return Ok(Held { file: &self.file });
+            }
+            self.looked = Instant::now();
             match self.place.check() {
                 Ok(()) => return Ok(Held { file: &self.file }),
                 Err(Change::Unknown(error)) => return Err(error),

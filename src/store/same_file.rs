@@ -1,8 +1,9 @@
 //! Whether the paths of a database still name the files that were opened.
 //!
 //! Unlinking or replacing a file does not disturb the process that has it open: it goes on writing what nobody will
-//! ever read. So the writer looks at all three before it writes and before it answers. SQLite itself removes or creates
-//! none of them while a connection is open; it shortens its log and begins it anew in place.
+//! ever read. So the writer looks at database, log and index before it writes, and at the log once more before it answers.
+//! SQLite itself removes or creates none of them while a connection is open; it shortens its log and begins it anew in
+//! place. (A stat(2) took 0.6 to 1.8 µs, on two cores idle and overloaded; a batch shares them.)
 
 use std::fmt;
 use std::io;
@@ -82,7 +83,7 @@ pub(super) struct SameFiles {
 pub(super) struct Changed {
     pub path: PathBuf,
     pub change: Change,
-    /// It is the log, which was removed, and the others are as they were.
+    /// It is the log, which was removed.
     pub is_lost_log: bool,
 }
 
@@ -103,19 +104,24 @@ impl SameFiles {
         })
     }
 
+    /// All of them: three stat(2).
     pub fn check(&self) -> Result<(), Changed> {
-        let files = [
-            (&self.database, false),
-            (&self.index, false),
-            (&self.log, true),
-        ];
-        for (file, is_log) in files {
+        for file in [&self.database, &self.index] {
             file.check().map_err(|change| Changed {
                 path: file.path.clone(),
-                is_lost_log: is_log && matches!(change, Change::Removed),
+                is_lost_log: false,
                 change,
             })?;
         }
-        Ok(())
+        self.check_log()
+    }
+
+    /// The log alone.
+    pub fn check_log(&self) -> Result<(), Changed> {
+        self.log.check().map_err(|change| Changed {
+            path: self.log.path.clone(),
+            is_lost_log: matches!(change, Change::Removed),
+            change,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The writer: one thread, one connection, and the order that the whole product rests on.
 //!
 //! Wait for work, lock, `BEGIN IMMEDIATE`, look whether the files are still the ones that are open, take what waits and
-//! has not expired, insert, `COMMIT`, unlock, sync (at `full`), look at the files once more, and only then tell the
+//! has not expired, insert, `COMMIT`, unlock, sync (at `full`), look at the log's once more, and only then tell the
 //! requests. It never sleeps to try again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,7 +57,7 @@ impl Writer {
                 self.write_batch(lock)?;
             }
             // Closing the last connection removes what lies at the log's path, whatever that is by now.
-            self.check_files()
+            self.same(self.files.check())
         }))
         .unwrap_or_else(|panic| Err(Fatal::Panic(crate::panic_message(&*panic))))
     }
@@ -83,7 +83,7 @@ impl Writer {
             }
         };
         // Others may use the files that are there now: a commit into the old ones would spoil theirs.
-        self.check_files()?;
+        self.same(self.files.check())?;
         let begun = Instant::now();
         let lock_wait = begun - waiting_since;
         state.now(Activity::Committing);
@@ -99,9 +99,9 @@ impl Writer {
             Ended::Committed(outcomes) => {
                 if !outcomes.is_empty() {
                     self.sync(outcomes.len())?;
-                    // Once more: the files may have changed since the transaction began, and what was committed into
-                    // an old one is lost. From here on a change is one that comes after the responses.
-                    self.check_files()?;
+                    // Once more: the log may have changed since the transaction began, and then what was committed into
+                    // the old one is lost. Whatever happens from here on, happens after the responses.
+                    self.same(self.files.check_log())?;
                     self.count(&outcomes, begun);
                     self.queue.answered(outcomes.len());
                 }
@@ -207,9 +207,9 @@ impl Writer {
         }
     }
 
-    /// An error if a file of the database is not the one that is open.
-    fn check_files(&self) -> Result<(), Fatal> {
-        let Err(changed) = self.files.check() else {
+    /// The end, if a file of the database is not the one that is open.
+    fn same(&self, checked: Result<(), Changed>) -> Result<(), Fatal> {
+        let Err(changed) = checked else {
             return Ok(());
         };
         if changed.is_lost_log {

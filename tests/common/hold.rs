@@ -40,6 +40,15 @@ impl Drop for WriteLock {
     }
 }
 
+/// Whether a process waits in the kernel for a lock on a file that another one has.
+pub fn waits_for_a_lock(pid: u32) -> bool {
+    let pid = pid.to_string();
+    let locks = fs::read_to_string("/proc/locks").expect("the locks");
+    let mut lines = locks.lines().map(str::split_whitespace);
+    // A waiter's line has "->" before the kind of lock and the process.
+    lines.any(|mut line| line.any(|word| word == "->") && line.any(|word| word == pid))
+}
+
 /// What a writer holds that knows nothing of the lock file. Dropping it rolls back.
 pub struct WriteTransaction(Connection);
 
