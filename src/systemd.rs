@@ -1,19 +1,23 @@
 //! What systemd is told, where it started us; elsewhere all of this does nothing.
+//!
+//! Its socket takes only so many messages that it has not read, and then blocks the sender: so none is sent on the event
+//! loop's own thread. To be used within a tokio runtime.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::task::spawn_blocking;
 
 use crate::store::{Activity, Store};
 
 /// The replica listens and the database is open.
 pub fn ready() {
-    notify(NotifyState::Ready);
+    spawn_blocking(|| notify(NotifyState::Ready));
 }
 
 /// A shutdown has begun.
 pub fn stopping() {
-    notify(NotifyState::Stopping);
+    spawn_blocking(|| notify(NotifyState::Stopping));
 }
 
 /// Tells the watchdog, twice in each of its intervals, that we live. The event loop proves itself by running this;
@@ -27,7 +31,8 @@ pub async fn feed_watchdog(store: Store) {
     loop {
         ticks.tick().await;
         if !is_stuck(&store, interval) {
-            notify(NotifyState::Watchdog);
+            // Waited for, so that no more than one is on its way. It fails only where the runtime ends.
+            let _ = spawn_blocking(|| notify(NotifyState::Watchdog)).await;
         }
     }
 }

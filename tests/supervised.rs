@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 
-use common::SOON;
 use common::hold::{WriteLock, asking, wait_until_queued};
 use common::raw;
 use common::server::Server;
 use common::supervisor::Notifications;
+use common::{SOON, eventually};
 
 #[test]
 fn it_says_that_it_is_ready_once_it_answers_and_when_it_stops() {
@@ -65,4 +67,26 @@ fn the_watchdog_is_fed_also_while_the_writer_waits_for_the_lock() {
     assert!(client.is_silent());
     drop(lock);
     assert_eq!(client.answer().status, 200);
+}
+
+#[test]
+fn a_supervisor_that_does_not_read_holds_up_neither_requests_nor_the_end() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("notify");
+    let _unread = UnixDatagram::bind(&path).expect("a socket");
+    let mut server = Server::with(|c| {
+        c.environment("NOTIFY_SOCKET", &path.display().to_string())
+            .environment("WATCHDOG_USEC", "2000");
+    });
+    let other = UnixDatagram::unbound().expect("a socket");
+    other.set_nonblocking(true).expect("setting non-blocking");
+    eventually("its queue is full", SOON, || {
+        let sent = other.send_to(b"WATCHDOG=1", &path);
+        sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    for _ in 0..10 {
+        assert_eq!(server.get("/").status, 200);
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait_exit(SOON).code(), Some(0));
 }
