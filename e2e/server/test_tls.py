@@ -246,7 +246,7 @@ def test_one_that_has_expired_is_refused(server: Server):
         # Nobody is there.
         ({"ACME_SERVER": "https://127.0.0.1:14001/dir"}, "connection refused"),
         # It finds no proof, for it finds nobody under that name.
-        ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, f"[elsewhere.{NAME}] acme: error"),
+        ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, f"[elsewhere.{NAME}] invalid authorization: acme: error"),
     ],
     ids=["unreachable", "refuses"],
 )
