@@ -198,8 +198,9 @@ fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written()
         server.get_admin("/readyz").status == 503
     });
     // It is daybook itself that has the lock file.
-    let log = server.log();
-    assert!(log.contains("a foreign writer, has held"), "{log}");
+    eventually("the log says who keeps it waiting", SOON, || {
+        server.log().contains("a foreign writer, has held")
+    });
     drop(transaction);
     eventually("it is ready again by itself", SOON, || {
         server.get_admin("/readyz").status == 200

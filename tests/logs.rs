@@ -64,17 +64,19 @@ fn a_storm_of_errors_is_logged_once_and_then_summed_up() {
             .filter(|line| line.contains(what))
             .count()
     };
+    let cause = format!("process {} has held the write lock", std::process::id());
+    eventually("the first is logged, with its cause", SOON, || {
+        server.log().contains(&cause)
+    });
+    eventually("the storm is summed up", Duration::from_secs(30), || {
+        lines("records expired in the queue, repeatedly") == 1
+    });
     assert_eq!(
         lines("\"records expired in the queue\""),
         1,
         "{}",
         server.log()
     );
-    let cause = format!("process {} has held the write lock", std::process::id());
-    assert!(server.log().contains(&cause), "{}", server.log());
-    eventually("the storm is summed up", Duration::from_secs(30), || {
-        lines("records expired in the queue, repeatedly") == 1
-    });
     let log = server.log();
     let sum = log
         .lines()
