@@ -59,7 +59,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """Of a step that failed on a host, what was said there last is shown, too."""
     report = yield
     fixtures = getattr(item, "funcargs", {})
-    if report.failed and (daybook := fixtures.get("composed") or fixtures.get("server")):
+    daybook = fixtures.get("composed") or fixtures.get("server")
+    # Other parts have fixtures of these names that are no host.
+    if report.failed and hasattr(daybook, "last_words"):
         report.sections.append(("the host", daybook.last_words()))
     return report
 
