@@ -50,6 +50,17 @@ def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it
             podman("tag", f"{image}:built", f"{image}:current")
 
 
+def test_the_directory_of_the_sockets_stays_the_replicas_whoever_mounts_it(composed: Composed):
+    composed.clear()
+    composed.script("compose", "up", "--detach", "restore", seconds_max=90)
+    (restore,) = composed.containers("restore")
+    asked = ("podman", "healthcheck", "run", restore)
+    eventually(30, lambda: composed.host.attempt(*asked).returncode == 0, "the step restore is done")
+    mounted = ("--user", "99:99", "--volume", "daybook_sockets:/run/daybook")
+    composed.host.run("podman", "run", "--rm", *mounted, "localhost/daybook:current", "--version")
+    assert (composed.volumes / "daybook_sockets/_data").stat().st_uid == 10001
+
+
 def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded(composed: Composed, figure):
     started = time.monotonic()
     composed.start()
