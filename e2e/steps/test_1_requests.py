@@ -12,7 +12,7 @@ import pytest
 
 from client import Load, ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
-from daybook import DIRECTORY, metric
+from daybook import DIRECTORY, metric, pinned
 
 # Builds what the real one would, of images that are here, and shows what it was given to build from.
 CONTAINERFILE = """
@@ -56,8 +56,8 @@ def test_the_directory_of_the_sockets_stays_the_replicas_whoever_mounts_it(compo
     (restore,) = composed.containers("restore")
     asked = ("podman", "healthcheck", "run", restore)
     eventually(30, lambda: composed.host.attempt(*asked).returncode == 0, "the step restore is done")
-    mounted = ("--user", "99:99", "--volume", "daybook_sockets:/run/daybook")
-    composed.host.run("podman", "run", "--rm", *mounted, "localhost/daybook:current", "--version")
+    mounted = ("--user", "99:99", "--volume", "daybook_sockets:/run/daybook:ro")
+    composed.host.run("podman", "run", "--rm", *mounted, pinned("haproxy"), "haproxy", "-v")
     assert (composed.volumes / "daybook_sockets/_data").stat().st_uid == 10001
 
 
