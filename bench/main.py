@@ -19,7 +19,10 @@ from tools import Tools, build_daybook
 
 def main() -> int:
     arguments = parse_arguments()
-    wanted = [row for row in rows() if not arguments.only or any(part in row.name for part in arguments.only)]
+    names = {row.name for row in rows()}
+    # A whole name means that row, not those that begin with it, too.
+    means = lambda part, name: part == name if part in names else part in name
+    wanted = [row for row in rows() if not arguments.only or any(means(part, row.name) for part in arguments.only)]
     if arguments.list or not wanted:
         print("\n".join(row.name for row in rows()))
         return 0 if arguments.list else 2
@@ -63,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, 4 s each time (3)")
-    parser.add_argument("--only", action="append", metavar="PART", help="only rows whose name contains it; may be repeated")
+    parser.add_argument("--only", action="append", metavar="PART", help="only rows of that name, or whose name contains it; may be repeated")
     parser.add_argument("--list", action="store_true", help="list the rows, and measure nothing")
     parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
     parser.add_argument("--save", action="store_true", help="write report and pictures to docs/benchmarks/ as well")
