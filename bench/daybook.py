@@ -114,10 +114,9 @@ class Daybook(Subject):
         self.records = mode != "off"
 
     def start(self) -> None:
-        listen = "127.0.0.1:0"
+        self.address = free_address()
         for number in range(1, self._count + 1):
-            listen = self.start_replica(number, listen).address  # The kernel finds the first a port; the others share it.
-        self.address = listen
+            self.start_replica(number, self.address)
 
     def start_replica(self, number: int, listen: str) -> Replica:
         share = 0 if self._as_units else None
