@@ -20,7 +20,7 @@ use crate::shutdown::{Phase, reached};
 ///
 /// The end comes with the client's, with a time-out, with an answer that says `connection: close`, with an error of
 /// `answer` (nothing more is sent then), or, once `phase` is [`Phase::Closing`], as soon as no request is open: see
-/// [`Exchange::close_when_idle`]. After a 101 it is the end of whoever took the socket over.
+/// [`Exchange::close_when_idle`]. After a 101 the connection ends when the handler drops the socket.
 pub async fn drive<S, A, F, E>(
     socket: S,
     limits: Limits,
@@ -77,8 +77,8 @@ where
         && let Some(declined) = declined
         && let Ok(socket) = declined.await
     {
-        // hyper leaves the socket of a client that has sent `Upgrade` to whoever would take it over, which nobody does.
-        // This client, too, is to read its answer.
+        // hyper hands over the socket of a client that has sent `Upgrade`, although nobody took the offer up. Closed here, in
+        // order, so that this client reads its response.
         let _ = TokioIo::new(socket).shutdown().await;
     }
     if exchange.is_upgraded() {

@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             self.share = None;
             return;
         }
-        // Measured: hyper doubles its buffer until the head fits.
+        // hyper doubles its buffer until the head fits, so it may be nearly twice as large (estimated, not measured).
         let bytes = head_bytes * 2;
         let budget = &self.heads;
         self.share.get_or_insert_with(|| budget.enter()).hold(bytes);
