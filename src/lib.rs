@@ -8,33 +8,21 @@
 // They panic where the descriptor fails, and block where its reader is stuck.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod accept;
 mod admin;
-mod admin_access;
-mod answers;
-mod app;
-mod body;
-mod client_address;
 pub mod config;
-mod connection;
-mod descriptors;
-mod drain;
-mod ended;
-mod guard;
 pub mod handler;
 pub mod healthcheck;
-pub mod listen;
+mod http;
 mod metrics;
+mod process;
 mod readiness;
-mod recorder;
-pub mod replica_number;
-mod scheduling;
 pub mod serve;
 pub mod shutdown;
 pub mod store;
-mod streamed;
-mod systemd;
 pub mod telemetry;
+
+pub use http::listen::Inherited;
+pub use process::replica_number;
 
 /// What a panic said.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use daybook::Inherited;
 use daybook::config::{self, Config, Listen};
 use daybook::healthcheck::Question;
-use daybook::listen::Inherited;
-use daybook::serve::{Ended, ServeError};
+use daybook::serve::{ServeError, StopOutcome};
 use daybook::{handler, healthcheck, replica_number, serve, shutdown, store, telemetry};
 
 /// musl's own allocator is slow under this load.
@@ -116,10 +116,10 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(message: impl ToString, may_pass: bool) -> Self {
+    fn new(message: impl ToString, is_retryable: bool) -> Self {
         Self {
             message: message.to_string(),
-            code: if may_pass { 1 } else { EXIT_CONFIG },
+            code: if is_retryable { 1 } else { EXIT_CONFIG },
         }
     }
 }
@@ -144,8 +144,8 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
         serve::serve(config, handler::routes(), inherited, signals, |_| ())
             .await
             .map_err(|error: ServeError| {
-                let may_pass = error.may_pass();
-                Failure::new(error, may_pass)
+                let is_retryable = error.is_retryable();
+                Failure::new(error, is_retryable)
             })
     });
     // Not by dropping it: that waits for blocking threads, and one may be in the middle of a read, or still waiting to
@@ -154,9 +154,9 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let ended = ended?;
     tracing::info!(%ended, "stopped");
     Ok(match ended {
-        Ended::Drained | Ended::NotStarted => ExitCode::SUCCESS,
-        Ended::GraceExpired => ExitCode::FAILURE,
-        Ended::Forced(stop) => ExitCode::from(stop.exit_code()),
+        StopOutcome::Drained | StopOutcome::NotStarted => ExitCode::SUCCESS,
+        StopOutcome::GraceExpired => ExitCode::FAILURE,
+        StopOutcome::Forced(stop) => ExitCode::from(stop.exit_code()),
     })
 }
 
@@ -164,8 +164,8 @@ fn init(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = load(file)?;
     telemetry::init(&config.log, &config.replica);
     let done = store::init(&config.database).map_err(|error| {
-        let may_pass = error.may_pass();
-        Failure::new(error, may_pass)
+        let is_retryable = error.is_retryable();
+        Failure::new(error, is_retryable)
     })?;
     report(&format!("{}: {done}", config.database.path.display()));
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::guard::CloseReason;
+use crate::http::guard::CloseReason;
 use crate::store::Rejected;
 
 /// Seconds; they resolve 100 µs to 10 s.

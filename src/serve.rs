@@ -9,23 +9,24 @@ use hyper::body::Incoming;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::accept::Acceptor;
 use crate::admin::{self, Admin};
-use crate::app::app;
-use crate::client_address::Peer;
 use crate::config::{Config, Listen};
-use crate::drain::{Drain, Public};
-use crate::ended::why_writer_ended;
-pub use crate::ended::{Ended, ServeError};
-use crate::guard::{Exchange, HeadBudget, Limits};
-use crate::listen::{Inherited, ListenError, Listener, Sharing, bind};
+use crate::http::accept::Acceptor;
+use crate::http::client_address::Peer;
+use crate::http::guard::{ConnectionState, HeadBudget, Limits};
+use crate::http::layers::app;
+use crate::http::listen::{Inherited, ListenError, Listener, Sharing, bind};
+use crate::http::recorder::Recorder;
 use crate::metrics::Metrics;
+use crate::process::drain::{Drain, Public};
+use crate::process::exit::why_writer_ended;
+pub use crate::process::exit::{ServeError, StopOutcome};
+use crate::process::scheduling;
+use crate::process::{file_descriptors, systemd};
 use crate::readiness::Readiness;
-use crate::recorder::Recorder;
-use crate::scheduling;
 use crate::shutdown::{Shutdown, Stop};
 use crate::store::{OpenError, Opened, Reader, Store};
-use crate::{descriptors, systemd, telemetry};
+use crate::telemetry;
 
 /// Connections of all admin listeners together.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -53,13 +54,16 @@ pub async fn serve(
     mut inherited: Inherited,
     mut stops: mpsc::Receiver<Stop>,
     on_ready: impl FnOnce(Addresses),
-) -> Result<Ended, ServeError> {
+) -> Result<StopOutcome, ServeError> {
     // First of all: the threads to come inherit it.
     if let Err(error) = scheduling::do_not_preempt() {
         tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
     }
-    config.http.connections_max =
-        descriptors::connections_max(&config, ADMIN_CONNECTIONS_MAX, descriptors::raise_limit())?;
+    config.http.connections_max = file_descriptors::connections_max(
+        &config,
+        ADMIN_CONNECTIONS_MAX,
+        file_descriptors::raise_limit(),
+    )?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
     // The database first: nothing listens that cannot record. Others may hold it for ever: a signal is heard meanwhile,
@@ -81,7 +85,7 @@ pub async fn serve(
         opened = opening => opened.unwrap_or_else(|error| resume_unwind(error.into_panic()))?,
         Some(stop) = stops.recv() => {
             tracing::info!(signal = stop.signal(), "stopping before the database is open");
-            return Ok(Ended::NotStarted);
+            return Ok(StopOutcome::NotStarted);
         }
     };
     let listeners = bind_all(
@@ -124,7 +128,7 @@ pub async fn serve(
     // These end with the process, so that a drain can be watched.
     let (mut operators, _admin_runs_on) = accept_admin(&config, admin, operators);
     tokio::spawn(systemd::feed_watchdog(store.clone()));
-    tokio::spawn(telemetry::summarise_storms());
+    tokio::spawn(telemetry::summarise_repeated());
     metrics.recording.set(config.record.into());
     log_start(&config, &store, &addresses);
     systemd::ready();
@@ -149,7 +153,7 @@ pub async fn serve(
     };
     tokio::select! {
         ended = drain.run() => ended,
-        Some(stop) = stops.recv() => Ok(Ended::Forced(stop)),
+        Some(stop) = stops.recv() => Ok(StopOutcome::Forced(stop)),
     }
 }
 
@@ -193,7 +197,7 @@ fn accept_public(
         phase: shutdown.watch(),
         connections: connections.clone(),
         metrics: Some(metrics.clone()),
-        answer: move |peer: Peer, exchange: Arc<Exchange>, request: Request<Incoming>| {
+        answer: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
             let recorder = recorder.clone();
             async move { recorder.answer(peer, &exchange, request).await }
         },
@@ -223,7 +227,7 @@ fn accept_admin(
         phase: never.watch(),
         connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
         metrics: None,
-        answer: move |peer: Peer, exchange: Arc<Exchange>, request: Request<Incoming>| {
+        answer: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
             admin::answer(router.clone(), hosts.clone(), peer, exchange, request)
         },
     };

@@ -6,7 +6,7 @@ use std::fs;
 
 use common::SOON;
 use common::hold::{WriteLock, asking, wait_until_queued};
-use common::load::{Exchange, assert_recorded};
+use common::load::{ConnectionState, assert_recorded};
 use common::raw::Client;
 use common::server::Server;
 
@@ -71,11 +71,11 @@ fn a_trigger_that_rolls_the_transaction_back_leaves_no_row_of_what_was_refused()
         let answer = client.answer();
         // One that has come into another batch is recorded.
         assert!(answer.status == 503 || path != "/roll-back", "{path}");
-        exchanges.push(Exchange::get(path, &answer));
+        exchanges.push(ConnectionState::get(path, &answer));
     }
     let answer = server.get("/after");
     assert_eq!(answer.status, 200);
-    exchanges.push(Exchange::get("/after", &answer));
+    exchanges.push(ConnectionState::get("/after", &answer));
     assert_recorded(&server.db(), &exchanges);
 }
 

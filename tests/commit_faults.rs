@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use common::db;
 use common::disk::SmallDisk;
 use common::hold::{WriteLock, WriteTransaction, all_queued, asking, freeze, wait_until_queued};
-use common::load::{Exchange, assert_recorded, assert_sound};
+use common::load::{ConnectionState, assert_recorded, assert_sound};
 use common::raw::Answer;
 use common::server::Server;
 use common::{SOON, eventually};
@@ -50,7 +50,7 @@ fn a_full_disk_is_503_until_there_is_space_again() {
         // Long, so that every row takes a page of its own.
         let path = format!("/{n}/{}", "x".repeat(5000));
         let answer = server.get(&path);
-        exchanges.push(Exchange::get(&path, &answer));
+        exchanges.push(ConnectionState::get(&path, &answer));
         answer
     };
     assert_eq!(ask(0).status, 200);

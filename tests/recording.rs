@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::db;
 use common::hold::{WriteLock, WriteTransaction, all_queued, asking, wait_until_queued};
-use common::load::{Exchange, Load, assert_recorded};
+use common::load::{ConnectionState, Load, assert_recorded};
 use common::raw::{Client, exchange};
 use common::seed;
 use common::server::Server;
@@ -62,7 +62,7 @@ fn every_answer_under_load_finds_its_row_there() {
         let row =
             db::row(&other, id).unwrap_or_else(|| panic!("{id} is not there when its answer is"));
         assert_eq!(row.path, path);
-        exchanges.push(Exchange::get(&path, &answer));
+        exchanges.push(ConnectionState::get(&path, &answer));
     }
     let beside = load.stop();
     assert!(beside.len() > 100, "no load: {} requests", beside.len());

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::hold::{WriteLock, asking, wait_until_queued};
-use common::load::{Exchange, Load, assert_recorded, assert_sound};
+use common::load::{ConnectionState, Load, assert_recorded, assert_sound};
 use common::raw;
 use common::server::Server;
 use common::{SOON, db, eventually, seed};
@@ -48,7 +48,7 @@ fn two_replicas_lose_nothing_and_write_nothing_twice() {
     for load in &loads {
         load.wait_for(1000, SOON * 3);
     }
-    let exchanges: Vec<Exchange> = loads.into_iter().flat_map(Load::stop).collect();
+    let exchanges: Vec<ConnectionState> = loads.into_iter().flat_map(Load::stop).collect();
     assert!(
         exchanges.iter().all(|e| e.status() == Some(200)),
         "{exchanges:?}"
@@ -103,7 +103,7 @@ fn a_replica_started_again_after_a_kill_goes_on_where_it_was() {
 
 /// Stops `holder`, which must be under load, at a moment when it holds the write lock: `other` then refuses a request.
 /// Gives back what `other` was asked meanwhile.
-fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<Exchange> {
+fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<ConnectionState> {
     let mut exchanges = Vec::new();
     let mut n = 0;
     eventually(
@@ -115,7 +115,7 @@ fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<Exchange> {
             n += 1;
             let start = Instant::now();
             let answer = other.get(&path);
-            exchanges.push(Exchange::get(&path, &answer));
+            exchanges.push(ConnectionState::get(&path, &answer));
             if answer.status == 200 {
                 holder.signal("CONT");
                 return false;
@@ -137,12 +137,12 @@ fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<Exchange> {
 }
 
 /// Asks until it is recorded; gives back all that was asked.
-fn ask_until_recorded(server: &Server, name: &str) -> Vec<Exchange> {
+fn ask_until_recorded(server: &Server, name: &str) -> Vec<ConnectionState> {
     let mut exchanges = Vec::new();
     eventually("it records again", SOON, || {
         let path = format!("/{name}/{}", exchanges.len());
         let answer = server.get(&path);
-        exchanges.push(Exchange::get(&path, &answer));
+        exchanges.push(ConnectionState::get(&path, &answer));
         answer.status == 200
     });
     exchanges

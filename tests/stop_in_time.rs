@@ -12,7 +12,7 @@ use common::hold::{WriteLock, asking, lock_file};
 use common::raw::{self, Client};
 use common::server::Server;
 use common::{SOON, eventually};
-use daybook::serve::Ended;
+use daybook::serve::StopOutcome;
 use daybook::store::RequestStore;
 use tokio::sync::Notify;
 
@@ -142,5 +142,5 @@ fn what_a_handler_writes_in_the_background_is_waited_for_no_longer_than_grace() 
     let _lock = WriteLock::take(&server.database_path());
     begin.notify_one();
     server.wait_until_queued(1);
-    assert_eq!(server.stop(), Ended::GraceExpired);
+    assert_eq!(server.stop(), StopOutcome::GraceExpired);
 }

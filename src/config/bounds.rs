@@ -2,7 +2,7 @@
 
 use super::{
     error::Invalid,
-    value::{Bytes, Count, Span, Text},
+    value::{Bytes, Count, RawDuration, Text},
 };
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -52,7 +52,7 @@ fn within(key: &str, number: usize, range: RangeInclusive<usize>, what: &str) ->
     Err(Invalid::new(key, message))
 }
 
-pub(super) fn above_zero(key: &str, Span(duration): &Span) -> Checked<Duration> {
+pub(super) fn above_zero(key: &str, RawDuration(duration): &RawDuration) -> Checked<Duration> {
     if duration.is_zero() {
         return Err(Invalid::new(
             key,

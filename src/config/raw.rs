@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    value::{Bytes, Count, Flag, List, Span, Text},
+    value::{Bytes, Count, Flag, List, RawDuration, Text},
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub(super) struct RawDatabase {
     pub path: Text,
     pub create: Flag,
     pub synchronous: Text,
-    pub busy_timeout: Span,
+    pub busy_timeout: RawDuration,
     pub readers_max: Count,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct RawDatabase {
 pub(super) struct RawCommit {
     pub queue_records_max: Count,
     pub batch_records_max: Count,
-    pub deadline: Span,
+    pub deadline: RawDuration,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -57,18 +57,18 @@ pub(super) struct RawHttp {
     pub body_bytes_max: Bytes,
     pub body_bytes_in_flight_max: Bytes,
     pub heads_bytes_in_flight_max: Bytes,
-    pub header_timeout: Span,
-    pub body_timeout: Span,
-    pub idle_timeout: Span,
-    pub write_timeout: Span,
+    pub header_timeout: RawDuration,
+    pub body_timeout: RawDuration,
+    pub idle_timeout: RawDuration,
+    pub write_timeout: RawDuration,
     pub connections_max: Count,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawShutdown {
-    pub drain_delay: Span,
-    pub grace: Span,
+    pub drain_delay: RawDuration,
+    pub grace: RawDuration,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -104,13 +104,13 @@ impl From<&Config> for RawConfig {
                 path: Text(database.path.to_string_lossy().into_owned()),
                 create: Flag(database.create),
                 synchronous: Text(database.synchronous.as_str().to_owned()),
-                busy_timeout: Span(database.busy_timeout),
+                busy_timeout: RawDuration(database.busy_timeout),
                 readers_max: Count(database.readers_max),
             },
             commit: RawCommit {
                 queue_records_max: Count(commit.queue_records_max),
                 batch_records_max: Count(commit.batch_records_max),
-                deadline: Span(commit.deadline),
+                deadline: RawDuration(commit.deadline),
             },
             http: RawHttp {
                 line_bytes_max: Bytes(http.line_bytes_max),
@@ -119,15 +119,15 @@ impl From<&Config> for RawConfig {
                 body_bytes_max: Bytes(http.body_bytes_max),
                 body_bytes_in_flight_max: Bytes(http.body_bytes_in_flight_max),
                 heads_bytes_in_flight_max: Bytes(http.heads_bytes_in_flight_max),
-                header_timeout: Span(http.header_timeout),
-                body_timeout: Span(http.body_timeout),
-                idle_timeout: Span(http.idle_timeout),
-                write_timeout: Span(http.write_timeout),
+                header_timeout: RawDuration(http.header_timeout),
+                body_timeout: RawDuration(http.body_timeout),
+                idle_timeout: RawDuration(http.idle_timeout),
+                write_timeout: RawDuration(http.write_timeout),
                 connections_max: Count(http.connections_max),
             },
             shutdown: RawShutdown {
-                drain_delay: Span(shutdown.drain_delay),
-                grace: Span(shutdown.grace),
+                drain_delay: RawDuration(shutdown.drain_delay),
+                grace: RawDuration(shutdown.grace),
             },
             log: RawLog {
                 format: Text(log.format.as_str().to_owned()),

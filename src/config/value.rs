@@ -28,7 +28,7 @@ pub(super) struct Bytes(pub usize);
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(try_from = "Text", into = "String")]
-pub(super) struct Span(pub Duration);
+pub(super) struct RawDuration(pub Duration);
 
 /// A list, or the one text that stands for a list of one.
 #[derive(Debug, Serialize)]
@@ -64,7 +64,7 @@ impl TryFrom<Text> for Bytes {
     }
 }
 
-impl TryFrom<Text> for Span {
+impl TryFrom<Text> for RawDuration {
     type Error = String;
 
     fn try_from(Text(text): Text) -> Result<Self, String> {
@@ -72,8 +72,8 @@ impl TryFrom<Text> for Span {
     }
 }
 
-impl From<Span> for String {
-    fn from(Span(duration): Span) -> Self {
+impl From<RawDuration> for String {
+    fn from(RawDuration(duration): RawDuration) -> Self {
         duration::format(duration)
     }
 }

@@ -18,7 +18,7 @@ use super::open;
 use super::same_file::SameFiles;
 use crate::config::Database;
 use crate::metrics::Metrics;
-use crate::telemetry::log_storm;
+use crate::telemetry::log_rate_limited;
 
 /// How often the log's length is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -103,7 +103,7 @@ pub(super) fn start(
                     Ok(()) => metrics
                         .checkpoint_duration_seconds
                         .observe(started.elapsed().as_secs_f64()),
-                    Err(error) => log_storm("a checkpoint failed", &error),
+                    Err(error) => log_rate_limited("a checkpoint failed", &error),
                 }
             }
         })
@@ -124,7 +124,7 @@ fn checkpoint(connection: &Connection, lock: &mut WriteLock) -> rusqlite::Result
     match lock.acquire() {
         Ok(_held) => passive(connection).map(drop),
         Err(error) => {
-            log_storm("the write lock, for a checkpoint", &error);
+            log_rate_limited("the write lock, for a checkpoint", &error);
             Ok(())
         }
     }

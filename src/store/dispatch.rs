@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::queue::{Entry, Queue};
 use super::writer::Answers;
 use super::{Activity, Outcome, Rejected, Store, lock};
-use crate::telemetry::log_storm;
+use crate::telemetry::log_rate_limited;
 
 /// Wakes a whole batch at once, on the event loop's own thread; releases to the writer what has arrived, once a turn;
 /// and takes out of the queue what is past its deadline, with one timer for all.
@@ -33,7 +33,7 @@ pub(super) async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<
             () = &mut expiry => {
                 let expired = inner.queue.expire(Instant::now());
                 if !expired.is_empty() {
-                    log_storm("records expired in the queue", &WaitingFor(&store));
+                    log_rate_limited("records expired in the queue", &WaitingFor(&store));
                     reject(expired, Rejected::Deadline);
                 }
                 expiry.as_mut().reset(next_expiry());

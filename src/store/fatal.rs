@@ -45,7 +45,7 @@ pub enum Fatal {
 
 impl Fatal {
     /// Whether another start with the same file could go better.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         !matches!(self, Self::Damaged(_))
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::queue::Entry;
 use super::{Outcome, Record, Rejected};
-use crate::telemetry::log_storm;
+use crate::telemetry::log_rate_limited;
 
 /// Most rows in one statement. A batch is cut into powers of two, so that few statements have to be prepared.
 const ROWS_MAX: usize = 128;
@@ -140,13 +140,13 @@ impl Inserter {
                     }
                 },
                 Err(InsertError::RowsMissing) => {
-                    log_storm("a record was not written", &"a trigger has left it out");
+                    log_rate_limited("a record was not written", &"a trigger has left it out");
                     Outcome::Rejected(Rejected::Storage)
                 }
                 Err(InsertError::Sqlite(error))
                     if one_record_can_cause(&error) && !savepoint.is_autocommit() =>
                 {
-                    log_storm("a record was not written", &error);
+                    log_rate_limited("a record was not written", &error);
                     Outcome::Rejected(Rejected::Storage)
                 }
                 Err(error) => return Err(error),

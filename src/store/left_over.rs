@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::log_file;
-use super::place::beside;
+use super::path::beside;
 
 const LOG_HEADER_BYTES: usize = 32;
 /// The last bit says in which byte order the checksums are.

@@ -27,7 +27,7 @@ pub(super) struct WriteLock {
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Unlocks when dropped.
-pub(super) struct Held<'a> {
+pub(super) struct LockGuard<'a> {
     file: &'a File,
 }
 
@@ -53,7 +53,7 @@ impl WriteLock {
     }
 
     /// Waits like [`WriteLock::acquire`], and calls `before_waiting` first if somebody else has the lock.
-    pub fn acquire_telling(&mut self, before_waiting: impl FnOnce()) -> io::Result<Held<'_>> {
+    pub fn acquire_telling(&mut self, before_waiting: impl FnOnce()) -> io::Result<LockGuard<'_>> {
         match self.file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => before_waiting(),
@@ -63,18 +63,18 @@ impl WriteLock {
     }
 
     /// Waits, without a time limit, until this process holds the lock.
-    pub fn acquire(&mut self) -> io::Result<Held<'_>> {
+    pub fn acquire(&mut self) -> io::Result<LockGuard<'_>> {
         loop {
             match self.file.lock() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
             if self.looked.elapsed() < LOOK_INTERVAL {
-                return Ok(Held { file: &self.file });
+                return Ok(LockGuard { file: &self.file });
             }
             self.looked = Instant::now();
             match self.place.check() {
-                Ok(()) => return Ok(Held { file: &self.file }),
+                Ok(()) => return Ok(LockGuard { file: &self.file }),
                 Err(Change::Unknown(error)) => return Err(error),
                 Err(Change::Removed | Change::Replaced) => {
                     *self = Self::open_at(self.place.path())?;
@@ -84,7 +84,7 @@ impl WriteLock {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.file.unlock() {
             // Cannot fail on a valid descriptor; if it does, the other replicas wait until this process ends.
@@ -95,7 +95,7 @@ impl Drop for Held<'_> {
 
 /// Where the lock of a database lies.
 pub(super) fn path(database: &Path) -> PathBuf {
-    super::place::beside(database, ".lock")
+    super::path::beside(database, ".lock")
 }
 
 /// The process that holds a database's lock, for the log. From `/proc/locks`; none where that shows nothing

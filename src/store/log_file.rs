@@ -35,5 +35,5 @@ impl LogFile {
 
 /// Where the log of a database lies.
 pub(super) fn path(database: &Path) -> PathBuf {
-    super::place::beside(database, "-wal")
+    super::path::beside(database, "-wal")
 }

@@ -14,7 +14,7 @@ mod log_file;
 mod open;
 mod open_error;
 mod outcome;
-mod place;
+mod path;
 mod queue;
 mod reader;
 mod request;
@@ -34,7 +34,7 @@ pub use fatal::{Change, Fatal};
 pub use open::{Done, init, sqlite_version};
 pub use open_error::OpenError;
 pub use outcome::{AppendError, Rejected};
-pub(crate) use outcome::{Outcome, Work};
+pub(crate) use outcome::{Outcome, WriteFn};
 pub use reader::{ReadError, Reader, StoredRecord};
 pub use request::{RequestStore, WriteError};
 pub use state::{Activity, WriterState};
@@ -175,7 +175,7 @@ impl Store {
     pub(crate) fn submit(
         &self,
         record: Option<Record>,
-        work: Option<Work>,
+        work: Option<WriteFn>,
     ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
         let outcome = self.0.queue.push(record, work)?;
         self.0.appended.notify_one();

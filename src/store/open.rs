@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::lock::{self, WriteLock};
 use super::log_file::{self, LogFile};
 use super::schema::{self, Found};
-use super::{OpenError, place};
+use super::{OpenError, path};
 use crate::config::{Database, Synchronous};
 
 /// The first SQLite without the WAL-reset bug, which corrupts a database when two processes write and checkpoint
@@ -74,12 +74,12 @@ pub(super) fn open(configured: &Database) -> Result<Ready, OpenError> {
             found: rusqlite::version(),
         });
     }
-    let database = place::resolve(configured)?;
-    place::check_file_system(&database.path)?;
-    let has_content = place::has_content(&database)?;
-    place::check_log(&database.path)?;
+    let database = path::resolve(configured)?;
+    path::check_file_system(&database.path)?;
+    let has_content = path::has_content(&database)?;
+    path::check_log(&database.path)?;
     // SQLite itself opens for reading alone, without a word, what may not be written.
-    if let Some((path, source)) = place::refusal(&database.path) {
+    if let Some((path, source)) = path::refusal(&database.path) {
         return Err(OpenError::Path { path, source });
     }
     // Before the lock: beside another program's database there is to be no file of ours.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::{place, schema};
+use super::{path, schema};
 
 /// Why a database is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// Whether another try with the same configuration and file could go better.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Path { source, .. } => !is_lasting(source),
             Self::Sqlite { source, .. } => !is_refused(source),
@@ -87,7 +87,7 @@ impl OpenError {
                 path,
                 why: source.to_string(),
             },
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => match place::refusal(&path) {
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => match path::refusal(&path) {
                 Some((path, source)) => Self::Path { path, source },
                 None => Self::Sqlite { path, source },
             },
@@ -184,7 +184,7 @@ mod tests {
             Errno::LOOP,
             Errno::NAMETOOLONG,
         ] {
-            assert!(!of_path(error).may_pass(), "{error}");
+            assert!(!of_path(error).is_retryable(), "{error}");
         }
         for error in [
             Errno::MFILE,
@@ -196,7 +196,7 @@ mod tests {
             Errno::AGAIN,
             Errno::IO,
         ] {
-            assert!(of_path(error).may_pass(), "{error}");
+            assert!(of_path(error).is_retryable(), "{error}");
         }
         for code in [
             ffi::SQLITE_READONLY,
@@ -205,7 +205,7 @@ mod tests {
             ffi::SQLITE_NOTADB,
             ffi::SQLITE_CORRUPT,
         ] {
-            assert!(!of_sqlite(code).may_pass(), "{code}");
+            assert!(!of_sqlite(code).is_retryable(), "{code}");
         }
         for code in [
             ffi::SQLITE_READONLY_RECOVERY,
@@ -216,7 +216,7 @@ mod tests {
             ffi::SQLITE_NOMEM,
             ffi::SQLITE_IOERR_SHMSIZE,
         ] {
-            assert!(of_sqlite(code).may_pass(), "{code}");
+            assert!(of_sqlite(code).is_retryable(), "{code}");
         }
     }
 
@@ -229,7 +229,7 @@ mod tests {
         let error = ffi::Error::new(ffi::SQLITE_CANTOPEN);
         let error = OpenError::sqlite(&path, rusqlite::Error::SqliteFailure(error, None));
         assert!(matches!(error, OpenError::Path { .. }), "{error}");
-        assert!(!error.may_pass());
+        assert!(!error.is_retryable());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What becomes of an entry of the queue.
 
 /// The application's own writes, run by the writer inside the record's savepoint; `false` undoes both.
-pub(crate) type Work = Box<dyn FnOnce(&rusqlite::Savepoint<'_>) -> bool + Send>;
+pub(crate) type WriteFn = Box<dyn FnOnce(&rusqlite::Savepoint<'_>) -> bool + Send>;
 
 /// What became of one entry of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! With four replicas a commit takes about 100 µs of CPU beyond its rows, however many (`docs/benchmarks/ideas.md`), so
 //! the fewer the better. Whoever was just answered is likely to ask again at once, so the writer gathers: until as many are
 //! here as there were about when it answered, those it answered and those that were waiting by then, or
-//! [`GATHER_ENOUGH`]; and no longer than [`GATHER_MAX`] after that, for they may be gone.
+//! [`GROUP_COMMIT_ENOUGH`]; and no longer than [`GROUP_COMMIT_MAX`] after that, for they may be gone.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,27 +14,27 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Outcome, Record, Rejected, Work};
+use super::{Outcome, Record, Rejected, WriteFn};
 use crate::config::Commit;
 
 /// For how long after it has answered the writer waits for more to share a commit. Half of it gains a third as much behind
 /// HAProxy, and twice as long no more (`docs/benchmarks/ideas.md`).
-const GATHER_MAX: Duration = Duration::from_millis(1);
+const GROUP_COMMIT_MAX: Duration = Duration::from_millis(1);
 
 /// How many have to be about for the writer to gather. A few save too little to wait for each other: of two clients, the
 /// quicker one would be held up by the slower at every request.
-const GATHER_FROM: usize = 4;
+const GROUP_COMMIT_FROM: usize = 4;
 
 /// How many are enough, however many are about: what a commit costs is well shared by then, and while the writer waits for
 /// the others it does not work.
-const GATHER_ENOUGH: usize = 16;
+const GROUP_COMMIT_ENOUGH: usize = 16;
 
 /// One thing for the writer to do, and where its outcome goes.
 pub(super) struct Entry {
     /// The row to write; none for a handler's second write in one request.
     pub record: Option<Record>,
     /// The application's own writes, in the same transaction.
-    pub work: Option<Work>,
+    pub work: Option<WriteFn>,
     /// The work is taken out to be run, once.
     pub work_has_run: bool,
     /// When it is too late to begin.
@@ -93,7 +93,7 @@ impl Queue {
             records_max: commit.queue_records_max,
             batch_records_max: commit.batch_records_max,
             deadline: commit.deadline,
-            gather_max: GATHER_MAX,
+            gather_max: GROUP_COMMIT_MAX,
         }
     }
 
@@ -106,7 +106,7 @@ impl Queue {
     pub fn push(
         &self,
         record: Option<Record>,
-        work: Option<Work>,
+        work: Option<WriteFn>,
     ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
         let (reply, outcome) = oneshot::channel();
         let deadline = Instant::now() + self.deadline;
@@ -173,8 +173,8 @@ impl Queue {
         let mut state = self.state();
         let about = entries + state.waiting.len();
         state.expected = match about {
-            ..GATHER_FROM => 0,
-            _ => GATHER_ENOUGH
+            ..GROUP_COMMIT_FROM => 0,
+            _ => GROUP_COMMIT_ENOUGH
                 .min(about)
                 .min(self.batch_records_max)
                 .min(self.records_max),

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 
-use super::{OpenError, place};
+use super::{OpenError, path};
 use crate::config::Database;
 
 /// A row of `requests`. Others write them too, and SQLite lets any column hold any type: one odd row must not hide
@@ -54,7 +54,7 @@ impl Reader {
     /// [`OpenError`].
     pub fn open(database: &Database) -> Result<Self, OpenError> {
         let busy_timeout = database.busy_timeout;
-        let path = place::resolve(database)?.path;
+        let path = path::resolve(database)?.path;
         let mut config = deadpool_sqlite::Config::new(read_only_uri(&path));
         config.pool = Some(PoolConfig {
             max_size: database.readers_max,

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use rusqlite::Savepoint;
 use tokio::sync::{Mutex, oneshot};
 
-use super::{AppendError, Outcome, Record, Store, Work};
-use crate::telemetry::log_storm;
+use super::{AppendError, Outcome, Record, Store, WriteFn};
+use crate::telemetry::log_rate_limited;
 
 /// A handler's access to the database; an axum extractor.
 ///
@@ -144,7 +144,7 @@ pub enum WriteError<E> {
 
 impl<E: std::fmt::Display> IntoResponse for WriteError<E> {
     fn into_response(self) -> Response {
-        log_storm("a write of the application failed", &self);
+        log_rate_limited("a write of the application failed", &self);
         // Not 503, which says that there is no row: an earlier write of the request may have carried its record.
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
@@ -192,7 +192,7 @@ impl RequestStore {
         E: Send + 'static,
     {
         let (sender, result) = std::sync::mpsc::sync_channel(1);
-        let work: Work = Box::new(move |savepoint| {
+        let work: WriteFn = Box::new(move |savepoint| {
             let result = catch_unwind(AssertUnwindSafe(|| write(savepoint)));
             let keep = matches!(result, Ok(Ok(_)));
             let _ = sender.send(result);

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::place::beside;
+use super::path::beside;
 
 /// A file as it was when it was opened.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use super::same_file::{Changed, SameFiles};
 use super::state::{Activity, WriterState};
 use super::{Outcome, Rejected};
 use crate::metrics::Metrics;
-use crate::telemetry::log_storm;
+use crate::telemetry::log_rate_limited;
 
 /// Outcomes of one batch, on their way to the requests.
 pub(super) type Answers = Vec<(oneshot::Sender<Outcome>, Outcome)>;
@@ -41,7 +41,7 @@ pub(super) struct Writer {
 }
 
 /// What a transaction came to.
-enum Ended {
+enum TransactionOutcome {
     Committed(Vec<Outcome>),
     /// Nothing was written.
     RolledBack,
@@ -75,7 +75,7 @@ impl Writer {
                 Err(error) if is_damage(&error) => return Err(Fatal::Damaged(error)),
                 Err(error) => {
                     drop(held);
-                    log_storm("no transaction could be begun", &error);
+                    log_rate_limited("no transaction could be begun", &error);
                     let taken = self.queue.take(Instant::now());
                     self.reject(taken.expired, Rejected::Deadline)?;
                     return self.reject(taken.batch, Rejected::Storage);
@@ -96,7 +96,7 @@ impl Writer {
             .observe(lock_wait.as_secs_f64());
         self.reject(taken.expired, Rejected::Deadline)?;
         match ended {
-            Ended::Committed(outcomes) => {
+            TransactionOutcome::Committed(outcomes) => {
                 if !outcomes.is_empty() {
                     self.sync(outcomes.len())?;
                     // Once more: the log may have changed since the transaction began, and then what was committed into
@@ -108,18 +108,18 @@ impl Writer {
                 let replies = taken.batch.into_iter().map(|entry| entry.reply);
                 self.send(replies.zip(outcomes).collect())
             }
-            Ended::RolledBack => self.reject(taken.batch, Rejected::Storage),
+            TransactionOutcome::RolledBack => self.reject(taken.batch, Rejected::Storage),
             // Dropping the batch closes the connections that wait for it, without a word.
-            Ended::Unknown => Ok(()),
+            TransactionOutcome::Unknown => Ok(()),
         }
     }
 
     /// Inserts and commits. What fails by the fault of one record is tried again without it.
-    fn write(&mut self, batch: &mut [Entry]) -> Result<Ended, Fatal> {
+    fn write(&mut self, batch: &mut [Entry]) -> Result<TransactionOutcome, Fatal> {
         if batch.is_empty() {
             // Everything expired while we waited.
             self.rollback()?;
-            return Ok(Ended::Committed(Vec::new()));
+            return Ok(TransactionOutcome::Committed(Vec::new()));
         }
         let inserted = self.inserter.insert(&mut self.connection, batch);
         match self.finish(inserted, batch.len())? {
@@ -128,12 +128,12 @@ impl Writer {
         }
     }
 
-    /// A second transaction for a batch, under the same lock, its entries one by one. Work of the application that has
+    /// A second transaction for a batch, under the same lock, its entries one by one. WriteFn of the application that has
     /// run in the first cannot run again: such an entry is refused.
-    fn write_again(&mut self, batch: &mut [Entry]) -> Result<Ended, Fatal> {
+    fn write_again(&mut self, batch: &mut [Entry]) -> Result<TransactionOutcome, Fatal> {
         if let Err(error) = self.statement("BEGIN IMMEDIATE") {
-            log_storm("no transaction could be begun", &error);
-            return Ok(Ended::RolledBack);
+            log_rate_limited("no transaction could be begun", &error);
+            return Ok(TransactionOutcome::RolledBack);
         }
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut inserted = Ok(());
@@ -149,7 +149,7 @@ impl Writer {
         }
         let ended = self.finish(inserted.map(|()| outcomes), batch.len())?;
         // A third try would find nothing else to leave out.
-        Ok(ended.unwrap_or(Ended::RolledBack))
+        Ok(ended.unwrap_or(TransactionOutcome::RolledBack))
     }
 
     /// Commits what was inserted, or rolls back. None: nothing was written, and a try one by one is worth it.
@@ -157,7 +157,7 @@ impl Writer {
         &mut self,
         inserted: Result<Vec<Outcome>, InsertError>,
         records: usize,
-    ) -> Result<Option<Ended>, Fatal> {
+    ) -> Result<Option<TransactionOutcome>, Fatal> {
         let outcomes = match inserted {
             Ok(outcomes) => outcomes,
             Err(InsertError::RowsMissing) => {
@@ -166,34 +166,34 @@ impl Writer {
             }
             Err(InsertError::RolledBackInWork) => {
                 let cause = "SQLite, or the write itself, has rolled the transaction back";
-                log_storm("a handler's write failed", &cause);
+                log_rate_limited("a handler's write failed", &cause);
                 return Ok(None);
             }
             Err(InsertError::CommittedByWork) => {
                 let cause = "a handler's write has committed the transaction that it runs in";
-                log_storm("the outcome of a batch is unknown", &cause);
+                log_rate_limited("the outcome of a batch is unknown", &cause);
                 self.rollback()?;
-                return Ok(Some(Ended::Unknown));
+                return Ok(Some(TransactionOutcome::Unknown));
             }
             Err(InsertError::Sqlite(error)) if is_damage(&error) => {
                 return Err(Fatal::Damaged(error));
             }
             Err(InsertError::Sqlite(error)) => {
                 self.rollback()?;
-                log_storm("a batch was not written", &error);
-                return Ok(Some(Ended::RolledBack));
+                log_rate_limited("a batch was not written", &error);
+                return Ok(Some(TransactionOutcome::RolledBack));
             }
         };
         match self.statement("COMMIT") {
             Ok(()) => {
                 self.checkpointer.publish_frames();
-                Ok(Some(Ended::Committed(outcomes)))
+                Ok(Some(TransactionOutcome::Committed(outcomes)))
             }
             Err(source) if was_not_committed(&source) => {
                 self.rollback()?;
-                log_storm("a commit was refused", &source);
+                log_rate_limited("a commit was refused", &source);
                 // A deferred constraint, say, which one handler's write has broken.
-                Ok((!one_record_can_cause(&source)).then_some(Ended::RolledBack))
+                Ok((!one_record_can_cause(&source)).then_some(TransactionOutcome::RolledBack))
             }
             Err(error) => Err(unknown_outcome(records, error)),
         }

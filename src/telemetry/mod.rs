@@ -2,14 +2,14 @@
 
 mod format;
 mod output;
-mod storm;
+mod rate_limit;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 pub use output::flush;
 pub(crate) use output::lines_lost;
-pub use storm::{log_storm, summarise_storms};
+pub use rate_limit::{log_rate_limited, summarise_repeated};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -37,7 +37,9 @@ pub fn init(log: &Log, replica: &str) {
         .finish();
     // Fails only where a test has installed one before.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    std::panic::set_hook(Box::new(|panic| log_storm("a panic", &describe(panic))));
+    std::panic::set_hook(Box::new(|panic| {
+        log_rate_limited("a panic", &describe(panic))
+    }));
 }
 
 /// Where and what, in the log's one line.

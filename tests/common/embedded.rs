@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
 use axum::Router;
-use daybook::serve::{Ended, ServeError, serve};
+use daybook::serve::{ServeError, StopOutcome, serve};
 use daybook::shutdown::Stop;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ pub struct Embedded {
     pub listen: String,
     pub admin: String,
     stop: mpsc::Sender<Stop>,
-    thread: Option<JoinHandle<Result<Ended, ServeError>>>,
+    thread: Option<JoinHandle<Result<StopOutcome, ServeError>>>,
     dir: TempDir,
 }
 
@@ -83,11 +83,11 @@ impl Embedded {
     }
 
     /// Stops it as SIGTERM would, and waits for its end.
-    pub fn stop(mut self) -> Ended {
+    pub fn stop(mut self) -> StopOutcome {
         self.end().expect("no panic").expect("no error")
     }
 
-    fn end(&mut self) -> thread::Result<Result<Ended, ServeError>> {
+    fn end(&mut self) -> thread::Result<Result<StopOutcome, ServeError>> {
         // Fails where it has ended by itself; why, its thread says.
         let _ = self.stop.blocking_send(Stop::Terminate);
         let thread = self.thread.take().expect("not joined yet");
@@ -107,7 +107,7 @@ impl Drop for Embedded {
         let ended = self.end();
         if !thread::panicking() {
             let ended = ended.expect("no panic").expect("no error");
-            assert_eq!(ended, Ended::Drained);
+            assert_eq!(ended, StopOutcome::Drained);
         }
     }
 }

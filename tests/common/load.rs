@@ -17,7 +17,7 @@ const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 
 /// One request, and what came of it.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct ConnectionState {
     pub method: &'static str,
     /// Unique.
     pub path: String,
@@ -39,7 +39,7 @@ pub enum Fate {
     },
 }
 
-impl Exchange {
+impl ConnectionState {
     /// A GET that a test made by itself.
     pub fn get(path: &str, answer: &Answer) -> Self {
         let fate = Fate::Answered {
@@ -73,7 +73,7 @@ struct Orders {
 /// or the connection is lost, and end where nobody listens any more.
 pub struct Load {
     orders: Arc<Orders>,
-    clients: Vec<JoinHandle<Vec<Exchange>>>,
+    clients: Vec<JoinHandle<Vec<ConnectionState>>>,
 }
 
 impl Load {
@@ -113,19 +113,20 @@ impl Load {
     }
 
     /// Lets every client finish its request, and gives back all that they have seen.
-    pub fn stop(self) -> Vec<Exchange> {
+    pub fn stop(self) -> Vec<ConnectionState> {
         self.orders.stop.store(true, Ordering::Relaxed);
         self.join()
     }
 
     /// Waits until every client has ended by itself.
-    pub fn join(self) -> Vec<Exchange> {
-        let seen = |client: JoinHandle<Vec<Exchange>>| client.join().expect("a client's verdict");
+    pub fn join(self) -> Vec<ConnectionState> {
+        let seen =
+            |client: JoinHandle<Vec<ConnectionState>>| client.join().expect("a client's verdict");
         self.clients.into_iter().flat_map(seen).collect()
     }
 }
 
-fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<Exchange> {
+fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<ConnectionState> {
     let mut seen = Vec::new();
     let mut connection = None;
     while !orders.stop.load(Ordering::Relaxed) {
@@ -161,7 +162,7 @@ fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<Exchan
                 error,
             },
         };
-        seen.push(Exchange {
+        seen.push(ConnectionState {
             method,
             length: i64::try_from(body.len()).expect("a length"),
             path,
@@ -243,7 +244,7 @@ impl Keepalive {
 
 /// Holds every answer against the file: a 200 has exactly its row, a 503 has none, a request whose answer was lost has
 /// at most one, and there is no row that nobody asked for. All that was ever sent must be in `exchanges`.
-pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
+pub fn assert_recorded(connection: &Connection, exchanges: &[ConnectionState]) {
     let mut select = connection
         .prepare("select path, id, method, content_length from requests")
         .expect("selecting all rows");
@@ -253,7 +254,7 @@ pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
         let (path, row) = row.expect("a row");
         rows.entry(path).or_default().push(row);
     }
-    for Exchange {
+    for ConnectionState {
         method,
         path,
         length,

@@ -2,7 +2,7 @@
 //! byte by byte.
 
 use super::Fault;
-use super::class::{self, TEXT, TOKEN};
+use super::byte_class::{self, TEXT, TOKEN};
 
 /// The place in that grammar.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +33,9 @@ impl Extensions {
     /// The place behind one more byte of the line.
     pub(super) fn next(self, byte: u8) -> Result<Self, Fault> {
         let is_blank = matches!(byte, b' ' | b'\t');
-        let is_token = class::is(byte, TOKEN);
+        let is_token = byte_class::is(byte, TOKEN);
         match self {
-            _ if !class::is(byte, TEXT) => {
+            _ if !byte_class::is(byte, TEXT) => {
                 Err(Fault::bad("a control character in a chunk extension"))
             }
             Self::QuotedPair => Ok(Self::Quoted),

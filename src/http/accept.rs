@@ -13,13 +13,13 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::unconstrained;
 
-use crate::client_address::Peer;
-use crate::connection;
-use crate::guard::{Exchange, HeadBudget, Limits};
-use crate::listen::{Listener, Stream};
+use crate::http::client_address::Peer;
+use crate::http::connection;
+use crate::http::guard::{ConnectionState, HeadBudget, Limits};
+use crate::http::listen::{Listener, Stream};
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, reached};
-use crate::telemetry::log_storm;
+use crate::telemetry::log_rate_limited;
 
 /// How long to let be when accept(2) fails for want of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ pub struct Acceptor<A> {
 
 impl<A, F, E> Acceptor<A>
 where
-    A: Fn(Peer, Arc<Exchange>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Peer, Arc<ConnectionState>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
@@ -63,7 +63,7 @@ where
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer).await,
                 Err(error) => {
-                    log_storm("a connection could not be accepted", &error);
+                    log_rate_limited("a connection could not be accepted", &error);
                     if !concerns_one_connection(&error) {
                         tokio::time::sleep(PAUSE).await;
                     }

@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use hyper::{HeaderMap, Method, StatusCode, header::HeaderName, header::HeaderValue};
 
-use super::class::{self, PATH, QUERY, TOKEN};
-use super::facts::{Body, Facts};
+use super::byte_class::{self, PATH, QUERY, TOKEN};
 use super::fields::{self, Fields};
+use super::framing_headers::{Body, FramingHeaders};
 use super::{Fault, Limits, RefusedRequest, expect, target};
 
 /// hyper's `Uri` can hold no more.
@@ -40,7 +40,7 @@ pub(super) struct Scan {
     /// Set when the request line is complete, and method and target are well formed.
     path: Option<Range<usize>>,
     fields: Fields,
-    facts: Facts,
+    framing_headers: FramingHeaders,
 }
 
 #[derive(Debug, Default)]
@@ -165,11 +165,11 @@ impl Scan {
                         if name.len() > NAME_BYTES_MAX {
                             return Err(Fault::FIELDS_TOO_LONG);
                         }
-                        self.facts.note(name, value);
+                        self.framing_headers.add(name, value);
                     }
                     fields::Found::End => {
-                        let body = self.facts.judge(limits)?;
-                        if self.facts.expect_is_untidy() {
+                        let body = self.framing_headers.body_length(limits)?;
+                        if self.framing_headers.expect_is_untidy() {
                             expect::tidy(&mut bytes[self.fields_start()..self.at]);
                         }
                         let bytes = self.at;
@@ -207,13 +207,13 @@ impl Scan {
             if plain != 0 {
                 // Never past what a line may have: the byte behind that is one too many, whatever it is.
                 let end = input.len().min(limits.line_bytes_max);
-                self.at += class::count(&input[self.at..end.max(self.at)], plain);
+                self.at += byte_class::count(&input[self.at..end.max(self.at)], plain);
             }
             let Some(&byte) = input.get(self.at) else {
                 break;
             };
             let next = match self.state {
-                _ if class::is(byte, plain) => return Err(self.line_too_long()),
+                _ if byte_class::is(byte, plain) => return Err(self.line_too_long()),
                 State::Method if byte == b' ' && self.at > 0 => {
                     self.method_end = self.at;
                     State::Path
@@ -295,7 +295,7 @@ impl Scan {
         let minor = &mut input[self.target_end + 8];
         // HTTP/1.2, should it ever be, is HTTP/1.1 to whoever does not know it; hyper knows no other digits.
         *minor = (*minor).min(b'1');
-        self.facts.minor = *minor - b'0';
+        self.framing_headers.minor = *minor - b'0';
         self.state = State::Fields;
         Ok(())
     }

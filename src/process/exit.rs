@@ -3,8 +3,8 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use crate::descriptors::TooFewDescriptors;
-use crate::listen::ListenError;
+use crate::http::listen::ListenError;
+use crate::process::file_descriptors::TooFewDescriptors;
 use crate::shutdown::Stop;
 use crate::store::{Fatal, OpenError};
 
@@ -30,11 +30,11 @@ pub enum ServeError {
 
 impl ServeError {
     /// Whether another try with the same configuration and file could go better.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Open(error) => error.may_pass(),
-            Self::Listen(error) => error.may_pass(),
-            Self::Fatal(error) => error.may_pass(),
+            Self::Open(error) => error.is_retryable(),
+            Self::Listen(error) => error.is_retryable(),
+            Self::Fatal(error) => error.is_retryable(),
             Self::Descriptors(_) => false,
             Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => true,
         }
@@ -43,7 +43,7 @@ impl ServeError {
 
 /// How a server that was told to stop has ended. Its `Display` is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum StopOutcome {
     /// Before it listened: there was nothing to drain.
     NotStarted,
     /// Every request was answered, every record committed.
@@ -54,7 +54,7 @@ pub enum Ended {
     Forced(Stop),
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for StopOutcome {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::NotStarted => "before it had started",

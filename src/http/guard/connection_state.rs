@@ -7,9 +7,9 @@ use std::time::{Instant, SystemTime};
 
 use super::{CloseReason, Refusal};
 
-/// Facts about the head that hyper has just parsed.
+/// FramingHeaders about the head that hyper has just parsed.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct RequestStart {
     /// When the head was complete.
     pub arrived: SystemTime,
     /// The same instant, to measure from.
@@ -20,7 +20,7 @@ pub struct Head {
 
 /// What the guard of one connection and the service that answers on it tell each other.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct ConnectionState {
     slot: Mutex<Slot>,
     /// Since when, on the clock of tokio's timers.
     told_to_close: OnceLock<tokio::time::Instant>,
@@ -30,19 +30,19 @@ pub struct Exchange {
 
 #[derive(Debug)]
 struct Slot {
-    head: Head,
+    head: RequestStart,
     body_refusal: Option<Refusal>,
     closed_by: Option<CloseReason>,
     /// Of whoever reads an upgraded socket and waits.
     reader: Option<Waker>,
 }
 
-impl Exchange {
+impl ConnectionState {
     /// For a new connection.
     pub fn new() -> Self {
         Self {
             slot: Mutex::new(Slot {
-                head: Head {
+                head: RequestStart {
                     arrived: SystemTime::now(),
                     started: Instant::now(),
                     refusal: None,
@@ -57,9 +57,9 @@ impl Exchange {
     }
 
     /// The facts about the current request's head. To be called once, at the start of each request.
-    pub fn take_head(&self) -> Head {
+    pub fn take_request_start(&self) -> RequestStart {
         let head = &mut self.slot().head;
-        Head {
+        RequestStart {
             arrived: head.arrived,
             started: head.started,
             refusal: head.refusal.take(),
@@ -107,7 +107,7 @@ impl Exchange {
 
     pub(super) fn begin(&self, arrived: SystemTime, started: Instant, refusal: Option<Refusal>) {
         let mut slot = self.slot();
-        slot.head = Head {
+        slot.head = RequestStart {
             arrived,
             started,
             refusal,
@@ -133,7 +133,7 @@ impl Exchange {
     }
 }
 
-impl Default for Exchange {
+impl Default for ConnectionState {
     fn default() -> Self {
         Self::new()
     }

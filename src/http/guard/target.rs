@@ -5,7 +5,7 @@
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-use super::class::{self, HOST};
+use super::byte_class::{self, HOST};
 
 /// Which part of `target` is the path to record. `target` holds only bytes of the class `PATH` and, from `query` on
 /// (the place of the `?`, or the target's end), `QUERY`.
@@ -70,7 +70,7 @@ fn is_host(host: &[u8]) -> bool {
     }
     let mut rest = host;
     loop {
-        rest = match &rest[class::count(rest, HOST)..] {
+        rest = match &rest[byte_class::count(rest, HOST)..] {
             [] => return !host.is_empty(),
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
             _ => return false,

@@ -13,14 +13,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::guard::{CloseReason, Exchange, Gone, Guard, HeadBudget, Limits};
+use crate::http::guard::{CloseReason, ConnectionState, Gone, Guard, HeadBudget, Limits};
 use crate::shutdown::{Phase, reached};
 
 /// Serves a connection to its end; returns why the guard closed it, if it did.
 ///
 /// The end comes with the client's, with a time-out, with an answer that says `connection: close`, with an error of
 /// `answer` (nothing more is sent then), or, once `phase` is [`Phase::Closing`], as soon as no request is open: see
-/// [`Exchange::close_when_idle`]. After a 101 the connection ends when the handler drops the socket.
+/// [`ConnectionState::close_when_idle`]. After a 101 the connection ends when the handler drops the socket.
 pub async fn drive<S, A, F, E>(
     socket: S,
     limits: Limits,
@@ -30,11 +30,11 @@ pub async fn drive<S, A, F, E>(
 ) -> Option<CloseReason>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Fn(Arc<Exchange>, Request<Incoming>) -> F,
+    A: Fn(Arc<ConnectionState>, Request<Incoming>) -> F,
     F: Future<Output = Result<Response<Body>, E>>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(ConnectionState::new());
     let (guard, gone) = Guard::new(socket, limits, heads, exchange.clone());
     // The newest offer of another protocol, unless it was taken up. hyper remembers it for the connection's end, whatever
     // requests have followed.
@@ -103,7 +103,7 @@ fn builder(limits: &Limits) -> http1::Builder {
 /// Waits until the handler has let go of a socket that is no longer HTTP. Once `phase` is [`Phase::Closing`] the handler
 /// reads its end, and gets `closing_timeout` to say goodbye.
 async fn outlive_upgrade(
-    exchange: &Exchange,
+    exchange: &ConnectionState,
     closing_timeout: Duration,
     mut phase: watch::Receiver<Phase>,
     mut gone: Gone,

@@ -5,7 +5,7 @@
 //! Content-Length beside a Transfer-Encoding, ends a head at a bare LF, strips fragments. So the guard reads first. It
 //! hands on one message at a time, never a byte of the next before hyper has asked for it, and it never answers by
 //! itself: in place of a refused head hyper gets a harmless request that asks to close, and the service finds the
-//! verdict in the [`Exchange`]. So one path records and answers everything, in pipeline order.
+//! verdict in the [`ConnectionState`]. So one path records and answers everything, in pipeline order.
 //!
 //! From the bottom up: `class`, `list`, `target`, `fields`, `expect` and `facts` check the parts of a head, `extensions` what
 //! stands behind a chunk's size, `head` and `chunked` find where a head and a body end, `framing` puts them in sequence (all
@@ -15,14 +15,14 @@
 //! hyper must be run with `half_close(true)` (or it reads on while a request is served), without a timer, with
 //! `max_headers` at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
 
+mod byte_class;
 mod chunked;
-mod class;
-mod exchange;
+mod connection_state;
 mod expect;
 mod extensions;
-mod facts;
 mod fields;
 mod framing;
+mod framing_headers;
 mod head;
 mod heads;
 mod list;
@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use hyper::{HeaderMap, Method, StatusCode};
 
-pub use exchange::Exchange;
+pub use connection_state::ConnectionState;
 pub use heads::HeadBudget;
 pub use stream::{Gone, Guard};
 

@@ -56,12 +56,12 @@ impl Drop for Share {
 }
 
 /// A body that is being read, together with its share of the budget, which is all the memory it has, used or not.
-struct Held {
+struct BodyBuffer {
     bytes: Vec<u8>,
     share: Share,
 }
 
-impl Held {
+impl BodyBuffer {
     fn new(budget: BodyBudget) -> Self {
         Self {
             bytes: Vec::new(),
@@ -98,15 +98,15 @@ impl AsRef<[u8]> for Read {
 
 /// A whole body.
 #[derive(Default)]
-pub struct Whole {
+pub struct BufferedBody {
     pub bytes: Bytes,
     /// To be kept until the request is answered: an extractor such as `String` copies the body and drops it, and the copy
     /// may wait in the writer's queue. None for an empty body.
     pub share: Option<Arc<Share>>,
 }
 
-impl From<Held> for Whole {
-    fn from(Held { bytes, share }: Held) -> Self {
+impl From<BodyBuffer> for BufferedBody {
+    fn from(BodyBuffer { bytes, share }: BodyBuffer) -> Self {
         let share = Arc::new(share);
         let _share = share.clone();
         Self {
@@ -132,9 +132,9 @@ pub async fn read(
     incoming: Incoming,
     limits: &Http,
     budget: &BodyBudget,
-) -> (u64, Result<Whole, BodyError>) {
+) -> (u64, Result<BufferedBody, BodyError>) {
     if incoming.is_end_stream() {
-        return (0, Ok(Whole::default()));
+        return (0, Ok(BufferedBody::default()));
     }
     let mut read_bytes = 0;
     let whole = collect(incoming, limits.body_bytes_max, budget, &mut read_bytes);
@@ -144,8 +144,8 @@ pub async fn read(
 
 async fn within(
     timeout: Duration,
-    whole: impl Future<Output = Result<Whole, BodyError>>,
-) -> Result<Whole, BodyError> {
+    whole: impl Future<Output = Result<BufferedBody, BodyError>>,
+) -> Result<BufferedBody, BodyError> {
     let late = BodyError::Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long");
     tokio::time::timeout(timeout, whole)
         .await
@@ -157,13 +157,13 @@ async fn collect(
     bytes_max: usize,
     budget: &BodyBudget,
     read_bytes: &mut usize,
-) -> Result<Whole, BodyError> {
+) -> Result<BufferedBody, BodyError> {
     // Of no use for more than a bound: a client may announce much, send nothing, and must not hold memory for it.
     let most = match incoming.size_hint().exact() {
         Some(length) => bytes_max.min(usize::try_from(length).unwrap_or(usize::MAX)),
         None => bytes_max,
     };
-    let mut held = Held::new(budget.clone());
+    let mut held = BodyBuffer::new(budget.clone());
     while let Some(frame) = incoming.frame().await {
         // Trailers are dropped; the guard has checked them.
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
@@ -195,7 +195,7 @@ mod tests {
             (3, 1 << 20),
         ] {
             let budget = BodyBudget::new(1 << 20);
-            let mut held = Held::new(budget.clone());
+            let mut held = BodyBuffer::new(budget.clone());
             let mut moves = 0;
             for _ in 0..1000 / piece {
                 let paid = held.share.bytes;
@@ -208,7 +208,7 @@ mod tests {
             assert!(moves <= 11, "moved {moves} times");
             let paid = held.share.bytes;
             assert!(paid < 2 * held.bytes.len());
-            let Whole { bytes, share } = held.into();
+            let BufferedBody { bytes, share } = held.into();
             // A copy may be left of either.
             drop(bytes.clone());
             drop(share);
@@ -221,7 +221,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_it_is_allocated() {
         let budget = BodyBudget::new(100);
-        let (mut first, mut second) = (Held::new(budget.clone()), Held::new(budget.clone()));
+        let (mut first, mut second) = (
+            BodyBuffer::new(budget.clone()),
+            BodyBuffer::new(budget.clone()),
+        );
         first.add(&[b'x'; 60], 60).unwrap();
         second.add(&[b'x'; 30], 50).unwrap();
         assert!(matches!(second.add(b"x", 50), Err(BodyError::Memory)));

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::framing::{Framing, Line, Step};
 use super::heads::{HeadBudget, HeadShare};
 use super::write::Closing;
-use super::{CloseReason, Exchange, Limits, Refusal};
+use super::{CloseReason, ConnectionState, Limits, Refusal};
 
 /// Room for a read while a head is wanted: almost all heads fit.
 const HEAD_READ_BYTES: usize = 2048;
@@ -25,13 +25,13 @@ const BODY_READ_BYTES: usize = 8192;
 /// A socket that gives hyper only what has been checked. See the [module](super) for how hyper must be set up.
 ///
 /// # Errors
-/// Reading fails where the framing of the current body is refused ([`Exchange::body_refusal`] tells), writing where
+/// Reading fails where the framing of the current body is refused ([`ConnectionState::body_refusal`] tells), writing where
 /// the client takes nothing for [`Limits::write_timeout`]; else as the socket's own.
 #[derive(Debug)]
 pub struct Guard<S> {
     pub(super) socket: S,
     pub(super) limits: Limits,
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) exchange: Arc<ConnectionState>,
     pub(super) heads: HeadBudget,
     /// None while this connection's heads are small and whole.
     pub(super) share: Option<HeadShare>,
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         socket: S,
         limits: Limits,
         heads: HeadBudget,
-        exchange: Arc<Exchange>,
+        exchange: Arc<ConnectionState>,
     ) -> (Self, Gone) {
         let (alive, gone) = oneshot::channel();
         let guard = Self {

@@ -7,13 +7,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::table_tests::{LIMITS, run};
-use super::{CloseReason, Exchange, Guard, HeadBudget};
+use super::{CloseReason, ConnectionState, Guard, HeadBudget};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<Exchange>) {
+fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<ConnectionState>) {
     let (client, socket) = duplex(pipe_bytes);
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(ConnectionState::new());
     (
         client,
         Guard::new(
@@ -28,8 +28,8 @@ fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<Exchang
 }
 
 /// The status of the refusal that hyper would find.
-fn refused(exchange: &Exchange) -> Option<u16> {
-    let refusal = exchange.take_head().refusal?;
+fn refused(exchange: &ConnectionState) -> Option<u16> {
+    let refusal = exchange.take_request_start().refusal?;
     assert_eq!(refusal.request, None);
     Some(refusal.status.as_u16())
 }

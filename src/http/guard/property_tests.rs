@@ -16,7 +16,7 @@ use proptest::sample::{Index, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::table_tests::{LIMITS, run};
-use super::{Exchange, Guard, HeadBudget, Limits};
+use super::{ConnectionState, Guard, HeadBudget, Limits};
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "OPTIONS", "CONNECT", "x-Y", ""];
 const TARGETS: &[&str] = &[
@@ -116,7 +116,7 @@ async fn serve(bytes: &[u8], limits: Limits) -> (Vec<Seen>, Vec<u8>) {
     let (mut client, socket) = tokio::io::duplex(1 << 20);
     client.write_all(bytes).await.unwrap();
     client.shutdown().await.unwrap();
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(ConnectionState::new());
     let (guard, _gone) = Guard::new(
         socket,
         limits,
@@ -125,7 +125,7 @@ async fn serve(bytes: &[u8], limits: Limits) -> (Vec<Seen>, Vec<u8>) {
     );
     let seen = Mutex::new(Vec::new());
     let service = service_fn(|request: Request<Incoming>| async {
-        let refusal = exchange.take_head().refusal;
+        let refusal = exchange.take_request_start().refusal;
         let body = request.into_body().collect().await;
         let (one, status) = match (refusal, body, exchange.body_refusal()) {
             (Some(refusal), ..) => (Seen::Refused(refusal.status.as_u16()), refusal.status),

@@ -8,7 +8,7 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{Request, StatusCode};
 
-use crate::client_address::Peer;
+use crate::http::client_address::Peer;
 
 /// Why a request is refused.
 pub type Refused = (StatusCode, &'static str);

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 /// How long the repetitions of an error are only counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
-struct Storm {
+struct Repeated {
     since: Instant,
     repeated: u64,
 }
 
 /// Global as the log itself is; keyed by the kind of error.
-static STORMS: LazyLock<Mutex<HashMap<&'static str, Storm>>> = LazyLock::new(Mutex::default);
+static REPEATED: LazyLock<Mutex<HashMap<&'static str, Repeated>>> = LazyLock::new(Mutex::default);
 
 /// Logs an error of the kind `what` and its cause, unless the same kind was logged less than ten seconds ago: then
-/// it is only counted, for [`summarise_storms`], and the cause is not even formatted.
-pub fn log_storm(what: &'static str, cause: &dyn Display) {
+/// it is only counted, for [`summarise_repeated`], and the cause is not even formatted.
+pub fn log_rate_limited(what: &'static str, cause: &dyn Display) {
     if is_first(what) {
         // The lock is not held any more: should this panic, the panic hook comes here, too.
         tracing::error!(%cause, "{what}");
@@ -27,14 +27,14 @@ pub fn log_storm(what: &'static str, cause: &dyn Display) {
 
 /// Counts an error of the kind `what`, and tells whether it is to be logged.
 fn is_first(what: &'static str) -> bool {
-    let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(storm) = storms.get_mut(what) {
-        storm.repeated += 1;
+    let mut kinds = REPEATED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kind) = kinds.get_mut(what) {
+        kind.repeated += 1;
         return false;
     }
-    storms.insert(
+    kinds.insert(
         what,
-        Storm {
+        Repeated {
             since: Instant::now(),
             repeated: 0,
         },
@@ -42,8 +42,8 @@ fn is_first(what: &'static str) -> bool {
     true
 }
 
-/// Looks after the storms, for as long as it runs.
-pub async fn summarise_storms() {
+/// Looks after the kinds, for as long as it runs.
+pub async fn summarise_repeated() {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
@@ -51,24 +51,24 @@ pub async fn summarise_storms() {
     }
 }
 
-/// Logs the sum of each storm that is ten seconds old, and forgets those that are over.
+/// Logs the sum of each kind that is ten seconds old, and forgets those that are over.
 fn summarise() {
-    let mut storms = STORMS.lock().unwrap_or_else(PoisonError::into_inner);
-    storms.retain(|what, storm| {
-        let age = storm.since.elapsed();
+    let mut kinds = REPEATED.lock().unwrap_or_else(PoisonError::into_inner);
+    kinds.retain(|what, kind| {
+        let age = kind.since.elapsed();
         if age < WINDOW {
             return true;
         }
-        if storm.repeated == 0 {
+        if kind.repeated == 0 {
             return false;
         }
         tracing::error!(
-            repeated = storm.repeated,
+            repeated = kind.repeated,
             seconds = age.as_secs(),
             "{what}, repeatedly"
         );
-        storm.since = Instant::now();
-        storm.repeated = 0;
+        kind.since = Instant::now();
+        kind.repeated = 0;
         true
     });
 }

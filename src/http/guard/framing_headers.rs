@@ -6,7 +6,7 @@ use super::{Fault, Limits, expect, list, target};
 
 /// What the fields say, as far as it decides where the message ends and whether it is refused.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct FramingHeaders {
     /// The version's last digit: 0, or 1 for all others.
     pub minor: u8,
     hosts: usize,
@@ -34,9 +34,9 @@ pub(super) enum Body {
     Chunked,
 }
 
-impl Facts {
+impl FramingHeaders {
     /// Takes in one field.
-    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
             4 if is(b"host") => {
@@ -73,7 +73,7 @@ impl Facts {
     }
 
     /// At the head's end: what follows it, if the fields are in order together.
-    pub(super) fn judge(&self, limits: &Limits) -> Result<Body, Fault> {
+    pub(super) fn body_length(&self, limits: &Limits) -> Result<Body, Fault> {
         let new = self.minor > 0;
         match self {
             _ if self.hosts > 1 => return Err(Fault::bad("more than one Host")),

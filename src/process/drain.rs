@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
-use crate::ended::{Ended, ServeError, why_writer_ended};
+use crate::process::exit::{ServeError, StopOutcome, why_writer_ended};
 use crate::shutdown::{Phase, Shutdown};
 use crate::store::{Fatal, Reader, Store};
 
@@ -37,7 +37,7 @@ pub struct Drain<'a> {
 impl Drain<'_> {
     /// From the first signal to the end. It takes `shutdown.drain_delay`, `shutdown.grace` for all that follows, and
     /// little more.
-    pub async fn run(mut self) -> Result<Ended, ServeError> {
+    pub async fn run(mut self) -> Result<StopOutcome, ServeError> {
         self.shutdown.enter(Phase::Draining);
         let delay = tokio::time::sleep(self.config.shutdown.drain_delay);
         self.unless_the_writer_ends(delay).await?;
@@ -48,7 +48,7 @@ impl Drain<'_> {
             self.finish_writing(deadline).await
         } else {
             self.refuse_the_rest().await?;
-            Ok(Ended::GraceExpired)
+            Ok(StopOutcome::GraceExpired)
         }
     }
 
@@ -89,7 +89,7 @@ impl Drain<'_> {
 
     /// Lets the writer commit what is still queued, and close the database. No request is open any more, but what a
     /// handler has left running in the background may have written.
-    async fn finish_writing(self, deadline: Instant) -> Result<Ended, ServeError> {
+    async fn finish_writing(self, deadline: Instant) -> Result<StopOutcome, ServeError> {
         // What is idle now stays so. Then the writer closes the database, or still waits for a lock that others hold,
         // for records that have expired meanwhile: neither is worth the whole grace period.
         let deadline = match self.store.is_idle() {
@@ -98,10 +98,10 @@ impl Drain<'_> {
         };
         self.store.stop();
         match timeout_at(deadline, self.writer_ended).await {
-            Ok(Ok(Ok(()))) => Ok(Ended::Drained),
+            Ok(Ok(Ok(()))) => Ok(StopOutcome::Drained),
             Ok(ended) => Err(why_writer_ended(ended)),
-            Err(_) if self.store.is_idle() => Ok(Ended::Drained),
-            Err(_) => Ok(Ended::GraceExpired),
+            Err(_) if self.store.is_idle() => Ok(StopOutcome::Drained),
+            Err(_) => Ok(StopOutcome::GraceExpired),
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 use hyper::StatusCode;
 
 use super::chunked;
-use super::facts::Body;
+use super::framing_headers::Body;
 use super::head;
 use super::{Fault, Limits, Refusal};
 

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::{CloseReason, Exchange, Guard, HeadBudget, Limits, Refusal};
+use super::{CloseReason, ConnectionState, Guard, HeadBudget, Limits, Refusal};
 
 const LIMITS: Limits = Limits {
     line_bytes_max: 8192,
@@ -97,7 +97,7 @@ async fn connection(
     limits: Limits,
     mut draining: watch::Receiver<bool>,
 ) -> Option<CloseReason> {
-    let exchange = Arc::new(Exchange::new());
+    let exchange = Arc::new(ConnectionState::new());
     let (guard, _gone) = Guard::new(
         socket,
         limits,
@@ -120,9 +120,9 @@ async fn connection(
 
 async fn answer(
     request: Request<Incoming>,
-    exchange: &Exchange,
+    exchange: &ConnectionState,
 ) -> Result<Response<Full<Bytes>>, &'static str> {
-    if let Some(refusal) = exchange.take_head().refusal {
+    if let Some(refusal) = exchange.take_request_start().refusal {
         return Ok(refuse(&refusal));
     }
     if request.uri().path() == "/early" {

@@ -1,5 +1,7 @@
 //! The operator's listener: metrics, readiness, and the records.
 
+mod access;
+
 use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,13 +19,12 @@ use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
-use crate::admin_access;
-use crate::client_address::Peer;
-use crate::guard::{Exchange, HeadBudget};
+use crate::http::client_address::Peer;
+use crate::http::guard::{ConnectionState, HeadBudget};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::store::{ReadError, Reader, Store, StoredRecord};
-use crate::telemetry::log_storm;
+use crate::telemetry::log_rate_limited;
 
 /// Records on a page, unless `limit` says otherwise.
 const PAGE_RECORDS: u32 = 50;
@@ -66,7 +67,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
 /// Else a panic would end the connection without a word.
 fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
     let message = crate::panic_message(&*panic);
-    log_storm("an admin route panicked", &message);
+    log_rate_limited("an admin route panicked", &message);
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "see the log").into_response()
 }
 
@@ -78,17 +79,17 @@ pub async fn answer(
     mut router: Router,
     hosts: Arc<[String]>,
     peer: Peer,
-    exchange: Arc<Exchange>,
+    exchange: Arc<ConnectionState>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    if let Some(refusal) = exchange.take_head().refusal {
+    if let Some(refusal) = exchange.take_request_start().refusal {
         let mut response = Problem::new(refusal.status, refusal.reason).into_response();
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
         return Ok(response);
     }
-    if let Err((status, reason)) = admin_access::check(peer, &request, &hosts) {
+    if let Err((status, reason)) = access::check(peer, &request, &hosts) {
         return Ok(Problem::new(status, reason).into_response());
     }
     router.call(request.map(Body::new)).await
@@ -221,7 +222,7 @@ impl Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        log_storm("the records could not be read", &error);
+        log_rate_limited("the records could not be read", &error);
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the records could not be read: see the log",

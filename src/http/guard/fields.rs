@@ -1,7 +1,7 @@
 //! Field lines, byte by byte: the same rules for a head and for trailers.
 
 use super::Fault;
-use super::class::{self, TOKEN};
+use super::byte_class::{self, TOKEN};
 
 /// A scan of field lines that can stop at any byte and go on from there.
 #[derive(Debug, Default)]
@@ -48,13 +48,13 @@ impl Fields {
             match self.state {
                 State::LineStart => self.line_start(byte, *at, fields_max)?,
                 State::Name => {
-                    *at += class::count(&bytes[*at..], TOKEN);
+                    *at += byte_class::count(&bytes[*at..], TOKEN);
                     let Some(&byte) = bytes.get(*at) else { break };
                     self.name_end = *at;
                     self.state = name_end(byte)?;
                 }
                 State::Value => {
-                    *at += class::count_text(&bytes[*at..]);
+                    *at += byte_class::count_text(&bytes[*at..]);
                     let Some(&byte) = bytes.get(*at) else { break };
                     self.state = value_end(byte)?;
                 }
@@ -83,7 +83,7 @@ impl Fields {
             b' ' | b'\t' => return Err(Fault::bad("a field line begins with white space")),
             _ if self.count >= fields_max => return Err(Fault::TOO_MANY_FIELDS),
             b':' => return Err(Fault::bad("a field without a name")),
-            _ if class::is(byte, TOKEN) => State::Name,
+            _ if byte_class::is(byte, TOKEN) => State::Name,
             _ => return Err(Fault::bad("a field's name is malformed")),
         };
         if matches!(self.state, State::Name) {

@@ -15,16 +15,16 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower_service::Service;
 
-use crate::answers::{self, close_after, plain, refused};
-use crate::body::{self, BodyBudget, BodyError, Whole};
-use crate::client_address::{Peer, client_address};
 use crate::config::Config;
-use crate::guard::{Exchange, Refusal};
+use crate::http::body::{self, BodyBudget, BodyError, BufferedBody};
+use crate::http::client_address::{Peer, client_address};
+use crate::http::guard::{ConnectionState, Refusal};
+use crate::http::responses::{self, close_after, plain, refused};
+use crate::http::streaming_body::end_when_closing;
 use crate::metrics::{InFlight, Metrics};
 use crate::readiness::Readiness;
 use crate::shutdown::{Phase, reached};
 use crate::store::{AppendError, Record, Rejected, RequestStore, Store};
-use crate::streamed::end_when_closing;
 
 const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 
@@ -83,11 +83,11 @@ impl Recorder {
     pub async fn answer(
         &self,
         peer: Peer,
-        exchange: &Exchange,
+        exchange: &ConnectionState,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoAnswer> {
         let _in_flight = InFlight::enter(&self.metrics);
-        let head = exchange.take_head();
+        let head = exchange.take_request_start();
         let timestamp = head
             .arrived
             .duration_since(UNIX_EPOCH)
@@ -124,7 +124,7 @@ impl Recorder {
         &self,
         peer: Peer,
         timestamp: f64,
-        exchange: &Exchange,
+        exchange: &ConnectionState,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoAnswer> {
         let (mut parts, incoming) = request.into_parts();
@@ -142,7 +142,7 @@ impl Recorder {
             () = reached(&mut expired, Phase::Expired) => return Ok(self.unavailable(Rejected::Draining)),
         };
         record.content_length = read_bytes;
-        let Whole { bytes, share } = match body {
+        let BufferedBody { bytes, share } = match body {
             Ok(body) => body,
             Err(BodyError::Refused(status, reason)) => {
                 return self.record_refusal(record, status, reason).await;
@@ -258,6 +258,6 @@ impl Recorder {
 
     fn unavailable(&self, reason: Rejected) -> Response<Body> {
         self.metrics.count_rejected(reason);
-        answers::unavailable(reason)
+        responses::unavailable(reason)
     }
 }

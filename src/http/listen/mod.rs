@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, UnixListener};
 
 pub use port::PortLock;
 
-use crate::client_address::Peer;
 use crate::config::Listen;
+use crate::http::client_address::Peer;
 
 /// Connections the kernel keeps until they are accepted; it lowers this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -43,7 +43,7 @@ pub enum ListenError {
 
 impl ListenError {
     /// Whether another try with the same configuration could go better.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         !matches!(self, Self::NotInherited { .. })
     }
 }
@@ -65,7 +65,7 @@ pub enum Listener {
         /// The socket.
         listener: TcpListener,
         /// Where replicas share the port. After the socket, for they are dropped in this order.
-        lock: Option<PortLock>,
+        _lock: Option<PortLock>,
     },
     /// A unix socket.
     Unix {
@@ -158,7 +158,10 @@ pub fn bind(
 /// Makes a listener of a socket that listens.
 fn accepting_tcp(socket: Socket, lock: Option<PortLock>) -> io::Result<Listener> {
     let listener = TcpListener::from_std(socket.into())?;
-    Ok(Listener::Tcp { listener, lock })
+    Ok(Listener::Tcp {
+        listener,
+        _lock: lock,
+    })
 }
 
 fn adopt(fd: OwnedFd) -> io::Result<Listener> {

@@ -1,0 +1,15 @@
+//! The public side: from a socket to a recorded response.
+//!
+//! A connection: [`listen`] → [`accept`] → [`connection`], which runs hyper on a [`guard`]ed socket. A request on it:
+//! [`recorder`] → [`layers`] → the handler, and back through the recorder, which waits for the commit.
+
+pub mod accept;
+pub mod body;
+pub mod client_address;
+pub mod connection;
+pub mod guard;
+pub mod layers;
+pub mod listen;
+pub mod recorder;
+pub mod responses;
+pub mod streaming_body;
