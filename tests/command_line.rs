@@ -1,11 +1,9 @@
 //! Subcommands, where a configuration comes from, and what each exit status means.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::command::{Run, daybook};
+use crate::common::command::{Run, daybook};
 use tempfile::TempDir;
 
 fn directory() -> TempDir {

@@ -1,10 +1,8 @@
 //! `daybook healthcheck`: 0 is healthy, 1 is not, and there is nothing else.
 
-mod common;
-
-use common::command::daybook;
-use common::server::Server;
-use common::{SOON, eventually};
+use crate::common::command::daybook;
+use crate::common::server::Server;
+use crate::common::{SOON, eventually};
 use tempfile::TempDir;
 
 fn directory() -> TempDir {

@@ -17,7 +17,7 @@ const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 
 /// One request, and what came of it.
 #[derive(Debug)]
-pub struct ConnectionState {
+pub struct Exchange {
     pub method: &'static str,
     /// Unique.
     pub path: String,
@@ -35,11 +35,12 @@ pub enum Fate {
     /// The connection ended after so many bytes of an answer.
     Lost {
         received: usize,
+        #[expect(dead_code, reason = "a failed assertion prints it")]
         error: io::Error,
     },
 }
 
-impl ConnectionState {
+impl Exchange {
     /// A GET that a test made by itself.
     pub fn get(path: &str, answer: &Answer) -> Self {
         let fate = Fate::Answered {
@@ -73,7 +74,7 @@ struct Orders {
 /// or the connection is lost, and end where nobody listens any more.
 pub struct Load {
     orders: Arc<Orders>,
-    clients: Vec<JoinHandle<Vec<ConnectionState>>>,
+    clients: Vec<JoinHandle<Vec<Exchange>>>,
 }
 
 impl Load {
@@ -113,20 +114,19 @@ impl Load {
     }
 
     /// Lets every client finish its request, and gives back all that they have seen.
-    pub fn stop(self) -> Vec<ConnectionState> {
+    pub fn stop(self) -> Vec<Exchange> {
         self.orders.stop.store(true, Ordering::Relaxed);
         self.join()
     }
 
     /// Waits until every client has ended by itself.
-    pub fn join(self) -> Vec<ConnectionState> {
-        let seen =
-            |client: JoinHandle<Vec<ConnectionState>>| client.join().expect("a client's verdict");
+    pub fn join(self) -> Vec<Exchange> {
+        let seen = |client: JoinHandle<Vec<Exchange>>| client.join().expect("a client's verdict");
         self.clients.into_iter().flat_map(seen).collect()
     }
 }
 
-fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<ConnectionState> {
+fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<Exchange> {
     let mut seen = Vec::new();
     let mut connection = None;
     while !orders.stop.load(Ordering::Relaxed) {
@@ -162,7 +162,7 @@ fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<Connec
                 error,
             },
         };
-        seen.push(ConnectionState {
+        seen.push(Exchange {
             method,
             length: i64::try_from(body.len()).expect("a length"),
             path,
@@ -244,7 +244,7 @@ impl Keepalive {
 
 /// Holds every answer against the file: a 200 has exactly its row, a 503 has none, a request whose answer was lost has
 /// at most one, and there is no row that nobody asked for. All that was ever sent must be in `exchanges`.
-pub fn assert_recorded(connection: &Connection, exchanges: &[ConnectionState]) {
+pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
     let mut select = connection
         .prepare("select path, id, method, content_length from requests")
         .expect("selecting all rows");
@@ -254,7 +254,7 @@ pub fn assert_recorded(connection: &Connection, exchanges: &[ConnectionState]) {
         let (path, row) = row.expect("a row");
         rows.entry(path).or_default().push(row);
     }
-    for ConnectionState {
+    for Exchange {
         method,
         path,
         length,

@@ -1,9 +1,5 @@
 //! What every black-box test shares: the real server in a temporary directory, a client that sends raw bytes, a look
 //! into the database file, and the one way to wait.
-#![allow(
-    dead_code,
-    reason = "every test binary compiles this module and uses its own part of it"
-)]
 
 pub mod command;
 pub mod config;

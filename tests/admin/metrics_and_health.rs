@@ -1,0 +1,232 @@
+//! The operator's listener: state and metrics; and what the public one does not show.
+
+use crate::common::raw::exchange;
+use crate::common::server::Server;
+
+/// Counters, gauges and histograms that are there from the first scrape on.
+const METRICS: &[&str] = &[
+    "daybook_request_duration_seconds_bucket",
+    "daybook_request_duration_seconds_sum",
+    "daybook_request_duration_seconds_count",
+    "daybook_requests_in_flight",
+    "daybook_connections",
+    "daybook_records_committed_total",
+    "daybook_commit_queue_records",
+    "daybook_commit_batch_records_bucket",
+    "daybook_commit_duration_seconds_bucket",
+    "daybook_write_lock_wait_seconds_bucket",
+    "daybook_checkpoint_duration_seconds_bucket",
+    "daybook_wal_bytes",
+    "daybook_database_bytes",
+    "daybook_disk_free_bytes",
+    "daybook_ready",
+    "daybook_recording",
+    "daybook_build_info",
+    "daybook_accept_waits_total",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+];
+
+#[test]
+fn a_running_server_is_alive_and_ready_in_one_line() {
+    let server = Server::start();
+    for path in ["/livez", "/readyz"] {
+        let answer = server.get_admin(path);
+        assert_eq!(
+            (answer.status, answer.text().trim_end().lines().count()),
+            (200, 1),
+            "{path}"
+        );
+        assert_eq!(answer.record_id(), None);
+    }
+    assert_eq!(server.rows(), 0);
+}
+
+#[test]
+fn metrics_have_every_name_and_the_replicas_label() {
+    let server = Server::start();
+    server.get("/one");
+    server.wait_for_count(200, 1);
+    let answer = server.get_admin("/metrics");
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer
+            .header("content-type")
+            .is_some_and(|t| t.starts_with("text/plain")),
+        "{}",
+        answer.head
+    );
+    let samples: Vec<&str> = answer
+        .text()
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.is_empty())
+        .collect();
+    for name in METRICS {
+        let is_there = samples
+            .iter()
+            .any(|l| l.strip_prefix(name).is_some_and(|l| l.starts_with('{')));
+        assert!(is_there, "{name} is missing");
+    }
+    for sample in samples {
+        assert!(
+            sample.contains(r#"replica="test""#),
+            "no label replica: {sample}"
+        );
+    }
+    for reason in ["queue_full", "deadline", "memory", "storage", "draining"] {
+        let text = format!("reason=\"{reason}\"");
+        let is_there =
+            |l: &str| l.starts_with("daybook_records_rejected_total{") && l.contains(&text);
+        assert!(
+            answer.text().lines().any(is_there),
+            "{reason} is not there before it has happened"
+        );
+    }
+    for reason in ["header_timeout", "idle_timeout", "write_timeout"] {
+        let text = format!("reason=\"{reason}\"");
+        let is_there =
+            |l: &str| l.starts_with("daybook_connections_closed_total{") && l.contains(&text);
+        assert!(
+            answer.text().lines().any(is_there),
+            "{reason} is not there before it has happened"
+        );
+    }
+}
+
+#[test]
+fn metrics_say_what_is_running() {
+    let server = Server::start();
+    server.get("/one");
+    server.wait_for_count(200, 1);
+    let value = |name: &str| server.metric(name, &[]);
+    assert_eq!(
+        (value("daybook_ready"), value("daybook_recording")),
+        (1.0, 1.0)
+    );
+    assert_eq!(value("daybook_records_committed_total"), 1.0);
+    assert_eq!(value("daybook_commit_queue_records"), 0.0);
+    assert!(value("daybook_database_bytes") > 0.0 && value("daybook_disk_free_bytes") > 0.0);
+    let build = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("sqlite", rusqlite::version()),
+    ];
+    assert_eq!(server.metric("daybook_build_info", &build), 1.0);
+    let metrics = server.get_admin("/metrics");
+    assert!(
+        metrics.text().contains(r#"le="0.0001""#),
+        "no bucket of 100 µs"
+    );
+    assert_eq!(
+        server.metric("daybook_request_duration_seconds_bucket", &[("le", "10")]),
+        1.0
+    );
+}
+
+#[test]
+fn a_server_that_does_not_record_says_so() {
+    let server = Server::with(|c| {
+        c.set("record", false);
+    });
+    let answer = server.get("/unrecorded");
+    assert_eq!((answer.status, answer.record_id()), (200, None));
+    assert_eq!(server.metric("daybook_recording", &[]), 0.0);
+    assert_eq!(server.rows(), 0);
+}
+
+#[test]
+fn other_paths_and_methods_are_a_problem() {
+    let server = Server::start();
+    for path in [
+        "/nothing",
+        "/metrics/",
+        "/requests/1/2",
+        "/requests/x",
+        "/requests/%ff",
+        "/healthz",
+    ] {
+        println!("{path}");
+        server.get_admin(path).is_problem(404);
+    }
+    for path in ["/metrics", "/livez", "/readyz", "/requests", "/requests/1"] {
+        println!("{path}");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        let answer = exchange(server.admin(), request);
+        answer.is_problem(405);
+        assert!(
+            answer
+                .header("allow")
+                .is_some_and(|methods| methods.contains("GET")),
+            "{}",
+            answer.head
+        );
+    }
+    assert_eq!(server.rows(), 0);
+}
+
+#[test]
+fn the_public_listener_serves_nothing_of_the_operators() {
+    let server = Server::start();
+    for path in ["/metrics", "/livez", "/readyz", "/requests", "/requests/1"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.text()), (200, ""));
+        assert_eq!(server.row(answer.record_id().expect("its id")).path, path);
+    }
+}
+
+#[test]
+fn only_get_and_head_of_the_exact_health_path_leave_no_row_and_are_not_counted() {
+    let server = Server::start();
+    for method in ["GET", "HEAD"] {
+        let request = format!("{method} /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let answer = exchange(server.addr(), request);
+        assert_eq!((answer.status, answer.record_id()), (200, None), "{method}");
+    }
+    assert_eq!(server.rows(), 0);
+
+    for (method, path) in [
+        ("POST", "/healthz"),
+        ("GET", "/healthz/"),
+        ("GET", "/healthz2"),
+        ("GET", "/Healthz"),
+    ] {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+        );
+        let answer = exchange(server.addr(), request);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, "hi"),
+            "{method} {path}"
+        );
+        let row = server.row(answer.record_id().expect("its id"));
+        assert_eq!((row.method.as_str(), row.path.as_str()), (method, path));
+    }
+    server.wait_for_count(200, 4);
+}
+
+#[test]
+fn a_refused_request_to_the_health_path_is_recorded_like_any_other() {
+    let server = Server::start();
+    let answer = exchange(server.addr(), "GET /healthz HTTP/1.1\r\n\r\n");
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        server.row(answer.record_id().expect("its id")).path,
+        "/healthz"
+    );
+}
+
+#[test]
+fn the_health_path_can_be_another_one_or_none() {
+    let elsewhere = Server::with(|c| {
+        c.text("health_path", "/up");
+    });
+    assert_eq!(elsewhere.get("/up").record_id(), None);
+    assert!(elsewhere.get("/healthz").record_id().is_some());
+
+    let nowhere = Server::with(|c| {
+        c.text("health_path", "");
+    });
+    assert!(nowhere.get("/healthz").record_id().is_some());
+}

@@ -1,0 +1,5 @@
+//! The operator's listener.
+
+mod access;
+mod metrics_and_health;
+mod read_api;

@@ -1,0 +1,196 @@
+//! The records over the admin listener: newest first, page by page, one by one.
+
+use crate::common::db::Row;
+use crate::common::raw::exchange;
+use crate::common::server::Server;
+use serde_json::Value;
+
+/// Makes `n` records, of `POST /1`, `POST /2` …, with bodies as long as their number.
+fn with_records(n: usize) -> (Server, Vec<Row>) {
+    let server = Server::start();
+    let rows = (1..=n).map(|i| {
+        let body = "x".repeat(i);
+        let head = format!(
+            "POST /{i} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {i}\r\n\r\n"
+        );
+        let answer = exchange(server.addr(), head + &body);
+        server.row(answer.record_id().expect("its id"))
+    });
+    let rows = rows.collect();
+    (server, rows)
+}
+
+fn is_the_record(server: &Server, record: &Value, row: &Row) {
+    let keys: Vec<&str> = record
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mut expected = [
+        "id",
+        "timestamp",
+        "method",
+        "path",
+        "content_length",
+        "remote_addr",
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    assert_eq!(record["id"], row.id);
+    assert_eq!(record["method"], row.method);
+    assert_eq!(record["path"], row.path);
+    assert_eq!(record["content_length"], row.content_length);
+    assert_eq!(record["remote_addr"], "127.0.0.1");
+    let timestamp = record["timestamp"].as_str().expect("a time in RFC 3339");
+    assert!(
+        timestamp.as_bytes()[10] == b'T' && timestamp.ends_with('Z'),
+        "{timestamp}"
+    );
+    let sql = "select unixepoch(?1, 'subsec')";
+    let seconds: f64 = server
+        .db()
+        .query_row(sql, [timestamp], |row| row.get(0))
+        .expect("a time");
+    assert!(
+        (seconds - row.timestamp).abs() < 0.01,
+        "{timestamp} is not {}",
+        row.timestamp
+    );
+}
+
+#[test]
+fn records_come_newest_first_and_page_by_page() {
+    let (server, rows) = with_records(5);
+    let page = |query: &str| {
+        let answer = server.get_admin(&format!("/requests{query}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        answer.json()
+    };
+    let all = page("");
+    let records = all["requests"].as_array().expect("a list");
+    assert_eq!((records.len(), &all["next_before"]), (5, &Value::Null));
+    for (record, row) in records.iter().zip(rows.iter().rev()) {
+        is_the_record(&server, record, row);
+    }
+
+    let ids = |page: &Value| -> Vec<i64> {
+        let records = page["requests"].as_array().expect("a list");
+        records
+            .iter()
+            .map(|record| record["id"].as_i64().expect("an id"))
+            .collect()
+    };
+    let newest_first: Vec<i64> = rows.iter().rev().map(|row| row.id).collect();
+    let first = page("?limit=2");
+    assert_eq!(
+        (ids(&first), first["next_before"].as_i64()),
+        (newest_first[..2].to_vec(), Some(newest_first[1]))
+    );
+    let second = page(&format!("?limit=2&before={}", newest_first[1]));
+    assert_eq!(
+        (ids(&second), second["next_before"].as_i64()),
+        (newest_first[2..4].to_vec(), Some(newest_first[3]))
+    );
+    let third = page(&format!("?before={}&limit=2", newest_first[3]));
+    assert_eq!(
+        (ids(&third), &third["next_before"]),
+        (newest_first[4..].to_vec(), &Value::Null)
+    );
+    let none = page(&format!("?before={}", newest_first[4]));
+    assert_eq!((ids(&none), &none["next_before"]), (vec![], &Value::Null));
+}
+
+#[test]
+fn an_empty_database_has_an_empty_page() {
+    let server = Server::start();
+    assert_eq!(
+        server.get_admin("/requests").json(),
+        serde_json::json!({"requests": [], "next_before": null})
+    );
+}
+
+#[test]
+fn parameters_that_make_no_sense_are_a_problem() {
+    let (server, _) = with_records(1);
+    for query in [
+        "limit=0",
+        "limit=-1",
+        "limit=many",
+        "limit=1.5",
+        "limit=",
+        "before=x",
+        "before=",
+    ] {
+        println!("{query}");
+        server
+            .get_admin(&format!("/requests?{query}"))
+            .is_problem(400);
+    }
+}
+
+#[test]
+fn one_record_is_found_by_its_id() {
+    let (server, rows) = with_records(2);
+    for row in &rows {
+        let answer = server.get_admin(&format!("/requests/{}", row.id));
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/json"))
+        );
+        is_the_record(&server, &answer.json(), row);
+    }
+    server.get_admin("/requests/999999").is_problem(404);
+}
+
+#[test]
+fn the_address_of_a_client_on_a_unix_socket_is_null() {
+    let server = Server::with(|c| {
+        let socket = c.path("public.sock");
+        c.text("listen", format!("unix:{}", socket.display()));
+    });
+    let id = server.get("/unix").record_id().expect("its id");
+    assert_eq!(
+        server.get_admin(&format!("/requests/{id}")).json()["remote_addr"],
+        Value::Null
+    );
+}
+
+#[test]
+fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
+    let (server, _) = with_records(1);
+    server
+        .db()
+        .execute_batch(
+            "insert into requests values (2, 'x', x'47ff', cast(x'2fff' as text), 'many', x'ff');
+             insert into requests values (3, 1e300, '', '/3', 1.5, null);
+             insert into requests values (4, 1, 'GET', '/4', 4, '192.0.2.1')",
+        )
+        .expect("rows of another writer");
+    let answer = server.get_admin("/requests");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let record = |id: i64, timestamp, method, path, length, address: Option<&str>| {
+        serde_json::json!({
+            "id": id, "timestamp": timestamp, "method": method, "path": path,
+            "content_length": length, "remote_addr": address,
+        })
+    };
+    let odd = record(
+        2,
+        Value::Null,
+        "G\u{fffd}",
+        "/\u{fffd}",
+        0,
+        Some("\u{fffd}"),
+    );
+    let records = &answer.json()["requests"];
+    assert_eq!(records[2], odd);
+    assert_eq!(records[1], record(3, Value::Null, "", "/3", 0, None));
+    let time = "1970-01-01T00:00:01.000000Z".into();
+    assert_eq!(
+        records[0],
+        record(4, time, "GET", "/4", 4, Some("192.0.2.1"))
+    );
+    assert_eq!(server.get_admin("/requests/2").json(), odd);
+}

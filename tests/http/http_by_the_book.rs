@@ -1,0 +1,289 @@
+//! HTTP/1.1 by the book, over a real socket: what is answered, what is refused, and which of it has a row. The rows of
+//! the table are raw requests; each goes out in one piece, and byte by byte.
+
+#[path = "http_by_the_book/table.rs"]
+mod table;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::common::raw::{Client, exchange, get};
+use crate::common::server::Server;
+use crate::common::{SOON, db, eventually};
+use table::{ACCEPTED, CLOSED, Case, NOT_RECORDED, PROBE, Recorded, STRICT};
+
+#[test]
+fn accepted_requests_are_echoed_and_recorded() {
+    run(ACCEPTED);
+}
+
+#[test]
+fn a_connection_that_is_to_end_ends_after_its_answer() {
+    run(CLOSED);
+}
+
+#[test]
+fn requests_of_a_doubtful_form_are_refused_and_recorded() {
+    run(STRICT);
+}
+
+#[test]
+fn requests_without_a_sound_method_and_target_are_refused_without_a_row() {
+    run(NOT_RECORDED);
+}
+
+/// Runs every case, whole and byte by byte, and only then says which have failed.
+fn run(cases: &[Case]) {
+    let server = Server::start();
+    let mut failed = Vec::new();
+    for case in cases {
+        for size in [case.request.len(), 1] {
+            println!("{} (in pieces of {size})", case.name);
+            if catch_unwind(AssertUnwindSafe(|| check(&server, case, size))).is_err() {
+                failed.push((case.name, size));
+            }
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "these failed, in pieces of that size: {failed:#?}"
+    );
+}
+
+fn check(server: &Server, case: &Case, size: usize) {
+    let connection = server.db();
+    let rows_before = db::count(&connection);
+    let mut client = Client::connect(server.addr());
+    // A refusal may come, and the connection end, before the last byte is out.
+    let sent = client.send_in_pieces(case.request, size);
+    let method = if case.request.starts_with(b"HEAD ") {
+        "HEAD"
+    } else {
+        "GET"
+    };
+    let answer = client.answer_to(method);
+    assert_eq!(answer.status, case.status, "{}", answer.head);
+
+    let rows = db::count(&connection) - rows_before;
+    let row = answer.record_id().map(|id| server.row(id));
+    assert_eq!(
+        rows,
+        i64::from(row.is_some()),
+        "one row if the answer names it: {}",
+        answer.head
+    );
+    match (&case.recorded, &row) {
+        (Recorded::As(method, path), Some(row)) => {
+            assert_eq!((&*row.method, &*row.path), (*method, *path));
+        }
+        (Recorded::No, None) | (Recorded::Either, _) => (),
+        (Recorded::No, Some(row)) => panic!("this has no row: {row:?}"),
+        (Recorded::As(..), None) => panic!("no record-id: {}", answer.head),
+    }
+
+    if answer.status == 200 {
+        sent.expect("sending");
+        let length = case.body.len();
+        assert_eq!(answer.header("content-length"), Some(&*length.to_string()));
+        assert_eq!(answer.text(), if method == "HEAD" { "" } else { case.body });
+        assert_eq!(
+            row.expect("its row").content_length,
+            i64::try_from(length).expect("a length")
+        );
+    } else {
+        assert!(
+            !answer.mentions(PROBE),
+            "nothing of it is echoed: {answer:?}"
+        );
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+
+    if case.closed {
+        assert_eq!(
+            client.rest().expect("an orderly end"),
+            b"",
+            "nothing after the answer"
+        );
+        assert_eq!(
+            db::count(&connection),
+            rows_before + rows,
+            "and no further row"
+        );
+    } else {
+        client.send("GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+        let next = client.answer();
+        assert_eq!((next.status, next.text()), (200, ""));
+        assert_eq!(server.row(next.record_id().expect("its id")).path, "/next");
+    }
+}
+
+#[test]
+fn the_answer_is_the_requests_own_body_as_plain_text() {
+    let server = Server::start();
+    let every_byte: Vec<u8> = (0..=255).cycle().take(5000).collect();
+    let mut request = b"POST /bytes HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n".to_vec();
+    request.extend_from_slice(&every_byte);
+    let answer = exchange(server.addr(), request);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, every_byte);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("content-length"), Some("5000"));
+    let row = server.row(answer.record_id().expect("its id"));
+    assert_eq!(
+        (row.method.as_str(), row.path.as_str(), row.content_length),
+        ("POST", "/bytes", 5000)
+    );
+    assert_eq!(row.remote_addr.as_deref(), Some("127.0.0.1"));
+}
+
+#[test]
+fn the_answer_to_head_has_the_same_headers_and_no_body() {
+    let server = Server::start();
+    let ask = |method: &str| {
+        exchange(
+            server.addr(),
+            format!("{method} /same HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"),
+        )
+    };
+    let (head, get) = (ask("HEAD"), ask("GET"));
+    assert_eq!(get.text(), "hello");
+    let lasting = |answer: &crate::common::raw::Answer| {
+        let mut headers = answer.headers.clone();
+        headers.retain(|(name, _)| name != "record-id" && name != "date");
+        headers.sort();
+        headers
+    };
+    assert_eq!(lasting(&head), lasting(&get));
+    assert_eq!(server.row(head.record_id().expect("its id")).method, "HEAD");
+}
+
+#[test]
+fn who_expects_100_continue_gets_it_and_then_the_answer() {
+    let server = Server::start();
+    for expect in ["100-Continue", "100-continue,", ", 100-continue"] {
+        let head = |length: usize| {
+            format!(
+                "PUT /expect HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\nExpect: {expect}\r\n\r\n"
+            )
+        };
+        let mut client = Client::connect(server.addr());
+        client.send(head(5));
+        let interim = client.answer();
+        assert_eq!((interim.status, interim.record_id()), (100, None));
+        client.send("hello");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text()), (200, "hello"));
+        // Too large a body is refused before anybody is told to send it.
+        client.send(head(99_999_999));
+        assert_eq!(client.answer().status, 413);
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start();
+    let mut client = Client::connect(server.addr());
+    let request = |n: i64| {
+        let body = format!("body {n}");
+        format!(
+            "POST /{n} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    client.send((0..50).map(request).collect::<String>());
+    for n in 0..50 {
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text()), (200, &*format!("body {n}")));
+        assert_eq!(
+            server.row(answer.record_id().expect("its id")).path,
+            format!("/{n}")
+        );
+    }
+}
+
+#[test]
+fn what_follows_a_refusal_on_its_connection_is_not_served() {
+    let server = Server::start();
+    let mut client = Client::connect(server.addr());
+    client.send(
+        "GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /second HTTP/1.1\r\n\r\nGET /third HTTP/1.1\r\nHost: h\r\n\r\n",
+    );
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.answer().status, 400);
+    assert_eq!(client.rest().expect("an orderly end"), b"");
+    assert_eq!(server.rows(), 2);
+}
+
+#[test]
+fn a_client_that_shuts_down_its_sending_side_still_gets_its_answer() {
+    let server = Server::start();
+    let mut client = Client::connect(server.addr());
+    client.send("POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+    client.finish_sending();
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text()), (200, "hello"));
+    assert_eq!(client.rest().expect("an orderly end"), b"");
+}
+
+#[test]
+fn a_client_that_is_gone_before_its_body_ended_leaves_no_row() {
+    let server = Server::start();
+    let part = [
+        "POST /gone HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello",
+        "POST /gone HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "POST /gone HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n",
+    ];
+    for request in part {
+        let mut client = Client::connect(server.addr());
+        client.send(request);
+        client.finish_sending();
+        // Whether a reason is given is not promised: nobody is there to read it.
+        let answer = client.next_answer("GET");
+        assert!(
+            answer.is_none_or(|a| a.status == 400 && a.record_id().is_none()),
+            "{request}"
+        );
+        assert_eq!(client.rest().expect("an orderly end"), b"");
+    }
+    assert_eq!(get(server.addr(), "/after").status, 200);
+    assert_eq!(server.rows(), 1);
+}
+
+#[test]
+fn a_head_that_is_cut_off_leaves_no_row() {
+    let server = Server::start();
+    for request in [
+        "GET /cut HT",
+        "GET /cut HTTP/1.1\r\n",
+        "GET /cut HTTP/1.1\r\nHost: h\r\n",
+    ] {
+        let mut client = Client::connect(server.addr());
+        client.send(request);
+        client.finish_sending();
+        let answer = client.next_answer("GET");
+        assert!(
+            answer.is_none_or(|a| a.status == 400 && a.record_id().is_none()),
+            "{request}"
+        );
+        assert_eq!(client.rest().expect("an orderly end"), b"");
+    }
+    assert_eq!(server.rows(), 0);
+}
+
+#[test]
+fn every_answer_is_counted_by_its_status() {
+    let server = Server::start();
+    let request =
+        |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    for target in ["/", "/a", "not-a-path"] {
+        exchange(server.addr(), request(target));
+    }
+    server.wait_for_count(200, 2);
+    server.wait_for_count(400, 1);
+    eventually("every duration is observed", SOON, || {
+        server.metric("daybook_request_duration_seconds_count", &[]) >= 2.0
+    });
+}

@@ -1,0 +1,172 @@
+//! Each kind of listener, several at once, and those that cannot be had.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use crate::common::raw::get;
+use crate::common::server::{Failure, Server, fails_to_start};
+
+/// A port that is taken, by a socket that shares it with nobody.
+fn taken() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address").to_string();
+    (listener, address)
+}
+
+fn must_say(failure: &Failure, code: i32, words: &[&str]) {
+    assert_eq!(failure.code, Some(code), "{}", failure.stderr);
+    for word in words {
+        assert!(
+            failure.stderr.contains(word),
+            "{word} is not in:\n{}",
+            failure.stderr
+        );
+    }
+}
+
+#[test]
+fn a_tcp_listener_on_port_0_answers_on_the_port_that_the_log_names() {
+    let server = Server::start();
+    assert!(
+        server.addr().starts_with("127.0.0.1:") && !server.addr().ends_with(":0"),
+        "{}",
+        server.addr()
+    );
+    assert_eq!(server.get("/tcp").status, 200);
+    assert_eq!(server.get_admin("/livez").status, 200);
+}
+
+#[test]
+fn listeners_of_several_kinds_answer_at_once() {
+    let server = Server::with(|c| {
+        let socket = format!("unix:{}", c.path("public.sock").display());
+        c.set(
+            "listen",
+            format!("[\"127.0.0.1:0\", \"127.0.0.1:0\", {socket:?}]"),
+        );
+    });
+    assert_eq!(server.listen().len(), 3);
+    assert_ne!(server.listen()[0], server.listen()[1]);
+    for address in server.listen() {
+        assert_eq!(get(address, "/several").status, 200, "{address}");
+    }
+    assert_eq!(server.rows(), 3);
+}
+
+#[test]
+fn several_admin_listeners_answer_at_once() {
+    let server = Server::with(|c| {
+        let socket = format!("unix:{}", c.path("admin.sock").display());
+        c.set("admin.listen", format!("[{socket:?}, \"127.0.0.1:0\"]"));
+    });
+    assert!(server.admin().starts_with("unix:"), "{}", server.admin());
+    assert_eq!(server.get_admin("/readyz").status, 200);
+}
+
+#[test]
+fn a_taken_admin_port_is_an_error() {
+    let (_owner, address) = taken();
+    let failure = fails_to_start(|c| {
+        c.text("admin.listen", &address);
+    });
+    must_say(&failure, 1, &[&address, "admin.listen"]);
+}
+
+#[test]
+fn an_admin_port_is_not_shared_between_replicas() {
+    let first = Server::start();
+    let failure = fails_to_start(|c| {
+        c.text("admin.listen", first.admin());
+    });
+    must_say(&failure, 1, &[first.admin(), "admin.listen"]);
+}
+
+#[test]
+fn a_public_port_that_its_owner_does_not_share_is_an_error() {
+    let (_owner, address) = taken();
+    let failure = fails_to_start(|c| {
+        c.text("listen", &address);
+    });
+    must_say(&failure, 1, &[&address, "listen"]);
+}
+
+/// A TCP socket and a unix socket that listen, with their addresses.
+fn tcp_and_unix(dir: &Path) -> ((OwnedFd, String), (OwnedFd, String)) {
+    let (tcp, address) = taken();
+    let path = dir.join("inherited.sock");
+    let unix = UnixListener::bind(&path).expect("a unix socket");
+    (
+        (tcp.into(), address),
+        (unix.into(), format!("unix:{}", path.display())),
+    )
+}
+
+#[test]
+fn inherited_sockets_are_told_apart_by_name_in_any_order() {
+    for reversed in [false, true] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let ((tcp, address), (unix, path)) = tcp_and_unix(dir.path());
+        let server = Server::with(|c| {
+            c.text("listen", "fd:web").text("admin.listen", "fd:ops");
+            let (sockets, names) = if reversed {
+                ([unix, tcp], "ops:web")
+            } else {
+                ([tcp, unix], "web:ops")
+            };
+            c.inherit(sockets, names);
+        });
+        let answer = get(&address, "/inherited");
+        assert_eq!(
+            server.row(answer.record_id().expect("its id")).path,
+            "/inherited"
+        );
+        let metrics = get(&path, "/metrics");
+        assert!(
+            metrics.text().contains("daybook_ready"),
+            "{}",
+            metrics.text()
+        );
+    }
+}
+
+#[test]
+fn a_public_unix_socket_can_be_inherited() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let ((tcp, address), (unix, path)) = tcp_and_unix(dir.path());
+    let server = Server::with(|c| {
+        c.set("listen", r#"["fd:a", "fd:b"]"#)
+            .inherit([tcp, unix], "a:b");
+    });
+    for address in [&address, &path] {
+        assert_eq!(get(address, "/inherited").status, 200);
+    }
+    assert_eq!(server.rows(), 2);
+}
+
+#[test]
+fn a_name_that_was_not_inherited_is_a_wrong_configuration() {
+    let failure = fails_to_start(|c| {
+        c.text("listen", "fd:web");
+    });
+    must_say(&failure, 78, &["web", "listen"]);
+
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let ((tcp, _), (unix, _)) = tcp_and_unix(dir.path());
+    let failure = fails_to_start(|c| {
+        c.text("listen", "fd:web").inherit([tcp, unix], "wob:ops");
+    });
+    must_say(&failure, 78, &["web", "listen"]);
+}
+
+#[test]
+fn sockets_that_are_meant_for_another_process_are_not_taken() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let ((tcp, _), (unix, _)) = tcp_and_unix(dir.path());
+    let failure = fails_to_start(|c| {
+        c.text("listen", "fd:web")
+            .inherit_as([tcp, unix], "web:ops", "1");
+    });
+    must_say(&failure, 78, &["web"]);
+}

@@ -1,0 +1,16 @@
+//! The public side.
+
+mod client_address;
+mod handlers;
+mod head_memory;
+mod http_by_the_book;
+mod limits;
+mod listeners;
+mod real_clients;
+mod recording;
+mod shared_ports;
+mod streams;
+mod timeouts;
+mod under_load;
+mod unix_sockets;
+mod websockets;

@@ -1,0 +1,251 @@
+//! A public TCP port belongs to one database: its replicas share it, and nobody else gets in.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+
+use crate::common::config::{Config, Process};
+use crate::common::hold::{lock_file, waits_for_a_lock};
+use crate::common::raw::{Client, get};
+use crate::common::server::{Server, fails_to_start};
+use crate::common::{SOON, eventually};
+use rustix::fs::FlockOperation;
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+static PORTS: AtomicU16 = AtomicU16::new(8080);
+
+/// An address that no other test has: a loopback address for this process, a port for each call.
+fn unused_address() -> String {
+    let [a, b, c, d] = std::process::id().to_be_bytes();
+    assert_eq!(a, 0, "process numbers have 22 bits");
+    format!("127.{}.{c}.{d}:{}", b + 1, unused_port())
+}
+
+fn unused_port() -> u16 {
+    PORTS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A port of every address that nobody has at this moment.
+fn port_of_all_addresses() -> u16 {
+    let listener = std::net::TcpListener::bind("[::]:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// A directory that outlives the servers, and a database in it.
+fn database(dir: &TempDir, name: &str) -> PathBuf {
+    dir.path().join(name)
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn on(database: &Path, address: &str) -> impl FnOnce(&mut Config) {
+    let (database, address) = (database.to_owned(), address.to_owned());
+    move |c| {
+        c.text("database.path", database.display())
+            .text("listen", address);
+    }
+}
+
+fn answered(server: &Server) -> f64 {
+    server.metric("daybook_requests_total", &[("code", "200")])
+}
+
+/// It is no replica of `database` that has `address`.
+fn is_refused(database: &Path, address: &str) {
+    let failure = fails_to_start(on(database, address));
+    assert_eq!(failure.code, Some(1), "{}", failure.stderr);
+    let database = database.display().to_string();
+    for words in [address, "listen = ", &database, "another"] {
+        assert!(
+            failure.stderr.contains(words),
+            "{words}: {}",
+            failure.stderr
+        );
+    }
+}
+
+#[test]
+fn the_replicas_of_one_database_share_a_port() {
+    let (dir, address) = (directory(), unused_address());
+    let path = database(&dir, "shared.db");
+    let replicas = [(); 2].map(|()| Server::with(on(&path, &address)));
+    eventually("both have answered", SOON, || {
+        assert_eq!(get(&address, "/shared").status, 200);
+        replicas.iter().all(|server| answered(server) > 0.0)
+    });
+}
+
+#[test]
+fn replicas_of_another_database_are_refused_and_disturb_nobody() {
+    let (dir, address) = (directory(), unused_address());
+    let first = Server::with(on(&database(&dir, "first.db"), &address));
+    let other = database(&dir, "other.db");
+    is_refused(&other, &address);
+    for n in 1..=10 {
+        assert_eq!(get(&address, "/first").record_id(), Some(n));
+    }
+    drop(first);
+    let second = Server::with(on(&other, &address));
+    assert_eq!(second.get("/other").record_id(), Some(1));
+}
+
+#[test]
+fn another_program_that_would_share_its_port_is_left_alone() {
+    let (dir, address) = (directory(), unused_address());
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("an option");
+    socket.set_reuse_port(true).expect("an option");
+    let at: std::net::SocketAddr = address.parse().expect("an address");
+    socket.bind(&at.into()).expect("binding");
+    socket.listen(1).expect("listening");
+    is_refused(&database(&dir, "requests.db"), &address);
+}
+
+/// A replica, and what became of its start.
+struct Started {
+    _process: Process,
+    _dir: TempDir,
+    database: PathBuf,
+    is_ready: bool,
+    log: String,
+}
+
+/// Starts a replica on each of these databases at once.
+fn start_at_once(databases: &[PathBuf], address: &str) -> Vec<Started> {
+    let begin = |database: &PathBuf| {
+        let mut config = Config::new();
+        on(database, address)(&mut config);
+        let (mut process, log, dir) = config.spawn();
+        let database = database.clone();
+        thread::spawn(move || {
+            let is_ready = eventually("it has started, or failed to", SOON * 2, || {
+                let is_ready = log.text().contains(r#""message":"ready""#);
+                (is_ready || process.ended().is_some()).then_some(is_ready)
+            });
+            Started {
+                _process: process,
+                _dir: dir,
+                database,
+                is_ready,
+                log: log.text(),
+            }
+        })
+    };
+    let starting: Vec<_> = databases.iter().map(begin).collect();
+    let join = |thread: thread::JoinHandle<Started>| thread.join().expect("no panic");
+    starting.into_iter().map(join).collect()
+}
+
+#[test]
+fn replicas_that_start_at_once_all_get_the_port() {
+    let dir = directory();
+    let path = database(&dir, "shared.db");
+    for _ in 0..4 {
+        let address = unused_address();
+        for started in start_at_once(&vec![path.clone(); 8], &address) {
+            assert!(started.is_ready, "{}", started.log);
+        }
+    }
+}
+
+/// Otherwise two that find the port taken by a stranger could each take the other for its owner.
+#[test]
+fn replicas_of_one_database_bind_one_after_the_other() {
+    let (dir, address) = (directory(), unused_address());
+    let path = database(&dir, "shared.db");
+    let first = Server::with(on(&path, &address));
+    // What another replica holds while it binds: not the write lock, which is of another kind.
+    let lock = File::options()
+        .write(true)
+        .open(lock_file(&path))
+        .expect("the lock file");
+    rustix::fs::fcntl_lock(&lock, FlockOperation::LockExclusive).expect("locking");
+    let mut config = Config::new();
+    on(&path, &address)(&mut config);
+    let (process, log, _dir) = config.spawn();
+    eventually("the second waits for its turn", SOON, || {
+        waits_for_a_lock(process.id())
+    });
+    assert_eq!(first.get("/").status, 200, "it is no write lock");
+    drop(lock);
+    eventually("the second is ready", SOON, || {
+        log.text().contains(r#""message":"ready""#)
+    });
+}
+
+#[test]
+fn of_two_databases_that_start_at_once_one_gets_the_port() {
+    let dir = directory();
+    let paths = ["a.db", "b.db"].map(|name| database(&dir, name));
+    for _ in 0..4 {
+        let address = unused_address();
+        let databases: Vec<_> = paths.iter().cloned().cycle().take(6).collect();
+        let started = start_at_once(&databases, &address);
+        let mut owners: Vec<_> = started
+            .iter()
+            .filter(|started| started.is_ready)
+            .map(|started| &started.database)
+            .collect();
+        assert_eq!(owners.len(), 3, "all of one database and none of the other");
+        owners.dedup();
+        assert_eq!(owners.len(), 1);
+    }
+}
+
+#[test]
+fn a_port_can_be_had_again_at_once_by_whoever_comes_next() {
+    let (dir, address) = (directory(), unused_address());
+    let path = database(&dir, "first.db");
+    let mut first = Server::with(on(&path, &address));
+    // The server closes this one first, which leaves its end in TIME_WAIT.
+    assert_eq!(get(&address, "/").status, 200);
+    // And this one stays open until the process ends.
+    let mut busy = Client::connect(&address);
+    busy.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n");
+    eventually("it is being read", SOON, || {
+        first.metric("daybook_requests_in_flight", &[]) > 0.0
+    });
+    first.signal("TERM");
+    eventually("it accepts no more", SOON, || {
+        std::net::TcpStream::connect(&address).is_err()
+    });
+    // Nobody of its own database listens any more, though the process is still there.
+    let other = Server::with(on(&database(&dir, "other.db"), &address));
+    is_refused(&path, &address);
+    busy.send("x");
+    assert_eq!(busy.answer().status, 200);
+    assert!(first.wait_exit(SOON).success());
+    assert_eq!(other.get("/").record_id(), Some(1));
+}
+
+#[test]
+fn addresses_of_one_port_that_include_each_other_can_be_used_together() {
+    let dir = directory();
+    let path = database(&dir, "shared.db");
+    let port = port_of_all_addresses();
+    // In one process, and in another.
+    let server = Server::with(|c| {
+        c.text("database.path", path.display());
+        c.set("listen", format!("[\"0.0.0.0:{port}\", \"[::]:{port}\"]"));
+    });
+    let local = format!("127.0.0.1:{port}");
+    let second = Server::with(on(&path, &local));
+    assert_eq!(get(&local, "/").status, 200);
+    assert_eq!(get(&format!("[::1]:{port}"), "/").status, 200);
+    is_refused(&database(&dir, "other.db"), &local);
+    drop((server, second));
+}
+
+#[test]
+fn port_0_is_a_port_of_ones_own_without_a_lock() {
+    let server = Server::start();
+    let locks = fs::read_dir(server.dir()).expect("its directory");
+    for entry in locks {
+        let name = entry.expect("an entry").file_name();
+        assert!(!name.to_string_lossy().contains("port"), "{name:?}");
+    }
+}

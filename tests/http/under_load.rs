@@ -1,0 +1,186 @@
+//! What must hold while much is going on, and while nothing is.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::hold::{WriteLock, asking, threads, wait_until_queued};
+use crate::common::load::{Load, assert_recorded, assert_sound};
+use crate::common::raw::Client;
+use crate::common::server::Server;
+use crate::common::{SOON, db, eventually};
+use rusqlite::Connection;
+
+const MEBIBYTE: u64 = 1 << 20;
+
+/// A page of the read API, or of somebody's shell: short, and again at once.
+const LAST_FIFTY: &str = "select coalesce(sum(length(path)), 0) from (select path from requests order by id desc limit 50)";
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Writes rows of 6 kB from many connections and asserts that the write-ahead log stays smaller than `wal_bytes_max`,
+/// which all of them together are not. `read` is done again and again meanwhile.
+fn stays_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
+    let server = Server::start();
+    let wal = format!("{}-wal", server.database_path().display());
+    let load = Load::with_long_paths(server.addr(), "wal", 16, 6000);
+    let enough = wal_bytes_max / 6000;
+    let is_over = AtomicBool::new(false);
+    let mut largest = 0;
+    thread::scope(|scope| {
+        // Also where an assertion fails: the scope waits for the reader.
+        let _over = SetOnDrop(&is_over);
+        if let Some(read) = read {
+            let (path, is_over) = (server.database_path(), &is_over);
+            scope.spawn(move || {
+                let connection = db::open(path);
+                while !is_over.load(Ordering::Relaxed) {
+                    read(&connection);
+                }
+            });
+        }
+        eventually("enough is written", Duration::from_secs(180), || {
+            largest = largest.max(fs::metadata(&wal).expect("the write-ahead log").len());
+            assert_eq!(server.get_admin("/requests?limit=1").status, 200);
+            largest >= wal_bytes_max || load.answered() > enough
+        });
+    });
+    let exchanges = load.stop();
+    assert!(
+        largest < wal_bytes_max,
+        "the write-ahead log grew to {largest} bytes"
+    );
+    assert!(exchanges.iter().all(|e| e.status() == Some(200)));
+    assert_recorded(&server.db(), &exchanges);
+    assert_sound(&server.db());
+}
+
+#[test]
+fn the_wal_stays_bounded_under_constant_writing() {
+    // A log that is begun anew only by the backstop of 10,000 pages does not pass.
+    stays_bounded(38 * MEBIBYTE, None);
+}
+
+#[test]
+fn the_wal_stays_bounded_under_constant_writing_and_reading() {
+    let read = |connection: &Connection| {
+        let bytes = connection.query_row(LAST_FIFTY, [], |row| row.get::<_, i64>(0));
+        bytes.map(drop).expect("reading beside the writer");
+    };
+    stays_bounded(64 * MEBIBYTE, Some(read));
+}
+
+/// Every transaction of ours is within the lock, and so is the checkpoint that holds writers up. Whoever has the lock
+/// file never meets another writer, not even for a moment.
+#[test]
+fn whoever_has_the_lock_file_is_the_only_writer() {
+    let server = Server::start();
+    // Rows of 6 kB: the log is soon long enough for a checkpoint under the lock.
+    let load = Load::with_long_paths(server.addr(), "lock", 16, 6000);
+    let connection = server.db();
+    connection
+        .busy_timeout(Duration::ZERO)
+        .expect("no busy time-out");
+    while load.answered() < 4000 {
+        let _lock = WriteLock::take(server.database_path());
+        connection
+            .execute_batch("begin immediate; rollback")
+            .expect("beginning, with the lock file locked");
+    }
+    let exchanges = load.stop();
+    assert_recorded(&connection, &exchanges);
+}
+
+/// How often the process's threads of that name, or all of them, have gone to sleep so far.
+fn naps(server: &Server, name: Option<&str>) -> u64 {
+    let naps = |status: &String| -> u64 {
+        let naps = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        naps.expect("how often it has gone to sleep")
+            .trim()
+            .parse()
+            .expect("a number")
+    };
+    let mut threads = threads(server.pid(), "status");
+    if let Some(name) = name {
+        threads.retain(|status| status.starts_with(&format!("Name:\t{name}\n")));
+    }
+    assert!(!threads.is_empty(), "no thread of the name {name:?}");
+    threads.iter().map(naps).sum()
+}
+
+/// Asserts that the process sleeps through the next second, but for a few regular chores.
+fn sleeps_soundly(server: &Server) {
+    let (start, before) = (Instant::now(), naps(server, None));
+    eventually("a second has passed", SOON, || {
+        start.elapsed() >= Duration::from_secs(1)
+    });
+    let naps = naps(server, None) - before;
+    assert!(naps < 60, "woken {naps} times in a second of nothing to do");
+}
+
+#[test]
+fn an_idle_server_sleeps() {
+    let server = Server::start();
+    assert_eq!(server.get("/").status, 200);
+    sleeps_soundly(&server);
+}
+
+#[test]
+fn a_server_that_waits_for_the_lock_sleeps() {
+    let server = Server::with(|c| {
+        c.text("commit.deadline", "30s");
+    });
+    let lock = WriteLock::take(server.database_path());
+    let mut client = asking(&server, "/");
+    wait_until_queued(&server, 1);
+    sleeps_soundly(&server);
+    drop(lock);
+    assert_eq!(client.answer().status, 200);
+}
+
+/// A writer that paused to let a batch grow, or looked for work now and then, would sleep more than once a request.
+#[test]
+fn a_lone_request_is_committed_without_a_pause() {
+    const REQUESTS: u64 = 300;
+    let server = Server::start();
+    let mut client = Client::connect(server.addr());
+    let before = naps(&server, Some("writer"));
+    for _ in 0..REQUESTS {
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.answer().status, 200);
+    }
+    let naps = naps(&server, Some("writer")) - before;
+    assert!(naps > 0, "it sleeps between two requests");
+    assert!(
+        naps < REQUESTS * 3 / 2,
+        "{naps} naps for {REQUESTS} requests"
+    );
+}
+
+#[test]
+fn no_thread_takes_the_core_from_another() {
+    let server = Server::start();
+    // A thread gives itself its name, once it runs.
+    assert_eq!(server.get("/").status, 200);
+    let mut policies = Vec::new();
+    for stat in threads(server.pid(), "stat") {
+        // Behind the name in brackets, `policy` is the 39th field: see proc(5).
+        let (before, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let (_, name) = before.split_once('(').expect("a name in brackets");
+        let policy = fields.split_whitespace().nth(38).expect("the policy");
+        policies.push((name.to_owned(), policy.to_owned()));
+    }
+    assert!(policies.iter().any(|(name, _)| name == "writer"));
+    for (name, policy) in policies {
+        assert_eq!(policy, "3", "{name} is to run under SCHED_BATCH");
+    }
+}

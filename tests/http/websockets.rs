@@ -1,0 +1,170 @@
+//! WebSockets: the request is recorded, the socket stays open and is counted, and it ends at a stop.
+
+use std::net::TcpStream;
+
+use crate::common::embedded::Embedded;
+use crate::common::raw::{self, Client};
+use crate::common::{SOON, db, eventually};
+use axum::Router;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use axum::routing::get;
+use tungstenite::{Message as Sent, WebSocket as Socket};
+
+/// What a client sends to ask for a WebSocket; RFC 6455's own example of a key.
+const HANDSHAKE: &str = "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn routes() -> Router {
+    Router::new()
+        .route(
+            "/echo",
+            get(async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(echo) }),
+        )
+        .route(
+            "/deaf",
+            get(async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(deaf) }),
+        )
+        .route("/plain", get(async || "no WebSocket here"))
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if matches!(message, Message::Text(_) | Message::Binary(_))
+            && socket.send(message).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Neither reads nor sends.
+async fn deaf(_socket: WebSocket) {
+    std::future::pending().await
+}
+
+fn connect(server: &Embedded, path: &str) -> (Socket<TcpStream>, i64) {
+    let stream = TcpStream::connect(&server.listen).expect("connecting");
+    stream
+        .set_read_timeout(Some(SOON))
+        .expect("setting the read time-out");
+    let (socket, response) =
+        tungstenite::client(format!("ws://h{path}"), stream).expect("a handshake");
+    let id = response.headers()["record-id"].to_str().expect("text");
+    (socket, id.parse().expect("a number"))
+}
+
+fn echoes(socket: &mut Socket<TcpStream>, text: &str) {
+    socket.send(Sent::text(text)).expect("sending");
+    assert_eq!(socket.read().expect("an echo"), Sent::text(text));
+}
+
+fn open_connections(server: &Embedded) -> f64 {
+    let metrics = raw::get(&server.admin, "/metrics");
+    let sample = |line: &str| {
+        line.strip_prefix("daybook_connections{")?
+            .split_once(' ')?
+            .1
+            .parse()
+            .ok()
+    };
+    metrics.text().lines().find_map(sample).expect("the metric")
+}
+
+#[test]
+fn a_websocket_is_recorded_before_it_opens_and_stays_open() {
+    let server = Embedded::start(
+        routes(),
+        &[
+            ("HTTP__IDLE_TIMEOUT", "100ms"),
+            ("HTTP__HEADER_TIMEOUT", "100ms"),
+        ],
+    );
+    let (mut socket, id) = connect(&server, "/echo");
+    let row = db::row(&server.db(), id).expect("its row");
+    assert_eq!((row.method.as_str(), row.path.as_str()), ("GET", "/echo"));
+    for text in ["first", "second"] {
+        echoes(&mut socket, text);
+        // Longer than any time-out of HTTP: another request's connection is closed meanwhile.
+        let mut idle = Client::connect(&server.listen);
+        assert_eq!(idle.rest().expect("an orderly end"), b"");
+    }
+    socket.close(None).expect("closing");
+    eventually("it is not counted any more", SOON, || {
+        open_connections(&server) == 0.0
+    });
+}
+
+#[test]
+fn a_message_sent_together_with_the_handshake_arrives() {
+    let server = Embedded::start(routes(), &[]);
+    let mut client = Client::connect(&server.listen);
+    // "Hello" in one masked text frame, as RFC 6455, 5.7 has it.
+    let frame = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    client.send([HANDSHAKE.as_bytes(), frame].concat());
+    assert_eq!(client.answer_to("GET").status, 101);
+    client.finish_sending();
+    let received = client.rest().expect("an orderly end");
+    assert!(received.starts_with(b"\x81\x05Hello"), "{received:?}");
+}
+
+#[test]
+fn a_websocket_keeps_its_place_among_the_connections() {
+    let server = Embedded::start(routes(), &[("HTTP__CONNECTIONS_MAX", "1")]);
+    let (mut socket, _) = connect(&server, "/echo");
+    let mut waiting = Client::connect(&server.listen);
+    waiting.send("GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
+    echoes(&mut socket, "still alone");
+    assert_eq!(open_connections(&server), 1.0);
+    assert!(waiting.is_silent());
+    socket.close(None).expect("closing");
+    drop(socket);
+    assert_eq!(waiting.answer().status, 200);
+}
+
+#[test]
+fn a_stop_ends_it_and_waits_for_no_handler() {
+    // Dropping the server asserts that it has ended in order, within its grace period.
+    let server = Embedded::start(routes(), &[("SHUTDOWN__GRACE", "8s")]);
+    let (mut echoing, _) = connect(&server, "/echo");
+    echoes(&mut echoing, "open");
+    let (_deaf, _) = connect(&server, "/deaf");
+    assert_eq!(open_connections(&server), 2.0);
+    drop(server);
+    assert!(echoing.read().is_err(), "the socket has ended");
+}
+
+#[test]
+fn an_offer_that_no_handler_takes_up_is_an_ordinary_request() {
+    let server = Embedded::start(routes(), &[]);
+    let mut client = Client::connect(&server.listen);
+    let request = HANDSHAKE.replace("/echo", "/plain");
+    for id in [1, 2] {
+        client.send(&request);
+        let answer = client.answer();
+        assert_eq!(
+            (answer.status, answer.record_id()),
+            (200, Some(id)),
+            "{}",
+            answer.head
+        );
+    }
+    client.send(request.replace("Connection: Upgrade", "Connection: Upgrade, close"));
+    assert_eq!(client.answer().record_id(), Some(3));
+    assert_eq!(client.rest().expect("an orderly end"), b"");
+}
+
+#[test]
+fn a_client_that_offers_another_protocol_and_sends_on_reads_its_answer() {
+    let server = Embedded::start(routes(), &[]);
+    let mut client = Client::connect(&server.listen);
+    client.send(
+        HANDSHAKE
+            .replace("/echo", "/plain")
+            .replace("Connection: Upgrade", "Connection: Upgrade, close"),
+    );
+    // What nobody reads would reset the connection, were it closed at once.
+    client.send(vec![b'x'; 500_000]);
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.rest().expect("an orderly end"), b"");
+}

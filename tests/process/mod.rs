@@ -1,0 +1,8 @@
+//! The process: starting, descriptors, systemd, stopping.
+
+mod file_descriptors;
+mod lifecycle;
+mod replica_numbers;
+mod startup;
+mod stop_in_time;
+mod supervised;

@@ -1,0 +1,341 @@
+//! What daybook starts on, and what it refuses: with exit status 78, a clear line, and the file left as it was.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::common::command::daybook;
+use crate::common::config::Config;
+use crate::common::hold::lock_file;
+use crate::common::seed;
+use crate::common::server::{Server, fails_to_start};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn directory() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("requests.db");
+    (dir, path)
+}
+
+fn start(database: &Path) -> Server {
+    Server::with(|c| {
+        c.text("database.path", database.display());
+    })
+}
+
+/// Asserts that it refuses to start: the first line names the file, or at least the directory that is missing, and one
+/// of `words` says what is wrong or helps.
+fn is_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut Config)) {
+    let failure = fails_to_start(|c| {
+        c.text("database.path", database.display());
+        configure(c);
+    });
+    let first = failure
+        .stderr
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_lowercase();
+    assert_eq!(failure.code, Some(78), "{}", failure.stderr);
+    let directory = database.parent().expect("its directory");
+    let name = if directory.exists() {
+        database
+    } else {
+        directory
+    };
+    let name = name.display().to_string().to_lowercase();
+    assert!(
+        first.contains(&name),
+        "the first line does not name the file: {first}"
+    );
+    assert!(
+        words.iter().any(|word| first.contains(word)),
+        "none of {words:?} in: {first}"
+    );
+}
+
+/// The same, of a file that is there: it is left as it was.
+fn is_refused(database: &Path, words: &[&str]) {
+    let before = fs::read(database).expect("reading the file");
+    is_refused_with(database, words, |_| ());
+    assert!(
+        fs::read(database).expect("reading the file") == before,
+        "the file was changed"
+    );
+}
+
+/// A database of ours, closed in order, with a few pages of rows.
+fn create_ours(database: &Path) {
+    let dir = database.parent().expect("its directory");
+    let path = database.display().to_string();
+    let run = daybook(dir, &["init"], &[("DAYBOOK_DATABASE__PATH", &path)]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let connection = seed::connect(database);
+    for n in 0..20 {
+        seed::record(&connection, &format!("/{n}/{}", "x".repeat(2000)));
+    }
+}
+
+fn create_foreign(database: &Path, sql: &str) {
+    let connection = Connection::open(database).expect("creating a database");
+    connection.execute_batch(sql).expect("filling it");
+}
+
+#[test]
+fn a_missing_file_is_refused_where_it_may_not_be_created() {
+    let (_dir, path) = directory();
+    is_refused_with(&path, &["create"], |c| {
+        c.set("database.create", false);
+    });
+    assert!(!path.exists(), "it was created");
+}
+
+#[test]
+fn a_file_that_is_there_is_opened_where_it_may_not_be_created() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    let server = Server::with(|c| {
+        c.text("database.path", path.display())
+            .set("database.create", false);
+    });
+    assert_eq!(server.get("/").record_id(), Some(21));
+}
+
+#[test]
+fn a_missing_directory_is_refused() {
+    let (dir, _) = directory();
+    is_refused_with(
+        &dir.path().join("nowhere/requests.db"),
+        &["directory"],
+        |_| (),
+    );
+    assert!(!dir.path().join("nowhere").exists(), "it was created");
+}
+
+#[test]
+fn another_programs_database_is_refused() {
+    for sql in [
+        // By its id, with and without tables.
+        "pragma application_id = 252006674; create table notes(text)",
+        "pragma application_id = 252006674; vacuum",
+        // By its tables.
+        "create table notes(id integer primary key, text text)",
+    ] {
+        let (_dir, path) = directory();
+        create_foreign(&path, sql);
+        is_refused(&path, &["not", "foreign", "another", "other"]);
+    }
+}
+
+#[test]
+fn a_table_of_the_same_name_and_another_shape_is_refused() {
+    let columns = "id integer primary key autoincrement, timestamp real not null, method text not null, path text not null";
+    for shape in [
+        // One is missing, one is too many, one is called otherwise, one has another type, one may be null.
+        format!("{columns}, content_length integer not null"),
+        format!(
+            "{columns}, content_length integer not null, remote_addr text, user_agent text not null"
+        ),
+        format!("{columns}, length integer not null, remote_addr text"),
+        format!("{columns}, content_length text not null, remote_addr text"),
+        format!("{columns}, content_length integer, remote_addr text"),
+        // Ids may come back.
+        format!(
+            "{}, content_length integer not null, remote_addr text",
+            columns.replace(" autoincrement", "")
+        ),
+    ] {
+        let (_dir, path) = directory();
+        create_foreign(&path, &format!("create table requests({shape})"));
+        is_refused(&path, &["requests"]);
+    }
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let (_dir, path) = directory();
+    fs::write(&path, "Dear diary, today it rained.\n".repeat(500)).expect("writing");
+    is_refused(&path, &["not", "damaged"]);
+}
+
+#[test]
+fn a_truncated_file_is_refused() {
+    for length in [50, 4096, 4096 + 2000] {
+        let (_dir, path) = directory();
+        create_ours(&path);
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_len(length))
+            .expect("truncating");
+        is_refused(
+            &path,
+            &["damaged", "malformed", "corrupt", "truncated", "restore"],
+        );
+    }
+}
+
+#[test]
+fn a_file_with_a_damaged_header_is_refused() {
+    // The magic at its start, and the head of the page that holds the schema.
+    for offset in [0, 100] {
+        let (_dir, path) = directory();
+        create_ours(&path);
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.write_all_at(&[0xA5; 16], offset))
+            .expect("damaging");
+        is_refused(
+            &path,
+            &[
+                "damaged",
+                "malformed",
+                "corrupt",
+                "not a database",
+                "restore",
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_new_database() {
+    let (_dir, path) = directory();
+    File::create(&path).expect("creating an empty file");
+    assert_eq!(start(&path).get("/").record_id(), Some(1));
+}
+
+#[test]
+fn a_schema_that_this_version_may_not_use_is_refused() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    create_foreign(
+        &path,
+        "update daybook_schema set version = 100, oldest = 99",
+    );
+    is_refused_with(&path, &["newer", "too new", "version", "upgrade"], |_| ());
+    let run = daybook(
+        path.parent().expect("its directory"),
+        &["init"],
+        &[("DAYBOOK_DATABASE__PATH", &path.display().to_string())],
+    );
+    assert_eq!(run.code, Some(78), "{}", run.stderr);
+}
+
+#[test]
+fn a_newer_schema_that_this_version_may_still_use_is_opened_and_left_alone() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    create_foreign(
+        &path,
+        "update daybook_schema set version = 100, oldest = 1; alter table requests add column later text",
+    );
+    let server = start(&path);
+    assert_eq!(server.get("/").record_id(), Some(21));
+    let versions: (i64, i64) = server
+        .db()
+        .query_row("select version, oldest from daybook_schema", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("the schema's version");
+    assert_eq!(versions, (100, 1));
+}
+
+#[test]
+fn a_copy_made_by_way_of_sql_text_has_lost_its_application_id_and_is_judged_as_before() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    create_foreign(&path, "pragma application_id = 0");
+    let server = start(&path);
+    assert_eq!(server.get("/").record_id(), Some(21));
+    let id: i32 = server
+        .db()
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .expect("its id");
+    assert_eq!(id, 0x6461_7962);
+    drop(server);
+    create_foreign(
+        &path,
+        "pragma application_id = 0; update daybook_schema set version = 100, oldest = 99",
+    );
+    is_refused(&path, &["newer", "too new", "version", "upgrade"]);
+}
+
+#[test]
+fn a_file_of_ours_that_has_lost_its_table_is_damaged() {
+    let (_dir, path) = directory();
+    create_ours(&path);
+    create_foreign(&path, "drop table requests");
+    is_refused(&path, &["damaged", "requests", "restore"]);
+}
+
+#[test]
+fn the_linked_sqlite_is_free_of_the_wal_reset_bug() {
+    let server = Server::start();
+    let metrics = server.get_admin("/metrics");
+    let label = metrics
+        .text()
+        .split("sqlite=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    let version = label.expect("the label sqlite of daybook_build_info");
+    let parts: Vec<u32> = version
+        .split('.')
+        .map(|part| part.parse().expect("a number"))
+        .collect();
+    assert!(parts >= vec![3, 51, 3], "{version}");
+}
+
+#[test]
+fn a_start_creates_the_file_its_lock_and_the_seeds_table() {
+    let server = Server::start();
+    assert!(lock_file(server.database_path()).exists());
+    let columns = "select group_concat(name || ' ' || type || ' ' || \"notnull\", ', ') from pragma_table_info('requests')";
+    let text = |sql: &str| -> String {
+        server
+            .db()
+            .query_row(sql, [], |row| row.get(0))
+            .expect("a text")
+    };
+    assert_eq!(
+        text(columns).to_lowercase(),
+        "id integer 0, timestamp real 1, method text 1, path text 1, content_length integer 1, remote_addr text 0"
+    );
+    assert_eq!(text("pragma journal_mode"), "wal");
+    let versions = "select version || ' ' || oldest from daybook_schema";
+    assert_eq!(text(versions), "1 1");
+}
+
+#[test]
+fn the_log_says_at_the_start_what_an_operator_asks_first() {
+    let server = Server::start();
+    let log = server.log();
+    let ready = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find(|line| line["message"] == "ready")
+        .expect("the line of the start");
+    assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        ready["database"],
+        server.database_path().display().to_string()
+    );
+    assert_eq!(
+        (&ready["synchronous"], &ready["replica"]),
+        (&"normal".into(), &"test".into())
+    );
+    assert!(
+        ready["database_bytes"]
+            .as_u64()
+            .is_some_and(|bytes| bytes > 0),
+        "{ready}"
+    );
+    assert!(
+        ready["sqlite"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.")),
+        "{ready}"
+    );
+}

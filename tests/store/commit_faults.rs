@@ -1,0 +1,252 @@
+//! Commits that fail, wait too long or never begin: 503 and no row, and the process goes on.
+
+use std::time::{Duration, Instant};
+
+use crate::common::db;
+use crate::common::disk::SmallDisk;
+use crate::common::hold::{
+    WriteLock, WriteTransaction, all_queued, asking, freeze, wait_until_queued,
+};
+use crate::common::load::{Exchange, assert_recorded, assert_sound};
+use crate::common::raw::Answer;
+use crate::common::server::Server;
+use crate::common::{SOON, eventually};
+
+/// A 503 that says when to come back, and why in one line.
+fn is_rejected(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{}", answer.head);
+    let retry_after = answer.header("retry-after").expect("retry-after");
+    assert!(
+        retry_after.parse::<u32>().is_ok(),
+        "retry-after: {retry_after}"
+    );
+    assert_eq!(answer.record_id(), None);
+    assert_eq!(
+        answer.text().trim_end().lines().count(),
+        1,
+        "{}",
+        answer.text()
+    );
+}
+
+fn rejected(server: &Server, reason: &str) -> f64 {
+    server.metric("daybook_records_rejected_total", &[("reason", reason)])
+}
+
+fn with_deadline(deadline: &str) -> Server {
+    Server::with(|c| {
+        c.text("commit.deadline", deadline);
+    })
+}
+
+#[test]
+fn a_full_disk_is_503_until_there_is_space_again() {
+    let disk = SmallDisk::mount(4 << 20);
+    let server = Server::with(|c| {
+        c.text("database.path", disk.path().join("requests.db").display());
+    });
+    let mut exchanges = Vec::new();
+    let mut ask = |n: u32| {
+        // Long, so that every row takes a page of its own.
+        let path = format!("/{n}/{}", "x".repeat(5000));
+        let answer = server.get(&path);
+        exchanges.push(Exchange::get(&path, &answer));
+        answer
+    };
+    assert_eq!(ask(0).status, 200);
+    disk.fill();
+    let refused = (1..500).map(&mut ask).find(|answer| answer.status != 200);
+    is_rejected(&refused.expect("a full disk"));
+    // It does not give up after the first.
+    for n in 500..510 {
+        let answer = ask(n);
+        assert!(matches!(answer.status, 200 | 503), "{}", answer.head);
+    }
+    disk.free();
+    let mut n = 1000;
+    eventually("it records again", SOON, || {
+        n += 1;
+        ask(n).status == 200
+    });
+    assert!(rejected(&server, "storage") >= 1.0);
+    assert_eq!(server.get_admin("/livez").status, 200);
+    assert_recorded(&server.db(), &exchanges);
+    assert_sound(&server.db());
+}
+
+#[test]
+fn a_record_that_cannot_be_written_does_not_take_its_batch_along() {
+    let server = Server::start();
+    assert_eq!(server.get("/2").status, 200);
+    server
+        .db()
+        .execute_batch("create unique index poison on requests(path)")
+        .expect("creating the index");
+    let lock = WriteLock::take(server.database_path());
+    let mut clients = all_queued(&server, 5);
+    drop(lock);
+    for (n, client) in clients.iter_mut().enumerate() {
+        let answer = client.answer();
+        if n == 2 {
+            is_rejected(&answer);
+            continue;
+        }
+        assert_eq!(answer.status, 200, "/{n}: {}", answer.head);
+        assert_eq!(
+            server.row(answer.record_id().expect("its id")).path,
+            format!("/{n}")
+        );
+    }
+    assert_eq!(server.rows(), 5);
+    assert_eq!(rejected(&server, "storage"), 1.0);
+    assert_eq!(server.get("/after").status, 200);
+    assert_eq!(server.get_admin("/livez").status, 200);
+}
+
+#[test]
+fn a_failure_that_no_record_is_to_blame_for_is_503_until_it_is_over() {
+    let server = Server::start();
+    let rename = |from: &str, to: &str| {
+        server
+            .db()
+            .execute_batch(&format!("alter table {from} rename to {to}"))
+            .expect("renaming the table");
+    };
+    assert_eq!(server.get("/before").record_id(), Some(1));
+    rename("requests", "elsewhere");
+    for n in 0..3 {
+        is_rejected(&server.get(&format!("/{n}")));
+    }
+    assert_eq!(rejected(&server, "storage"), 3.0);
+    rename("elsewhere", "requests");
+    assert_eq!(server.get("/after").record_id(), Some(2));
+    assert_eq!(server.rows(), 2);
+}
+
+#[test]
+fn a_full_queue_is_503_at_once() {
+    let server = Server::with(|c| {
+        c.set("commit.queue_records_max", 2);
+    });
+    let lock = WriteLock::take(server.database_path());
+    let clients = all_queued(&server, 2);
+    let start = Instant::now();
+    is_rejected(&server.get("/one-too-many"));
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(rejected(&server, "queue_full"), 1.0);
+    drop(lock);
+    for mut client in clients {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(server.get("/after").status, 200);
+    assert_eq!(server.rows(), 3);
+}
+
+#[test]
+fn a_record_past_its_deadline_is_503_and_never_written() {
+    let server = with_deadline("300ms");
+    let lock = WriteLock::take(server.database_path());
+    let start = Instant::now();
+    is_rejected(&server.get("/late"));
+    let took = start.elapsed();
+    assert!(
+        (Duration::from_millis(290)..Duration::from_secs(4)).contains(&took),
+        "{took:?}"
+    );
+    // Taken out of the queue, not left there for when the lock is free.
+    wait_until_queued(&server, 0);
+    assert_eq!(rejected(&server, "deadline"), 1.0);
+
+    eventually("it is unready", SOON, || {
+        server.get_admin("/readyz").status == 503
+    });
+    assert_eq!(
+        server
+            .get_admin("/readyz")
+            .text()
+            .trim_end()
+            .lines()
+            .count(),
+        1
+    );
+    assert_eq!(server.metric("daybook_ready", &[]), 0.0);
+    drop(lock);
+    eventually("it is ready again by itself", SOON, || {
+        server.get_admin("/readyz").status == 200
+    });
+    let next = server.get("/next");
+    assert_eq!(server.row(next.record_id().expect("its id")).path, "/next");
+    assert_eq!(server.rows(), 1);
+}
+
+#[test]
+fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written() {
+    let server = with_deadline("300ms");
+    let transaction = WriteTransaction::begin(server.database_path());
+    let start = Instant::now();
+    is_rejected(&server.get("/late"));
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    eventually("it is unready", SOON, || {
+        server.get_admin("/readyz").status == 503
+    });
+    // It is daybook itself that has the lock file.
+    eventually("the log says who keeps it waiting", SOON, || {
+        server.log().contains("a foreign writer, has held")
+    });
+    drop(transaction);
+    eventually("it is ready again by itself", SOON, || {
+        server.get_admin("/readyz").status == 200
+    });
+    assert_eq!(server.get("/next").status, 200);
+    assert_eq!(server.rows(), 1);
+}
+
+#[test]
+fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired() {
+    let server = with_deadline("4s");
+    let lock = WriteLock::take(server.database_path());
+    let start = Instant::now();
+    let mut client = asking(&server, "/frozen");
+    wait_until_queued(&server, 1);
+    freeze(&server);
+    drop(lock);
+    eventually("its deadline has passed", SOON, || {
+        start.elapsed() > Duration::from_millis(4500)
+    });
+    assert!(client.is_silent(), "answered before it could be known");
+    server.signal("CONT");
+    is_rejected(&client.answer());
+    assert_eq!(server.get("/next").status, 200);
+    assert_eq!(server.rows(), 1);
+}
+
+#[test]
+fn a_foreign_writer_that_outlasts_the_busy_timeout_kills_nothing() {
+    let server = Server::with(|c| {
+        c.text("database.busy_timeout", "50ms")
+            .text("commit.deadline", "30s");
+    });
+    let transaction = WriteTransaction::begin(server.database_path());
+    let start = Instant::now();
+    let mut clients = all_queued(&server, 3);
+    eventually("the busy time-out has passed many times", SOON, || {
+        start.elapsed() > Duration::from_millis(500)
+    });
+    assert!(clients.iter_mut().all(|client| client.is_silent()));
+    assert_eq!(server.get_admin("/livez").status, 200);
+    drop(transaction);
+    let connection = server.db();
+    for client in &mut clients {
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        assert!(db::row(&connection, answer.record_id().expect("its id")).is_some());
+    }
+}

@@ -1,0 +1,253 @@
+//! Several processes on one file, while all is well and when one of them dies or freezes.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::hold::{WriteLock, asking, wait_until_queued};
+use crate::common::load::{Exchange, Load, assert_recorded, assert_sound};
+use crate::common::raw;
+use crate::common::server::Server;
+use crate::common::{SOON, db, eventually, seed};
+use tempfile::TempDir;
+
+/// The time one of the replicas gives a record.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// A directory of its own and the database in it: each server removes its own directory.
+fn shared_database() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("shared.db");
+    (dir, path)
+}
+
+fn replica(database: &Path) -> Server {
+    Server::with(|c| {
+        c.text("database.path", database.display());
+    })
+}
+
+fn impatient_replica(database: &Path) -> Server {
+    Server::with(|c| {
+        c.text("database.path", database.display())
+            .text("commit.deadline", format!("{}ms", DEADLINE.as_millis()));
+    })
+}
+
+#[test]
+fn two_replicas_lose_nothing_and_write_nothing_twice() {
+    let (_dir, path) = shared_database();
+    let (a, b) = (replica(&path), replica(&path));
+    let loads = [
+        Load::start(a.addr(), "a", 16),
+        Load::start(b.addr(), "b", 16),
+    ];
+    for load in &loads {
+        load.wait_for(1000, SOON * 3);
+    }
+    let exchanges: Vec<Exchange> = loads.into_iter().flat_map(Load::stop).collect();
+    assert!(
+        exchanges.iter().all(|e| e.status() == Some(200)),
+        "{exchanges:?}"
+    );
+    let connection = db::open(&path);
+    assert_recorded(&connection, &exchanges);
+    assert_eq!(
+        usize::try_from(db::count(&connection)).expect("a count"),
+        exchanges.len()
+    );
+    assert_sound(&connection);
+}
+
+#[test]
+fn one_replica_killed_under_load_takes_no_answered_record_along() {
+    let (_dir, path) = shared_database();
+    let (mut a, b) = (replica(&path), replica(&path));
+    let (to_a, to_b) = (
+        Load::start(a.addr(), "a", 16),
+        Load::start(b.addr(), "b", 16),
+    );
+    to_a.wait_for(500, SOON * 3);
+    a.signal("KILL");
+    a.wait_exit(SOON);
+    let mut exchanges = to_a.join();
+    to_b.wait_for(500, SOON);
+    let of_b = to_b.stop();
+    assert!(of_b.iter().all(|e| e.status() == Some(200)), "{of_b:?}");
+    exchanges.extend(of_b);
+    let connection = db::open(&path);
+    assert_recorded(&connection, &exchanges);
+    assert_sound(&connection);
+}
+
+#[test]
+fn a_replica_started_again_after_a_kill_goes_on_where_it_was() {
+    let (_dir, path) = shared_database();
+    let mut first = replica(&path);
+    let load = Load::start(first.addr(), "first", 8);
+    load.wait_for(100, SOON);
+    first.signal("KILL");
+    first.wait_exit(SOON);
+    let exchanges = load.join();
+    let second = replica(&path);
+    assert_recorded(&second.db(), &exchanges);
+    let last: i64 = second
+        .db()
+        .query_row("select max(id) from requests", [], |row| row.get(0))
+        .expect("the last id");
+    assert_eq!(second.get("/again").record_id(), Some(last + 1));
+}
+
+/// Stops `holder`, which must be under load, at a moment when it holds the write lock: `other` then refuses a request.
+/// Gives back what `other` was asked meanwhile.
+fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<Exchange> {
+    let mut exchanges = Vec::new();
+    let mut n = 0;
+    eventually(
+        "a replica is stopped while it holds the lock",
+        SOON * 6,
+        || {
+            holder.signal("STOP");
+            let path = format!("/probe/{n}");
+            n += 1;
+            let start = Instant::now();
+            let answer = other.get(&path);
+            exchanges.push(Exchange::get(&path, &answer));
+            if answer.status == 200 {
+                holder.signal("CONT");
+                return false;
+            }
+            let took = start.elapsed();
+            assert!(
+                took >= DEADLINE - Duration::from_millis(10),
+                "503 after {took:?}"
+            );
+            assert!(
+                took < DEADLINE + Duration::from_secs(4),
+                "503 after {took:?}"
+            );
+            assert!(answer.header("retry-after").is_some(), "{}", answer.head);
+            true
+        },
+    );
+    exchanges
+}
+
+/// Asks until it is recorded; gives back all that was asked.
+fn ask_until_recorded(server: &Server, name: &str) -> Vec<Exchange> {
+    let mut exchanges = Vec::new();
+    eventually("it records again", SOON, || {
+        let path = format!("/{name}/{}", exchanges.len());
+        let answer = server.get(&path);
+        exchanges.push(Exchange::get(&path, &answer));
+        answer.status == 200
+    });
+    exchanges
+}
+
+fn is_unready(server: &Server) {
+    eventually("it is unready", SOON, || {
+        server.get_admin("/readyz").status == 503
+    });
+    let readyz = server.get_admin("/readyz");
+    assert_eq!(
+        readyz.text().trim_end().lines().count(),
+        1,
+        "{}",
+        readyz.text()
+    );
+}
+
+fn is_ready(server: &Server) {
+    eventually("it is ready by itself", SOON, || {
+        server.get_admin("/readyz").status == 200
+    });
+}
+
+#[test]
+fn a_frozen_holder_of_the_lock_stops_the_others_until_it_goes_on() {
+    let (_dir, path) = shared_database();
+    let (a, b) = (replica(&path), impatient_replica(&path));
+    let load = Load::start(a.addr(), "a", 16);
+    load.wait_for(100, SOON);
+    let mut exchanges = freeze_holding_the_lock(&a, &b);
+    is_unready(&b);
+    a.signal("CONT");
+    is_ready(&b);
+    exchanges.extend(ask_until_recorded(&b, "after"));
+    load.wait_for(100, SOON);
+    exchanges.extend(load.stop());
+    assert_recorded(&b.db(), &exchanges);
+    assert_sound(&b.db());
+}
+
+#[test]
+fn a_frozen_holder_of_the_lock_stops_the_others_until_it_is_killed() {
+    let (_dir, path) = shared_database();
+    let (mut a, b) = (replica(&path), impatient_replica(&path));
+    let load = Load::start(a.addr(), "a", 16);
+    load.wait_for(100, SOON);
+    let mut exchanges = freeze_holding_the_lock(&a, &b);
+    is_unready(&b);
+    a.signal("KILL");
+    a.wait_exit(SOON);
+    is_ready(&b);
+    exchanges.extend(ask_until_recorded(&b, "after"));
+    exchanges.extend(load.join());
+    assert_recorded(&b.db(), &exchanges);
+    assert_sound(&b.db());
+}
+
+#[test]
+fn a_replica_that_dies_while_it_waits_for_the_lock_harms_nobody() {
+    let (_dir, path) = shared_database();
+    let (mut a, b) = (replica(&path), replica(&path));
+    let lock = WriteLock::take(&path);
+    let mut to_a = asking(&a, "/of-the-dead");
+    wait_until_queued(&a, 1);
+    let mut to_b = asking(&b, "/of-the-living");
+    wait_until_queued(&b, 1);
+    a.signal("KILL");
+    a.wait_exit(SOON);
+    drop(lock);
+    assert_eq!(to_b.answer().status, 200);
+    assert_eq!(b.rows(), 1);
+    assert_eq!(to_a.until_closed(), b"", "an answer without a row");
+}
+
+/// Ten replicas started at the same time on `path`, once each of them has recorded a request: the ids.
+fn ten_at_once(path: &Path) -> HashSet<i64> {
+    let mut ids = HashSet::new();
+    thread::scope(|scope| {
+        let starting: Vec<_> = (0..10).map(|_| scope.spawn(|| replica(path))).collect();
+        let replicas: Vec<Server> = starting
+            .into_iter()
+            .map(|server| server.join().expect("a replica"))
+            .collect();
+        for (n, replica) in replicas.iter().enumerate() {
+            assert_eq!(replica.get_admin("/readyz").status, 200);
+            let answer = raw::get(replica.addr(), &format!("/{n}"));
+            assert_eq!(answer.status, 200, "{}", answer.head);
+            let id = answer.record_id().expect("its id");
+            assert_eq!(replicas[0].row(id).path, format!("/{n}"));
+            ids.insert(id);
+        }
+    });
+    assert_sound(&db::open(path));
+    ids
+}
+
+#[test]
+fn ten_replicas_starting_at_once_on_a_new_file_all_come_up() {
+    let (_dir, path) = shared_database();
+    assert_eq!(ten_at_once(&path), (1..=10).collect());
+}
+
+#[test]
+fn ten_replicas_starting_at_once_on_the_seeds_file_all_come_up() {
+    let (_dir, path) = shared_database();
+    seed::create_with_rows(&path);
+    assert_eq!(ten_at_once(&path), (4..=13).collect());
+    assert_eq!(db::count(&db::open(&path)), 13);
+}

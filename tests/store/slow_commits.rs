@@ -1,0 +1,101 @@
+//! A disk that hangs: what a balancer and a supervisor are told while a commit does not end.
+
+use std::time::{Duration, Instant};
+
+use crate::common::hold::asking;
+use crate::common::server::Server;
+use crate::common::supervisor::Notifications;
+use crate::common::syncs::Syncs;
+use crate::common::{SOON, eventually};
+
+fn wait_until_unready(server: &Server) {
+    eventually("it is unready for its slow commit", SOON, || {
+        let readyz = server.get_admin("/readyz");
+        readyz.status == 503 && readyz.text().contains("a commit has taken longer")
+    });
+}
+
+#[test]
+fn a_replica_whose_commit_outlasts_the_deadline_is_unready_until_it_is_done() {
+    let syncs = Syncs::new();
+    let server = Server::with(|c| {
+        c.text("database.synchronous", "full")
+            .text("commit.deadline", "200ms");
+        syncs.watch(c);
+    });
+    syncs.let_the_disk_hang();
+    let mut client = asking(&server, "/slow");
+    wait_until_unready(&server);
+    assert_eq!(server.get("/healthz").status, 503);
+    assert_eq!(server.metric("daybook_ready", &[]), 0.0);
+    assert_eq!(server.get_admin("/livez").status, 200);
+    assert!(client.is_silent(), "answered before its sync");
+
+    syncs.let_the_disk_go_on();
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.record_id()), (200, Some(1)));
+    eventually("it is ready again", SOON, || {
+        server.get_admin("/readyz").status == 200
+    });
+    assert_eq!(server.get("/healthz").status, 200);
+}
+
+#[test]
+fn the_watchdog_is_not_fed_while_a_commit_outlasts_its_interval() {
+    let syncs = Syncs::new();
+    let (server, mut notifications) = Notifications::of_server(|c| {
+        c.environment("WATCHDOG_USEC", "200000")
+            .text("database.synchronous", "full")
+            .text("commit.deadline", "400ms");
+        syncs.watch(c);
+    });
+    notifications.wait_for("WATCHDOG=1");
+    syncs.let_the_disk_hang();
+    let mut client = asking(&server, "/stuck");
+    // The deadline is longer than the interval: from here on the writer counts as stuck.
+    wait_until_unready(&server);
+    notifications.forget();
+    let begun = Instant::now();
+    eventually("many feeding times have passed", SOON, || {
+        begun.elapsed() > Duration::from_secs(1)
+    });
+    assert_eq!(notifications.so_far(), [""; 0]);
+
+    syncs.let_the_disk_go_on();
+    assert_eq!(client.answer().status, 200);
+    notifications.wait_for("WATCHDOG=1");
+}
+
+#[test]
+fn an_idle_replica_is_ready_however_long_ago_its_last_commit_was() {
+    let (server, mut notifications) = Notifications::of_server(|c| {
+        c.environment("WATCHDOG_USEC", "200000")
+            .text("commit.deadline", "100ms");
+    });
+    let mut is_ready = |path: &str| {
+        assert_eq!(server.get(path).status, 200);
+        let begun = Instant::now();
+        eventually("both times have passed", SOON, || {
+            // Read, as a supervisor does: else the server waits until there is room for more.
+            notifications.forget();
+            begun.elapsed() > Duration::from_millis(500)
+        });
+        assert_eq!(server.get_admin("/readyz").status, 200);
+    };
+    // A health check leaves no record, so nothing has been committed.
+    is_ready("/healthz");
+    is_ready("/recorded");
+    notifications.forget();
+    notifications.wait_for("WATCHDOG=1");
+}
+
+#[test]
+fn the_watchdog_is_fed_before_its_interval_is_over() {
+    let (_server, mut notifications) = Notifications::of_server(|c| {
+        c.environment("WATCHDOG_USEC", "12000000");
+    });
+    // The first comes at once. For the second the test waits less long than the interval.
+    for _ in 0..2 {
+        notifications.wait_for("WATCHDOG=1");
+    }
+}

@@ -1,0 +1,5 @@
+//! The log.
+
+mod broken_output;
+mod logs;
+mod panics;

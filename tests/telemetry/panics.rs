@@ -1,0 +1,57 @@
+//! What a panic leaves in the log. The test runs itself as a child: the log and the panic hook belong to a whole process.
+
+use std::process::Command;
+
+use crate::common::embedded::Embedded;
+use crate::common::raw::get as ask;
+use axum::Router;
+use axum::routing::get;
+use daybook::config::{Log, LogFormat, LogLevel};
+use serde_json::Value;
+
+/// Set where this test runs as its own child, whose standard error is looked at.
+const CHILD: &str = "DAYBOOK_TEST_CHILD";
+/// This file's only test.
+const TEST: &str = "telemetry::panics::a_panic_is_one_line_of_the_log_and_its_repetitions_are_none";
+
+#[test]
+fn a_panic_is_one_line_of_the_log_and_its_repetitions_are_none() {
+    if std::env::var_os(CHILD).is_some() {
+        return panic_often();
+    }
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "--nocapture", "--test-threads=1", TEST])
+        .env(CHILD, "1")
+        .output()
+        .expect("running it again");
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{log}");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+        .collect();
+    let panics: Vec<_> = lines
+        .iter()
+        .filter(|line| line["level"] == "ERROR")
+        .collect();
+    assert_eq!(panics.len(), 1, "{log}");
+    assert_eq!(panics[0]["message"], "a panic");
+    let cause = panics[0]["cause"].as_str().expect("a cause");
+    assert!(cause.starts_with("tests/telemetry/panics.rs:"), "{cause}");
+    assert!(cause.ends_with(": first line\nsecond line"), "{cause}");
+}
+
+fn panic_often() {
+    let log = Log {
+        format: LogFormat::Json,
+        level: LogLevel::Info,
+    };
+    daybook::telemetry::init(&log, "test");
+    let handler = async || -> () { panic!("first line\nsecond line") };
+    let server = Embedded::start(Router::new().fallback(get(handler)), &[]);
+    for _ in 0..5 {
+        assert_eq!(ask(&server.listen, "/").status, 500);
+    }
+    drop(server);
+    daybook::telemetry::flush();
+}
