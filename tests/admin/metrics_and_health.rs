@@ -230,3 +230,20 @@ fn the_health_path_can_be_another_one_or_none() {
     });
     assert!(nowhere.get("/healthz").record_id().is_some());
 }
+
+#[test]
+fn the_free_space_is_that_of_the_databases_file_system() {
+    let server = Server::start();
+    let free = || {
+        let found = rustix::fs::statvfs(server.database_path()).expect("its file system");
+        (found.f_bavail * found.f_frsize) as f64
+    };
+    // Others write there meanwhile, so not exactly.
+    let (before, told, after) = (
+        free(),
+        server.metric("daybook_disk_free_bytes", &[]),
+        free(),
+    );
+    let about = before.min(after) * 0.9..before.max(after) * 1.1;
+    assert!(about.contains(&told), "{told} is not in {about:?}");
+}

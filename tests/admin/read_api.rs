@@ -194,3 +194,11 @@ fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
     );
     assert_eq!(server.get_admin("/requests/2").json(), odd);
 }
+
+#[test]
+fn a_page_that_ends_with_the_last_record_has_no_next_one() {
+    let (server, _rows) = with_records(2);
+    let page = server.get_admin("/requests?limit=2").json();
+    assert_eq!(page["requests"].as_array().map(Vec::len), Some(2));
+    assert!(page["next_before"].is_null(), "{page}");
+}

@@ -280,3 +280,16 @@ fn a_listener_where_nobody_calls_takes_nothing_from_the_limit() {
         "nobody has had to wait"
     );
 }
+
+#[test]
+fn as_many_fields_as_are_allowed_pass_though_the_http_library_allows_fewer_by_itself() {
+    let server = Server::with(|c| {
+        c.set("http.fields_max", 200);
+    });
+    let fields: String = (0..199).map(|n| format!("x-{n}: v\r\n")).collect();
+    let (_client, answer) = ask(
+        &server,
+        format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"),
+    );
+    assert_eq!(answer.status, 200);
+}

@@ -127,7 +127,10 @@ fn the_longest_head_that_can_be_allowed_passes_as_a_target_and_as_a_field() {
     });
     let with = |request: &str| {
         let filling = "a".repeat(HEAD_BYTES - request.len());
-        exchange(server.addr(), request.replacen('/', &format!("/{filling}"), 1))
+        exchange(
+            server.addr(),
+            request.replacen('/', &format!("/{filling}"), 1),
+        )
     };
     assert_eq!(with("GET / HTTP/1.1\r\nHost: h\r\n\r\n").status, 200);
     let name = "n".repeat(HEAD_BYTES - "GET / HTTP/1.1\r\nHost: h\r\n: v\r\n\r\n".len());

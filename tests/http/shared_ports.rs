@@ -249,3 +249,17 @@ fn port_0_is_a_port_of_ones_own_without_a_lock() {
         assert!(!name.to_string_lossy().contains("port"), "{name:?}");
     }
 }
+
+#[test]
+fn a_replica_joins_after_the_first_one_has_left() {
+    let (dir, address) = (directory(), unused_address());
+    let path = database(&dir, "shared.db");
+    let first = Server::with(on(&path, &address));
+    let second = Server::with(on(&path, &address));
+    drop(first);
+    let third = Server::with(on(&path, &address));
+    eventually("both that are left have answered", SOON, || {
+        assert_eq!(get(&address, "/shared").status, 200);
+        answered(&second) > 0.0 && answered(&third) > 0.0
+    });
+}

@@ -1,6 +1,7 @@
 //! WebSockets: the request is recorded, the socket stays open and is counted, and it ends at a stop.
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::embedded::Embedded;
 use crate::common::raw::{self, Client};
@@ -167,4 +168,20 @@ fn a_client_that_offers_another_protocol_and_sends_on_reads_its_answer() {
     client.send(vec![b'x'; 500_000]);
     assert_eq!(client.answer().status, 200);
     assert_eq!(client.rest().expect("an orderly end"), b"");
+}
+
+#[test]
+fn a_handler_that_reads_sees_the_end_at_a_stop() {
+    static SAW_THE_END: AtomicBool = AtomicBool::new(false);
+    async fn read_to_the_end(mut socket: WebSocket) {
+        while let Some(Ok(_)) = socket.recv().await {}
+        SAW_THE_END.store(true, Ordering::Relaxed);
+    }
+    let open =
+        async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(read_to_the_end) };
+    let server = Embedded::start(Router::new().route("/read", get(open)), &[]);
+    let (_socket, _) = connect(&server, "/read");
+    assert_eq!(open_connections(&server), 1.0);
+    drop(server);
+    assert!(SAW_THE_END.load(Ordering::Relaxed));
 }

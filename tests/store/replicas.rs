@@ -251,3 +251,14 @@ fn ten_replicas_starting_at_once_on_the_seeds_file_all_come_up() {
     assert_eq!(ten_at_once(&path), (4..=13).collect());
     assert_eq!(db::count(&db::open(&path)), 13);
 }
+
+#[test]
+fn a_replica_starts_though_another_process_holds_the_write_lock() {
+    let (_dir, path) = shared_database();
+    let _first = replica(&path);
+    let lock = WriteLock::take(&path);
+    let second = replica(&path);
+    let mut client = asking(&second, "/waits");
+    drop(lock);
+    assert_eq!(client.answer().status, 200);
+}
