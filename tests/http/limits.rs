@@ -304,9 +304,9 @@ fn as_many_fields_as_are_allowed_pass_though_the_http_library_allows_fewer_by_it
         c.set("http.fields_max", 200);
     });
     let fields: String = (0..199).map(|n| format!("x-{n}: v\r\n")).collect();
-    let (_client, answer) = ask(
+    let (_client, response) = ask(
         &server,
         format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"),
     );
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
 }

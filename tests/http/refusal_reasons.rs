@@ -1,6 +1,6 @@
 //! A refusal names what is wrong with the request, in one line.
 
-use crate::common::raw::exchange;
+use crate::common::client::send;
 use crate::common::server::Server;
 
 /// What is sent, the status, and the line that the client reads.
@@ -85,8 +85,8 @@ const REFUSED_BODIES: &[(&str, &str)] = &[
 fn a_refused_head_is_answered_with_what_is_wrong() {
     let server = Server::start();
     for (request, status, reason) in REFUSED {
-        let answer = exchange(server.addr(), request);
-        let found = (answer.status, answer.text().trim_end());
+        let response = send(server.addr(), request);
+        let found = (response.status, response.text().trim_end());
         assert_eq!(found, (*status, *reason), "{request:?}");
     }
 }
@@ -96,8 +96,8 @@ fn a_refused_chunked_body_is_answered_with_what_is_wrong() {
     let server = Server::start();
     for (body, reason) in REFUSED_BODIES {
         let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let answer = exchange(server.addr(), format!("{head}{body}"));
-        let found = (answer.status, answer.text().trim_end());
+        let response = send(server.addr(), format!("{head}{body}"));
+        let found = (response.status, response.text().trim_end());
         assert_eq!(found, (400, *reason), "{body:?}");
     }
 }
@@ -107,13 +107,13 @@ fn a_chunks_size_line_may_have_as_many_bytes_as_a_line() {
     let server = Server::with(|c| {
         c.set("http.line_bytes_max", 100);
     });
-    let send = |length| {
+    let with_extension = |length| {
         let extension = "e".repeat(length - "0;".len());
         let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-        exchange(server.addr(), format!("{head}0;{extension}\r\n\r\n"))
+        send(server.addr(), format!("{head}0;{extension}\r\n\r\n"))
     };
-    assert_eq!(send(100).status, 200);
-    let refused = send(101);
+    assert_eq!(with_extension(100).status, 200);
+    let refused = with_extension(101);
     let found = (refused.status, refused.text().trim_end());
     assert_eq!(found, (400, "a chunk's size line is too long"));
 }
@@ -127,7 +127,7 @@ fn the_longest_head_that_can_be_allowed_passes_as_a_target_and_as_a_field() {
     });
     let with = |request: &str| {
         let filling = "a".repeat(HEAD_BYTES - request.len());
-        exchange(
+        send(
             server.addr(),
             request.replacen('/', &format!("/{filling}"), 1),
         )
@@ -135,5 +135,5 @@ fn the_longest_head_that_can_be_allowed_passes_as_a_target_and_as_a_field() {
     assert_eq!(with("GET / HTTP/1.1\r\nHost: h\r\n\r\n").status, 200);
     let name = "n".repeat(HEAD_BYTES - "GET / HTTP/1.1\r\nHost: h\r\n: v\r\n\r\n".len());
     let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{name}: v\r\n\r\n");
-    assert_eq!(exchange(server.addr(), request).status, 200);
+    assert_eq!(send(server.addr(), request).status, 200);
 }

@@ -179,7 +179,7 @@ fn a_handler_that_reads_sees_the_end_at_a_stop() {
     }
     let open =
         async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(read_to_the_end) };
-    let server = Embedded::start(Router::new().route("/read", get(open)), &[]);
+    let server = InProcessServer::start(Router::new().route("/read", get(open)), &[]);
     let (_socket, _) = connect(&server, "/read");
     assert_eq!(open_connections(&server), 1.0);
     drop(server);

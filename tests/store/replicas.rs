@@ -262,7 +262,7 @@ fn a_replica_starts_though_another_process_holds_the_write_lock() {
     let _first = replica(&path);
     let lock = WriteLock::take(&path);
     let second = replica(&path);
-    let mut client = asking(&second, "/waits");
+    let mut client = send_get(&second, "/waits");
     drop(lock);
-    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.response().status, 200);
 }
