@@ -187,3 +187,12 @@ fn a_body_counts_until_its_request_is_answered_though_the_handler_has_copied_it(
     });
     assert_eq!(post_text(&server, "/notes", &note[1..]).status, 200);
 }
+
+#[test]
+fn a_handler_that_hands_on_a_failed_write_responds_500_with_a_row() {
+    let server = start_with_notes(&[]);
+    assert_eq!(post_text(&server, "/two", "").status, 200);
+    // The same notes once more, which their table refuses.
+    let response = post_text(&server, "/two", "");
+    assert_eq!((response.status, response.record_id()), (500, Some(2)));
+}

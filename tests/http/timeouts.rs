@@ -140,3 +140,21 @@ fn a_body_that_comes_slowly_but_in_time_is_echoed() {
     client.send("b");
     assert_eq!(client.response().text(), "ab");
 }
+
+#[test]
+fn the_time_for_a_head_does_not_count_for_a_body() {
+    let server = Server::with(|c| {
+        c.text("http.header_timeout", "200ms");
+    });
+    let mut client = Client::connect(server.addr());
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    eventually("the body is being read", TIMEOUT, || {
+        server.metric("daybook_requests_in_flight", &[]) > 0.0
+    });
+    // A head that does not end tells when that time is over.
+    let (_slow, response) = ask(&server, "GET / HTTP/1.1\r\nHo");
+    assert_eq!(response.status, 408);
+    client.send("1\r\nb\r\n0\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.status, response.text()), (200, "ab"));
+}
