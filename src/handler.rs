@@ -1,32 +1,27 @@
-//! The file you change: your routes go here, and everything else stays.
+//! Your application: replace these routes and keep the rest.
 //!
-//! Whatever a handler answers — and a panic is an answer too — leaves only after its request is on disk. A body
-//! has been read whole, within `http.body_bytes_max`, before a handler runs.
-//!
-//! A 503 that daybook gives by itself says that there is no row. A handler's own 503 is an answer like any other: it
-//! leaves with a row, and a `record-id`. By that clients tell them apart, so a `record-id` that a handler sets is removed.
-//!
-//! When the server is told to stop, an answer of known length is sent to its end, within `shutdown.grace`. A streamed
-//! one, whose length is not known, ends where it is once the server accepts no more: a client that must tell a whole
-//! stream from one cut short needs a last line that says so.
-//!
-//! A handler may return axum's WebSocket upgrade. When the server no longer accepts connections, the socket reads as closed;
-//! the handler then has a second to end it.
-//!
-//! To write to the database in the same transaction as the request's own record, take a
-//! [`RequestStore`](crate::store::RequestStore) and call its `write`.
+//! - A response leaves only after its request is on disk. That includes a panic, which becomes a 500.
+//! - A handler gets the whole body, at most `http.body_bytes_max`.
+//! - daybook's own 503 says that there is no row. A handler's 503 has a row and a `record-id`, like any response; a
+//!   `record-id` that a handler sets is removed.
+//! - At shutdown a response of known length is sent to its end, within `shutdown.grace`. A stream of unknown length is cut
+//!   when the server stops accepting; if clients must notice, end your streams with a marker.
+//! - A handler may return axum's WebSocket upgrade. At shutdown the socket reads as closed, and the handler has one second
+//!   to finish.
+//! - To write to the database in the transaction of the request's record, take a
+//!   [`RequestStore`](crate::store::RequestStore) and call `write`.
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-/// Every route of the application. What no route matches is axum's 404, recorded like the rest.
+/// All routes of the application. A path without a route gets axum's 404, which is recorded too.
 pub fn routes() -> Router {
     Router::new().fallback(echo)
 }
 
-/// Answers any method on any path with the request's own body.
+/// Returns the request's body, for any method and path.
 async fn echo(body: Bytes) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], body)
 }

@@ -1,4 +1,4 @@
-//! `daybook healthcheck`: asks a running replica whether it is ready, or whether it lives.
+//! `daybook healthcheck`: sends `GET /readyz` or `GET /livez` to a running replica.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,39 +13,36 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::Listen;
 
-/// For all of it.
+/// For the whole check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a replica is asked.
+/// What to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Whether it should get requests. One that waits for a busy database is not ready.
+pub enum Probe {
+    /// `/readyz`: the replica should get requests. It is not ready while it waits for a busy database.
     Ready,
-    /// Whether it answers at all. One that does not hangs, and only its end helps.
+    /// `/livez`: the replica responds at all. One that does not is stuck and must be restarted.
     Live,
 }
 
-impl Question {
+impl Probe {
     fn path(self) -> &'static str {
         match self {
-            Question::Ready => "/readyz",
-            Question::Live => "/livez",
+            Probe::Ready => "/readyz",
+            Probe::Live => "/livez",
         }
     }
 }
 
-/// Why the answer is no.
+/// Why a check failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum HealthError {
     #[error(
-        "no admin listener can be asked (one that systemd hands over, or with a * in its name, has no address that is \
-         known): give --address"
+        "admin.listen has no address to check (fd:NAME and a path with * are not addresses): give --address"
     )]
     NoAddress,
-    #[error(
-        "{0}: a socket handed over by systemd cannot be asked by its name: give its address or path"
-    )]
+    #[error("{0}: a socket from systemd cannot be reached by its name: give its address or path")]
     Inherited(Listen),
     #[error("{address}: {source}")]
     Connect {
@@ -57,20 +54,20 @@ pub enum HealthError {
         address: Listen,
         source: hyper::Error,
     },
-    #[error("{0}: no answer within 5 s")]
+    #[error("{0}: no response within 5 s")]
     TimedOut(Listen),
-    #[error("{address}: {status}: {why}")]
-    No {
+    #[error("{address}: {status}: {reason}")]
+    Unhealthy {
         address: Listen,
         status: StatusCode,
-        why: String,
+        reason: String,
     },
 }
 
-/// The listener to ask when none is named: the first with an address.
+/// The first admin listener that has an address.
 ///
 /// # Errors
-/// [`HealthError::NoAddress`].
+/// [`HealthError::NoAddress`]
 pub fn default_address(admin_listen: &[Listen]) -> Result<Listen, HealthError> {
     admin_listen
         .iter()
@@ -79,42 +76,34 @@ pub fn default_address(admin_listen: &[Listen]) -> Result<Listen, HealthError> {
         .ok_or(HealthError::NoAddress)
 }
 
-/// Asks `GET /readyz` or `GET /livez`.
+/// Sends `GET /readyz` or `GET /livez` to `address`.
 ///
 /// # Errors
-/// [`HealthError`]: anything but 200.
-pub async fn check(address: &Listen, question: Question) -> Result<(), HealthError> {
-    let answer = async {
-        let connect = |source| HealthError::Connect {
-            address: address.clone(),
-            source,
-        };
+/// [`HealthError`], for any response but 200.
+pub async fn check(address: &Listen, probe: Probe) -> Result<(), HealthError> {
+    let connect = |source| HealthError::Connect {
+        address: address.clone(),
+        source,
+    };
+    let response = async {
         match address {
             Listen::Tcp(tcp) => {
-                ask(
-                    address,
-                    TcpStream::connect(reachable(*tcp)).await.map_err(connect)?,
-                    question,
-                )
-                .await
+                let stream = TcpStream::connect(reachable(*tcp)).await.map_err(connect)?;
+                send(address, stream, probe).await
             }
             Listen::Unix(path) => {
-                ask(
-                    address,
-                    UnixStream::connect(path).await.map_err(connect)?,
-                    question,
-                )
-                .await
+                let stream = UnixStream::connect(path).await.map_err(connect)?;
+                send(address, stream, probe).await
             }
             Listen::Fd(_) => Err(HealthError::Inherited(address.clone())),
         }
     };
-    tokio::time::timeout(TIMEOUT, answer)
+    tokio::time::timeout(TIMEOUT, response)
         .await
         .unwrap_or_else(|_| Err(HealthError::TimedOut(address.clone())))
 }
 
-async fn ask<S>(address: &Listen, stream: S, question: Question) -> Result<(), HealthError>
+async fn send<S>(address: &Listen, stream: S, probe: Probe) -> Result<(), HealthError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -124,7 +113,7 @@ where
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
     tokio::spawn(connection);
-    let request = Request::get(question.path())
+    let request = Request::get(probe.path())
         .header("host", "localhost")
         .body(Body::empty())
         .expect("these parts are valid");
@@ -133,22 +122,20 @@ where
     if status == StatusCode::OK {
         return Ok(());
     }
-    let why = Limited::new(response.into_body(), 1024).collect().await;
-    Err(HealthError::No {
+    let body = Limited::new(response.into_body(), 1024).collect().await;
+    Err(HealthError::Unhealthy {
         address: address.clone(),
         status,
-        why: why.map_or_else(
-            |error| error.to_string(),
-            |body| {
-                String::from_utf8_lossy(&body.to_bytes())
-                    .trim_end()
-                    .to_owned()
-            },
-        ),
+        reason: match body {
+            Ok(body) => String::from_utf8_lossy(&body.to_bytes())
+                .trim_end()
+                .to_owned(),
+            Err(error) => error.to_string(),
+        },
     })
 }
 
-/// A listener on every address is reached on the local one.
+/// Replaces `0.0.0.0` and `[::]` with the loopback address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

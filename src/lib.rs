@@ -1,11 +1,18 @@
-//! daybook: every request is on disk before it is answered.
+//! daybook: an HTTP service that commits a record of each request to SQLite before it responds.
 //!
-//! To read it in an hour, in this order: [`handler`] (the file you change), `recorder` (what surrounds it), [`store`]
-//! (the queue, the writer, the lock), `guard` and `connection` (HTTP by the book), [`serve`] (start, run, drain),
-//! `admin` (what the operator sees). ARCHITECTURE.md has the bird's eye view.
+//! Read the source in this order:
+//!
+//! 1. [`handler`]: the application's routes, which you replace.
+//! 2. [`serve`]: the lifecycle: open the database, listen, serve, drain.
+//! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
+//! 4. [`store`]: the queue, the writer thread, the lock between replicas.
+//! 5. `admin`: health, metrics and the recorded requests, for the operator.
+//! 6. `process` and [`config`]: what surrounds the server.
+//!
+//! ARCHITECTURE.md shows how these parts work together.
 
 #![warn(missing_docs)]
-// They panic where the descriptor fails, and block where its reader is stuck.
+// These panic when the descriptor fails, and block when its reader is stuck.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
@@ -24,7 +31,7 @@ pub mod telemetry;
 pub use http::listen::Inherited;
 pub use process::replica_number;
 
-/// What a panic said.
+/// The message of a panic.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()

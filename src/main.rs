@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use daybook::Inherited;
 use daybook::config::{self, Config, Listen};
-use daybook::healthcheck::Question;
+use daybook::healthcheck::Probe;
 use daybook::serve::{ServeError, StopOutcome};
 use daybook::{handler, healthcheck, replica_number, serve, shutdown, store, telemetry};
 
@@ -84,12 +84,8 @@ fn main() -> ExitCode {
         Command::Serve => serve(file),
         Command::Init => init(file),
         Command::Healthcheck { live, address } => {
-            let question = if live {
-                Question::Live
-            } else {
-                Question::Ready
-            };
-            healthcheck(file, address, question)
+            let probe = if live { Probe::Live } else { Probe::Ready };
+            healthcheck(file, address, probe)
         }
         Command::Config { default: true } => print(config::DEFAULT_TOML.as_bytes()),
         Command::Config { default: false } => {
@@ -102,7 +98,7 @@ fn main() -> ExitCode {
         }
     };
     let code = result.unwrap_or_else(|failure| {
-        telemetry::say(&format!("daybook: {}", failure.message));
+        telemetry::print_error(&format!("daybook: {}", failure.message));
         ExitCode::from(failure.code)
     });
     telemetry::flush();
@@ -174,7 +170,7 @@ fn init(file: Option<&Path>) -> Result<ExitCode, Failure> {
 fn healthcheck(
     file: Option<&Path>,
     address: Option<Listen>,
-    question: Question,
+    probe: Probe,
 ) -> Result<ExitCode, Failure> {
     let address = match address {
         Some(address) => address,
@@ -188,11 +184,11 @@ fn healthcheck(
         }
     };
     runtime()?
-        .block_on(healthcheck::check(&address, question))
+        .block_on(healthcheck::check(&address, probe))
         .map_err(|error| Failure::new(error, true))?;
-    report(match question {
-        Question::Ready => "ready",
-        Question::Live => "alive",
+    report(match probe {
+        Probe::Ready => "ready",
+        Probe::Live => "alive",
     });
     Ok(ExitCode::SUCCESS)
 }

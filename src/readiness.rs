@@ -1,4 +1,4 @@
-//! Whether this replica should get requests.
+//! Whether this replica should get requests: `/readyz` and the health path.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::shutdown::Phase;
 use crate::store::{Activity, Store};
 
-/// Computed when asked for, so that it is right again by itself.
+/// Computed on each call, so a replica becomes ready again without an event.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
 
@@ -18,22 +18,18 @@ struct Inner {
     commit_deadline: Duration,
 }
 
-/// Why a replica is not ready, in one line.
+/// Why a replica is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
-    /// A shutdown has begun.
     #[error("draining: a shutdown has begun")]
     Draining,
-    /// `commit.deadline` has passed without the lock.
     #[error("the writer has waited longer than commit.deadline for the write lock")]
     WaitingForLock,
-    /// `commit.deadline` has passed within one commit.
     #[error("a commit has taken longer than commit.deadline")]
     SlowCommit,
 }
 
 impl Readiness {
-    /// `commit_deadline` is `commit.deadline`.
     pub fn new(store: Store, phase: watch::Receiver<Phase>, commit_deadline: Duration) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -42,10 +38,7 @@ impl Readiness {
         }))
     }
 
-    /// Ready, or why not.
-    ///
-    /// # Errors
-    /// [`NotReady`].
+    /// Returns why the replica is not ready, if it is not.
     pub fn check(&self) -> Result<(), NotReady> {
         if self.is_draining() {
             return Err(NotReady::Draining);
@@ -59,7 +52,6 @@ impl Readiness {
         }
     }
 
-    /// Whether a shutdown has begun.
     pub fn is_draining(&self) -> bool {
         *self.0.phase.borrow() > Phase::Running
     }

@@ -1,4 +1,4 @@
-//! `daybook serve`: open, listen, run, drain, exit.
+//! `daybook serve`: prepare the process, open the database, listen, serve, drain.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -9,42 +9,40 @@ use hyper::body::Incoming;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, AdminState};
 use crate::config::{Config, Listen};
 use crate::http::accept::Acceptor;
 use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget, Limits};
-use crate::http::layers::app;
+use crate::http::layers::add_layers;
 use crate::http::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::http::recorder::Recorder;
 use crate::metrics::Metrics;
-use crate::process::drain::{Drain, Public};
-use crate::process::exit::why_writer_ended;
+use crate::process::drain::{Drain, PublicSide};
+use crate::process::exit::writer_error;
 pub use crate::process::exit::{ServeError, StopOutcome};
-use crate::process::scheduling;
-use crate::process::{file_descriptors, systemd};
+use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
-use crate::shutdown::{Shutdown, Stop};
+use crate::shutdown::{Shutdown, StopSignal};
 use crate::store::{OpenError, Opened, Reader, Store};
 use crate::telemetry;
 
 /// Connections of all admin listeners together.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
 
-/// Where a server really listens, in the forms of the configuration.
+/// The addresses in use, in the form of the configuration.
 #[derive(Clone, Debug)]
 pub struct Addresses {
     /// The public listeners.
     pub listen: Vec<String>,
-    /// The operator's.
+    /// The admin listeners.
     pub admin_listen: Vec<String>,
 }
 
-/// Serves `routes` until `stops` says to stop, and then until everything that was begun has ended. `on_ready` is
-/// called once requests are answered.
+/// Serves `routes` until `stops` yields a signal, then drains. Calls `on_ready` once requests get responses.
 ///
-/// A blocking thread may outlast it, with a long read or a database that is still being opened: end the runtime with
-/// `shutdown_background`, or it waits for that.
+/// A blocking thread may still read, or open the database, when this returns: end the runtime with
+/// `shutdown_background`, which does not wait for it.
 ///
 /// # Errors
 /// [`ServeError`], which knows whether a restart could help.
@@ -52,109 +50,106 @@ pub async fn serve(
     mut config: Config,
     routes: Router,
     mut inherited: Inherited,
-    mut stops: mpsc::Receiver<Stop>,
+    mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
-    // First of all: the threads to come inherit it.
-    if let Err(error) = scheduling::do_not_preempt() {
-        tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
-    }
-    config.http.connections_max = file_descriptors::connections_max(
-        &config,
-        ADMIN_CONNECTIONS_MAX,
-        file_descriptors::raise_limit(),
-    )?;
+    prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
-    // The database first: nothing listens that cannot record. Others may hold it for ever: a signal is heard meanwhile,
-    // and must be, for none ends the first process of a container by itself.
-    let opening = spawn_blocking({
-        let (config, metrics) = (config.clone(), metrics.clone());
-        move || {
-            let opened = Store::open(&config.database, &config.commit, &metrics)?;
-            Ok::<_, OpenError>((opened, Reader::open(&config.database)?))
-        }
-    });
-    let (
-        Opened {
-            store,
-            mut writer_ended,
-        },
-        reader,
-    ) = tokio::select! {
-        opened = opening => opened.unwrap_or_else(|error| resume_unwind(error.into_panic()))?,
+
+    // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default
+    // handlers.
+    let (opened, reader) = tokio::select! {
+        opened = open_database(config.clone(), metrics.clone()) => opened?,
         Some(stop) = stops.recv() => {
-            tracing::info!(signal = stop.signal(), "stopping before the database is open");
+            tracing::info!(signal = stop.name(), "stopping before the database is open");
             return Ok(StopOutcome::NotStarted);
         }
     };
-    let listeners = bind_all(
-        "listen",
-        &config.listen,
-        Sharing::Replicas(store.path()),
-        &mut inherited,
-    )?;
-    let operators = bind_all(
+    let Opened {
+        store,
+        mut writer_ended,
+    } = opened;
+
+    // Only now: a server that cannot record must not listen.
+    let sharing = Sharing::Replicas(store.path());
+    let public_listeners = bind_all("listen", &config.listen, sharing, &mut inherited)?;
+    let admin_listeners = bind_all(
         "admin.listen",
         &config.admin_listen,
         Sharing::Exclusive,
         &mut inherited,
     )?;
     let addresses = Addresses {
-        listen: listeners.iter().map(Listener::to_string).collect(),
-        admin_listen: operators.iter().map(Listener::to_string).collect(),
+        listen: public_listeners.iter().map(Listener::to_string).collect(),
+        admin_listen: admin_listeners.iter().map(Listener::to_string).collect(),
     };
 
     let shutdown = Shutdown::new();
-    let readiness = Readiness::new(store.clone(), shutdown.watch(), config.commit.deadline);
-    let heads = HeadBudget::new(config.http.heads_bytes_in_flight_max);
-    let mut public = accept_public(
-        &config,
-        routes,
-        &store,
-        &metrics,
-        &readiness,
-        &shutdown,
-        heads.clone(),
-        listeners,
-    );
-    let admin = Arc::new(Admin {
-        store: store.clone(),
-        reader: reader.clone(),
-        metrics: metrics.clone(),
-        readiness,
-        heads,
-    });
-    // These end with the process, so that a drain can be watched.
-    let (mut operators, _admin_runs_on) = accept_admin(&config, admin, operators);
-    tokio::spawn(systemd::feed_watchdog(store.clone()));
+    let server = Server {
+        readiness: Readiness::new(store.clone(), shutdown.watch(), config.commit.deadline),
+        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
+        config,
+        metrics,
+        store,
+        reader,
+        shutdown,
+    };
+    let mut public = server.accept_public(routes, public_listeners);
+    // The admin listeners stay open during a drain, so that it can be watched.
+    let (mut admin_loops, _admin_shutdown) = server.accept_admin(admin_listeners);
+    tokio::spawn(systemd::feed_watchdog(server.store.clone()));
     tokio::spawn(telemetry::summarise_repeated());
-    metrics.recording.set(config.record.into());
-    log_start(&config, &store, &addresses);
-    systemd::ready();
+    server.announce(&addresses);
     on_ready(addresses);
 
     let stop = tokio::select! {
-        ended = &mut writer_ended => return Err(why_writer_ended(ended)),
-        // The loops end at a shutdown, and else by a defect alone.
-        Some(Err(error)) = public.listeners.join_next() => return Err(ServeError::ListenerGone(error)),
-        Some(Err(error)) = operators.join_next() => return Err(ServeError::ListenerGone(error)),
+        result = &mut writer_ended => return Err(writer_error(result)),
+        // An accept loop fails only by a panic.
+        Some(Err(error)) = public.accept_loops.join_next() => return Err(ServeError::ListenerGone(error)),
+        Some(Err(error)) = admin_loops.join_next() => return Err(ServeError::ListenerGone(error)),
         stop = stops.recv() => stop,
     };
-    tracing::info!(signal = stop.map(Stop::signal), "stopping");
-    systemd::stopping();
+    tracing::info!(signal = stop.map(StopSignal::name), "stopping");
+    systemd::notify_stopping();
     let drain = Drain {
-        config: &config,
-        shutdown: &shutdown,
+        config: &server.config,
+        shutdown: &server.shutdown,
         public: &mut public,
-        store: &store,
-        reader: &reader,
+        store: &server.store,
+        reader: &server.reader,
         writer_ended: &mut writer_ended,
     };
     tokio::select! {
-        ended = drain.run() => ended,
+        outcome = drain.run() => outcome,
         Some(stop) = stops.recv() => Ok(StopOutcome::Forced(stop)),
     }
+}
+
+/// Sets what the process's later threads inherit, and fits `http.connections_max` to the limit of open files.
+fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
+    if let Err(error) = scheduling::set_batch_policy() {
+        tracing::warn!(%error, "SCHED_BATCH cannot be set: under full load fewer requests will share a commit");
+    }
+    config.http.connections_max = file_descriptors::connections_max(
+        config,
+        ADMIN_CONNECTIONS_MAX,
+        file_descriptors::raise_limit(),
+    )?;
+    Ok(())
+}
+
+async fn open_database(
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+) -> Result<(Opened, Reader), OpenError> {
+    let open = move || {
+        let opened = Store::open(&config.database, &config.commit, &metrics)?;
+        Ok((opened, Reader::open(&config.database)?))
+    };
+    spawn_blocking(open)
+        .await
+        .unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 fn bind_all(
@@ -170,87 +165,100 @@ fn bind_all(
     Ok(listeners)
 }
 
-/// Starts the public listeners.
-#[allow(clippy::too_many_arguments)] // Each part of a server is one.
-fn accept_public(
-    config: &Arc<Config>,
-    routes: Router,
-    store: &Store,
-    metrics: &Arc<Metrics>,
-    readiness: &Readiness,
-    shutdown: &Shutdown,
+/// What a running server consists of, beside its listeners.
+struct Server {
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+    store: Store,
+    reader: Reader,
+    readiness: Readiness,
+    shutdown: Shutdown,
+    /// Memory for the heads of public requests.
     heads: HeadBudget,
-    listeners: Vec<Listener>,
-) -> Public {
-    let recorder = Arc::new(Recorder::new(
-        config.clone(),
-        app(routes),
-        store.clone(),
-        metrics.clone(),
-        readiness.clone(),
-        shutdown.watch(),
-    ));
-    let connections = Arc::new(Semaphore::new(config.http.connections_max));
-    let acceptor = Acceptor {
-        limits: Limits::new(&config.http, config.shutdown.grace),
-        heads,
-        phase: shutdown.watch(),
-        connections: connections.clone(),
-        metrics: Some(metrics.clone()),
-        answer: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
-            let recorder = recorder.clone();
-            async move { recorder.answer(peer, &exchange, request).await }
-        },
-    };
-    Public {
-        listeners: listeners
+}
+
+impl Server {
+    fn accept_public(&self, routes: Router, listeners: Vec<Listener>) -> PublicSide {
+        let recorder = Arc::new(Recorder::new(
+            self.config.clone(),
+            add_layers(routes),
+            self.store.clone(),
+            self.metrics.clone(),
+            self.readiness.clone(),
+            self.shutdown.watch(),
+        ));
+        let connections = Arc::new(Semaphore::new(self.config.http.connections_max));
+        let acceptor = Acceptor {
+            limits: Limits::new(&self.config.http, self.config.shutdown.grace),
+            heads: self.heads.clone(),
+            phase: self.shutdown.watch(),
+            connections: connections.clone(),
+            metrics: Some(self.metrics.clone()),
+            answer: move |peer: Peer,
+                          connection: Arc<ConnectionState>,
+                          request: Request<Incoming>| {
+                let recorder = recorder.clone();
+                async move { recorder.respond(peer, &connection, request).await }
+            },
+        };
+        PublicSide {
+            accept_loops: listeners
+                .into_iter()
+                .map(|listener| acceptor.clone().run(listener))
+                .collect(),
+            connections,
+        }
+    }
+
+    /// The accept loops run until the returned [`Shutdown`] is dropped.
+    fn accept_admin(&self, listeners: Vec<Listener>) -> (JoinSet<()>, Shutdown) {
+        let config = &self.config;
+        let router = admin::router(Arc::new(AdminState {
+            store: self.store.clone(),
+            reader: self.reader.clone(),
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+            heads: self.heads.clone(),
+        }));
+        let hosts: Arc<[String]> = config.admin_hosts.as_slice().into();
+        let shutdown = Shutdown::new();
+        let acceptor = Acceptor {
+            limits: Limits::new(&config.http, config.shutdown.grace),
+            // Its own budget, which public clients cannot use up.
+            heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
+            phase: shutdown.watch(),
+            connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
+            metrics: None,
+            answer: move |peer: Peer,
+                          connection: Arc<ConnectionState>,
+                          request: Request<Incoming>| {
+                admin::respond(router.clone(), hosts.clone(), peer, connection, request)
+            },
+        };
+        let accept_loops = listeners
             .into_iter()
             .map(|listener| acceptor.clone().run(listener))
-            .collect(),
-        connections,
+            .collect();
+        (accept_loops, shutdown)
     }
-}
 
-/// Starts the admin listeners, which run as long as the result lives.
-fn accept_admin(
-    config: &Config,
-    admin: Arc<Admin>,
-    listeners: Vec<Listener>,
-) -> (JoinSet<()>, Shutdown) {
-    let router = admin::router(admin);
-    let hosts: Arc<[String]> = config.admin_hosts.as_slice().into();
-    let never = Shutdown::new();
-    let acceptor = Acceptor {
-        limits: Limits::new(&config.http, config.shutdown.grace),
-        // Its own, so that no client takes the operator's.
-        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
-        phase: never.watch(),
-        connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
-        metrics: None,
-        answer: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
-            admin::answer(router.clone(), hosts.clone(), peer, exchange, request)
-        },
-    };
-    let loops = listeners
-        .into_iter()
-        .map(|listener| acceptor.clone().run(listener))
-        .collect();
-    (loops, never)
-}
-
-fn log_start(config: &Config, store: &Store, addresses: &Addresses) {
-    let sizes = store.sizes();
-    if !config.record {
-        tracing::warn!("record = false: requests are answered and NOT recorded");
+    /// Reports that the server is ready: in a metric, in the log and to systemd.
+    fn announce(&self, addresses: &Addresses) {
+        let Self { config, store, .. } = self;
+        self.metrics.recording.set(config.record.into());
+        if !config.record {
+            tracing::warn!("record = false: requests are NOT recorded");
+        }
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            sqlite = crate::store::sqlite_version(),
+            database = %store.path().display(),
+            database_bytes = store.sizes().database_bytes,
+            synchronous = config.database.synchronous.as_str(),
+            listen = ?addresses.listen,
+            admin_listen = ?addresses.admin_listen,
+            "ready"
+        );
+        systemd::notify_ready();
     }
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        sqlite = crate::store::sqlite_version(),
-        database = %store.path().display(),
-        database_bytes = sizes.database_bytes,
-        synchronous = config.database.synchronous.as_str(),
-        listen = ?addresses.listen,
-        admin_listen = ?addresses.admin_listen,
-        "ready"
-    );
 }

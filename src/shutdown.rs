@@ -1,65 +1,64 @@
-//! The phases of a shutdown, and the signals that begin it.
+//! The phases of a shutdown, and the signals that start one.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-/// How far a shutdown has come; it only moves on.
+/// The progress of a shutdown; it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// No shutdown.
     Running,
-    /// Unready and still accepting; every answer ends its connection.
+    /// Unready but still accepting; every response closes its connection.
     Draining,
-    /// Nothing new is accepted, idle connections are closed, streams end, open requests go on.
+    /// No new connections; idle ones are closed and streams end; open requests continue.
     Closing,
-    /// The grace period is over: what is still open is answered 503.
+    /// The grace period is over: open requests get 503.
     Expired,
 }
 
-/// The one that moves the phase on.
-pub struct Shutdown(watch::Sender<Phase>);
+/// The sending side of the phase.
+pub(crate) struct Shutdown(watch::Sender<Phase>);
 
 impl Shutdown {
-    /// Running.
-    #[allow(clippy::new_without_default)] // Nothing about a lifecycle is a default.
+    /// Starts at [`Phase::Running`].
     pub fn new() -> Self {
         Self(watch::Sender::new(Phase::Running))
     }
 
-    /// For whoever has to know.
+    /// Receives every change of the phase.
     pub fn watch(&self) -> watch::Receiver<Phase> {
         self.0.subscribe()
     }
 
-    /// Moves on.
+    /// Enters `phase`.
     pub fn enter(&self, phase: Phase) {
         self.0.send_replace(phase);
     }
 }
 
-/// Waits until a phase has been reached. If nobody can move it any more, it never is.
-pub async fn reached(watch: &mut watch::Receiver<Phase>, phase: Phase) {
+/// Waits until `phase` is reached; for ever if the [`Shutdown`] is dropped before.
+pub(crate) async fn reached(watch: &mut watch::Receiver<Phase>, phase: Phase) {
     if watch.wait_for(|now| *now >= phase).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// A request to end.
+/// A signal that stops the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// SIGHUP: the terminal was closed, or somebody expects it to reload the configuration.
+pub enum StopSignal {
+    /// SIGHUP: the terminal was closed. (daybook does not reload its configuration.)
     Hangup,
     /// SIGINT.
     Interrupt,
-    /// SIGQUIT, with which other servers are stopped in order.
+    /// SIGQUIT: a graceful stop, as nginx has it.
     Quit,
     /// SIGTERM.
     Terminate,
 }
 
-impl Stop {
-    /// The signal's name.
-    pub fn signal(self) -> &'static str {
+impl StopSignal {
+    /// Such as `SIGTERM`.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Hangup => "SIGHUP",
             Self::Interrupt => "SIGINT",
@@ -68,7 +67,7 @@ impl Stop {
         }
     }
 
-    /// What a shell reports of a process that this signal has ended.
+    /// 128 plus the signal number, as shells report it.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Hangup => 129,
@@ -79,13 +78,12 @@ impl Stop {
     }
 }
 
-/// Receives SIGHUP, SIGINT, SIGQUIT and SIGTERM from now on, and keeps SIGUSR1 and SIGUSR2 from ending the process. Under
-/// `nohup`, SIGHUP stays ignored.
+/// Receives SIGHUP, SIGINT, SIGQUIT and SIGTERM, and ignores SIGUSR1 and SIGUSR2. Under `nohup`, SIGHUP stays ignored.
 ///
 /// # Errors
-/// When a handler cannot be installed.
-pub fn signals() -> std::io::Result<mpsc::Receiver<Stop>> {
-    // Asked before a handler is there, which would end what `nohup` has asked for.
+/// A signal handler cannot be installed.
+pub fn signals() -> std::io::Result<mpsc::Receiver<StopSignal>> {
+    // Check first: installing a handler would undo what `nohup` did.
     let hangup_is_ignored = is_ignored(SignalKind::hangup());
     let mut hangup = match hangup_is_ignored {
         true => None,
@@ -99,21 +97,21 @@ pub fn signals() -> std::io::Result<mpsc::Receiver<Stop>> {
     let (sender, receiver) = mpsc::channel(2);
     tokio::spawn(async move {
         loop {
-            let stop = tokio::select! {
-                () = received(&mut hangup) => Stop::Hangup,
-                _ = interrupt.recv() => Stop::Interrupt,
-                _ = quit.recv() => Stop::Quit,
-                _ = terminate.recv() => Stop::Terminate,
+            let signal = tokio::select! {
+                () = received(&mut hangup) => StopSignal::Hangup,
+                _ = interrupt.recv() => StopSignal::Interrupt,
+                _ = quit.recv() => StopSignal::Quit,
+                _ = terminate.recv() => StopSignal::Terminate,
                 _ = user_defined1.recv() => {
-                    tracing::warn!("SIGUSR1 is ignored: it means nothing to daybook");
+                    tracing::warn!("SIGUSR1 has no meaning for daybook and is ignored");
                     continue;
                 }
                 _ = user_defined2.recv() => {
-                    tracing::warn!("SIGUSR2 is ignored: it means nothing to daybook");
+                    tracing::warn!("SIGUSR2 has no meaning for daybook and is ignored");
                     continue;
                 }
             };
-            if sender.send(stop).await.is_err() {
+            if sender.send(signal).await.is_err() {
                 return;
             }
         }
@@ -121,7 +119,7 @@ pub fn signals() -> std::io::Result<mpsc::Receiver<Stop>> {
     Ok(receiver)
 }
 
-/// Never, where there is nothing to wait for.
+/// Waits for ever if there is no handler.
 async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
@@ -129,13 +127,13 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether the process that started this one has set a signal to be ignored.
+/// Whether the parent process set the signal to be ignored.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // Where /proc is not to be read, nobody can be asked: a handler is the safer choice.
+    // Where /proc cannot be read, a handler is the safer choice.
     mask.is_some_and(|mask| mask & (1 << (kind.as_raw_value() - 1)) != 0)
 }

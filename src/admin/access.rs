@@ -1,8 +1,7 @@
-//! Whom the operator's side answers, as far as browsers are concerned.
+//! Protects the admin listener, which has no password, from pages in the operator's browser.
 //!
-//! Nothing asks for a password there, and a page that is open in the operator's browser can send requests to it. Such a
-//! page cannot read the response, unless its own name leads here (DNS rebinding): so a name has to be a known one. No
-//! response has a CORS header.
+//! Such a page can send requests. It could read the responses only through DNS rebinding, so an unknown Host is refused.
+//! No response has a CORS header.
 
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
@@ -10,36 +9,32 @@ use axum::http::{Request, StatusCode};
 
 use crate::http::client_address::Peer;
 
-/// Why a request is refused.
-pub type Refused = (StatusCode, &'static str);
+/// Status and reason of a refusal.
+pub type Refusal = (StatusCode, &'static str);
 
-/// Refuses a request that a page of another site has sent, or one over TCP to a name that is neither `localhost` nor an
-/// address nor in `hosts`, which are in lower case.
-///
-/// # Errors
-/// The refusal.
-pub fn check<B>(peer: Peer, request: &Request<B>, hosts: &[String]) -> Result<(), Refused> {
-    let is_cross_site = |value: &[u8]| value.eq_ignore_ascii_case(b"cross-site");
+/// Refuses a request from a page of another site, and one over TCP whose Host is not `localhost`, an IP address or in
+/// `hosts`, which are in lower case.
+pub fn check<B>(peer: Peer, request: &Request<B>, hosts: &[String]) -> Result<(), Refusal> {
     let mut sites = request.headers().get_all("sec-fetch-site").iter();
-    if sites.any(|value| is_cross_site(value.as_bytes())) {
+    if sites.any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site")) {
         return Err((
             StatusCode::FORBIDDEN,
-            "pages of other sites are not answered here",
+            "requests from pages of other sites are refused",
         ));
     }
-    // No browser connects to a unix socket: a proxy does, which names what it likes.
+    // Browsers cannot connect to a unix socket, and a proxy may send any Host.
     if peer == Peer::Unix || is_known(request, hosts) {
         return Ok(());
     }
     Err((
         StatusCode::MISDIRECTED_REQUEST,
-        "this host is neither localhost nor an address: name it in admin.hosts",
+        "this Host is neither localhost nor an IP address: add it to admin.hosts",
     ))
 }
 
-/// Whether the host is known. Without one it is no browser, nor HTTP/1.1.
+/// Whether the Host is allowed. A request without one is HTTP/1.0, and no browser sends it.
 fn is_known<B>(request: &Request<B>, hosts: &[String]) -> bool {
-    // The target wins over the field.
+    // In absolute form the target wins over the header.
     let host = match (request.uri().host(), request.headers().get(HOST)) {
         (Some(host), _) => host.to_owned(),
         (None, None) => return true,

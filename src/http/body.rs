@@ -1,8 +1,9 @@
-//! A request's body, read whole within the limits before a handler runs.
+//! Reads a request's whole body, within the limits, before a handler runs.
+//!
+//! Every byte that a body buffer allocates is reserved first from `http.body_bytes_in_flight_max`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -11,7 +12,7 @@ use hyper::body::{Body, Incoming};
 
 use crate::config::Http;
 
-/// All bodies that the process holds, in bytes.
+/// Memory for all request bodies of the process.
 #[derive(Clone)]
 pub struct BodyBudget {
     used: Arc<AtomicUsize>,
@@ -27,21 +28,21 @@ impl BodyBudget {
         }
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    fn reserve(&self, bytes: usize) -> bool {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.max);
         self.used.fetch_update(Relaxed, Relaxed, fits).is_ok()
     }
 }
 
-/// What is taken from the budget, until this is dropped.
-pub struct Share {
+/// Bytes reserved from the budget; dropping it returns them.
+pub struct Reservation {
     bytes: usize,
     budget: BodyBudget,
 }
 
-impl Share {
+impl Reservation {
     fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
-        if !self.budget.take(bytes - self.bytes) {
+        if !self.budget.reserve(bytes - self.bytes) {
             return Err(BodyError::Memory);
         }
         self.bytes = bytes;
@@ -49,48 +50,48 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Relaxed);
     }
 }
 
-/// A body that is being read, together with its share of the budget, which is all the memory it has, used or not.
+/// A body that is being read. The reservation equals the buffer's capacity.
 struct BodyBuffer {
     bytes: Vec<u8>,
-    share: Share,
+    reservation: Reservation,
 }
 
 impl BodyBuffer {
     fn new(budget: BodyBudget) -> Self {
         Self {
             bytes: Vec::new(),
-            share: Share { bytes: 0, budget },
+            reservation: Reservation { bytes: 0, budget },
         }
     }
 
-    /// Adds a copy of `data`: it is a piece of the connection's buffer, which would stay in memory with it, whole and
-    /// uncounted. `most` is what the body can come to.
-    fn add(&mut self, data: &[u8], most: usize) -> Result<(), BodyError> {
-        let wanted = self.bytes.len() + data.len();
-        if wanted > self.share.bytes {
-            // Doubled, or a body in many pieces would be moved once for each; and paid for before it is there.
-            let room = wanted.max(most.min(self.share.bytes * 2));
-            self.share.grow_to(room)?;
-            self.bytes.reserve_exact(room - self.bytes.len());
+    /// Copies `data`: a reference would keep hyper's whole read buffer in memory, uncounted. `capacity_max` bounds the
+    /// whole body.
+    fn add(&mut self, data: &[u8], capacity_max: usize) -> Result<(), BodyError> {
+        let length = self.bytes.len() + data.len();
+        if length > self.reservation.bytes {
+            // Doubling keeps a body in many small chunks from being moved once a chunk.
+            let capacity = length.max(capacity_max.min(self.reservation.bytes * 2));
+            self.reservation.grow_to(capacity)?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(data);
         Ok(())
     }
 }
 
-/// A body that was read. Its share ends with the last reference to the body, an echo's answer included, and to the share.
-struct Read {
+/// A body's memory. [`Bytes`] keeps it, and so the reservation, until its last clone is dropped.
+struct OwnedBody {
     bytes: Vec<u8>,
-    _share: Arc<Share>,
+    _reservation: Arc<Reservation>,
 }
 
-impl AsRef<[u8]> for Read {
+impl AsRef<[u8]> for OwnedBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -100,34 +101,37 @@ impl AsRef<[u8]> for Read {
 #[derive(Default)]
 pub struct BufferedBody {
     pub bytes: Bytes,
-    /// To be kept until the request is answered: an extractor such as `String` copies the body and drops it, and the copy
-    /// may wait in the writer's queue. None for an empty body.
-    pub share: Option<Arc<Share>>,
+    /// Keep it until the response is ready: an extractor such as `String` copies the body and drops the original, and the
+    /// copy may wait in the writer's queue. `None` for an empty body.
+    pub reservation: Option<Arc<Reservation>>,
 }
 
 impl From<BodyBuffer> for BufferedBody {
-    fn from(BodyBuffer { bytes, share }: BodyBuffer) -> Self {
-        let share = Arc::new(share);
-        let _share = share.clone();
+    fn from(BodyBuffer { bytes, reservation }: BodyBuffer) -> Self {
+        let reservation = Arc::new(reservation);
+        let _reservation = reservation.clone();
         Self {
-            bytes: Bytes::from_owner(Read { bytes, _share }),
-            share: Some(share),
+            bytes: Bytes::from_owner(OwnedBody {
+                bytes,
+                _reservation,
+            }),
+            reservation: Some(reservation),
         }
     }
 }
 
-/// Why there is no whole body.
+/// Why a body could not be read.
 #[derive(Debug)]
 pub enum BodyError {
-    /// The connection failed, the client's or by a framing that the guard refuses.
+    /// The client disconnected, or the guard refused the body's framing.
     Broken,
-    /// It is answered, and recorded, with this status.
+    /// The request gets this status, and a row.
     Refused(StatusCode, &'static str),
-    /// The budget is used up.
+    /// `http.body_bytes_in_flight_max` is used up.
     Memory,
 }
 
-/// Reads a body; also says how many bytes were read, whatever the result.
+/// Returns the number of bytes read, whatever the result, and the body.
 pub async fn read(
     incoming: Incoming,
     limits: &Http,
@@ -137,19 +141,14 @@ pub async fn read(
         return (0, Ok(BufferedBody::default()));
     }
     let mut read_bytes = 0;
-    let whole = collect(incoming, limits.body_bytes_max, budget, &mut read_bytes);
-    let result = within(limits.body_timeout, whole).await;
-    (read_bytes as u64, result)
-}
-
-async fn within(
-    timeout: Duration,
-    whole: impl Future<Output = Result<BufferedBody, BodyError>>,
-) -> Result<BufferedBody, BodyError> {
-    let late = BodyError::Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long");
-    tokio::time::timeout(timeout, whole)
+    let body = collect(incoming, limits.body_bytes_max, budget, &mut read_bytes);
+    let result = tokio::time::timeout(limits.body_timeout, body)
         .await
-        .unwrap_or(Err(late))
+        .unwrap_or(Err(BodyError::Refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long",
+        )));
+    (read_bytes as u64, result)
 }
 
 async fn collect(
@@ -158,14 +157,14 @@ async fn collect(
     budget: &BodyBudget,
     read_bytes: &mut usize,
 ) -> Result<BufferedBody, BodyError> {
-    // Of no use for more than a bound: a client may announce much, send nothing, and must not hold memory for it.
-    let most = match incoming.size_hint().exact() {
+    // An upper bound only: a client that announces a large body and sends nothing must hold no memory.
+    let capacity_max = match incoming.size_hint().exact() {
         Some(length) => bytes_max.min(usize::try_from(length).unwrap_or(usize::MAX)),
         None => bytes_max,
     };
-    let mut held = BodyBuffer::new(budget.clone());
+    let mut body = BodyBuffer::new(budget.clone());
     while let Some(frame) = incoming.frame().await {
-        // Trailers are dropped; the guard has checked them.
+        // Drop trailers: the guard has checked them.
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
             continue;
         };
@@ -173,12 +172,12 @@ async fn collect(
         if *read_bytes > bytes_max {
             return Err(BodyError::Refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is larger than this server takes",
+                "the body is larger than this server accepts",
             ));
         }
-        held.add(&data, most)?;
+        body.add(&data, capacity_max)?;
     }
-    Ok(held.into())
+    Ok(body.into())
 }
 
 #[cfg(test)]
@@ -186,8 +185,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_pays_for_all_the_memory_it_has_and_gives_it_back() {
-        for (piece, most) in [
+    fn a_body_reserves_its_capacity_and_returns_it_when_dropped() {
+        for (chunk, capacity_max) in [
             (1, 1000),
             (7, 1000),
             (100, 1000),
@@ -195,31 +194,31 @@ mod tests {
             (3, 1 << 20),
         ] {
             let budget = BodyBudget::new(1 << 20);
-            let mut held = BodyBuffer::new(budget.clone());
-            let mut moves = 0;
-            for _ in 0..1000 / piece {
-                let paid = held.share.bytes;
-                held.add(&vec![b'x'; piece], most).unwrap();
-                moves += usize::from(held.share.bytes != paid);
-                assert_eq!(held.bytes.capacity(), held.share.bytes);
-                assert_eq!(budget.used.load(Relaxed), held.share.bytes);
-                assert!(held.share.bytes <= most);
+            let mut body = BodyBuffer::new(budget.clone());
+            let mut reallocations = 0;
+            for _ in 0..1000 / chunk {
+                let reserved = body.reservation.bytes;
+                body.add(&vec![b'x'; chunk], capacity_max).unwrap();
+                reallocations += usize::from(body.reservation.bytes != reserved);
+                assert_eq!(body.bytes.capacity(), body.reservation.bytes);
+                assert_eq!(budget.used.load(Relaxed), body.reservation.bytes);
+                assert!(body.reservation.bytes <= capacity_max);
             }
-            assert!(moves <= 11, "moved {moves} times");
-            let paid = held.share.bytes;
-            assert!(paid < 2 * held.bytes.len());
-            let BufferedBody { bytes, share } = held.into();
-            // A copy may be left of either.
+            assert!(reallocations <= 11, "{reallocations} reallocations");
+            let reserved = body.reservation.bytes;
+            assert!(reserved < 2 * body.bytes.len());
+            let BufferedBody { bytes, reservation } = body.into();
+            // Either may outlive the other.
             drop(bytes.clone());
-            drop(share);
-            assert_eq!(budget.used.load(Relaxed), paid);
+            drop(reservation);
+            assert_eq!(budget.used.load(Relaxed), reserved);
             drop(bytes);
             assert_eq!(budget.used.load(Relaxed), 0);
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_before_it_is_allocated() {
+    fn a_body_over_the_budget_is_refused_before_it_allocates() {
         let budget = BodyBudget::new(100);
         let (mut first, mut second) = (
             BodyBuffer::new(budget.clone()),

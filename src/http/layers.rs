@@ -1,4 +1,4 @@
-//! The application as the recorder calls it: the routes and the layers around them.
+//! The layers between the recorder and the application's routes.
 
 use std::any::Any;
 
@@ -8,16 +8,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// Adds the layers. The last one added is the outermost; all of them are inside the recorder.
-pub fn app(routes: Router) -> Router {
+/// The last layer added is the outermost.
+pub fn add_layers(routes: Router) -> Router {
     routes
-        // The recorder has read the body, within the configured limit: axum's own would be a second one.
+        // The recorder has read the body within `http.body_bytes_max`; axum's own limit would be a second one.
         .layer(DefaultBodyLimit::disable())
-        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(CatchPanicLayer::custom(panic_response))
 }
 
-/// A handler's panic is an answer, with a row. What it said is in the log alone, put there by the panic hook
-/// ([`telemetry::init`](crate::telemetry::init)), which knows the place, too.
-fn answer_panic(_: Box<dyn Any + Send>) -> Response {
+/// A panic gets a response and a row. The panic hook of [`telemetry::init`](crate::telemetry::init) logs its message.
+fn panic_response(_: Box<dyn Any + Send>) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
 }

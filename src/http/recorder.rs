@@ -1,8 +1,7 @@
-//! The recorder: whatever is answered on a public listener is written down first.
+//! Sends no response on a public listener before its request's record is committed.
 //!
-//! Everything that can produce an answer is called from here: the guard's refusals, the body's limits, the
-//! handler and its panics. Every answer waits for the store, but for three kinds that have no row: the health path's,
-//! the refusal of a head that gives nothing to record, and the 503 of a request that was not recorded.
+//! All responses come from here: refusals of the guard, limits of the body, and what the handler returns, a panic
+//! included. Three kinds have no row: the health path, a head without a valid method and target, and a 503 of the store.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -28,22 +27,24 @@ use crate::store::{AppendError, Record, Rejected, RequestStore, Store};
 
 const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 
-/// Why a connection ends without an answer.
+/// Why a connection is closed without a response.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
-    /// The client is gone before its body ended: there is nobody to answer, and no row.
-    #[error("the client has gone")]
+pub enum NoResponse {
+    /// The client disconnected before its body ended; there is no row.
+    #[error("the client disconnected")]
     ClientGone,
     /// Whether the row was written is not known.
     #[error("whether the request was recorded is not known")]
-    Unknown,
-    /// The row is there, written by the handler, which had no answer yet when the grace period ended: a 503 would say
-    /// that there is none.
-    #[error("the grace period has ended between the record and its answer")]
-    CutOff,
+    OutcomeUnknown,
+    /// The handler's write committed the row, but its response was not ready when the grace period ended. A 503 would
+    /// say that there is no row.
+    #[error(
+        "the grace period ended after the record was committed and before the response was ready"
+    )]
+    GraceExpired,
 }
 
-/// One for all public connections.
+/// Shared by all public connections.
 pub struct Recorder {
     config: Arc<Config>,
     app: Router,
@@ -55,7 +56,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// `app` is called for every request that is not refused before.
+    /// `app` gets every request that was not refused earlier.
     pub fn new(
         config: Arc<Config>,
         app: Router,
@@ -76,41 +77,38 @@ impl Recorder {
         }
     }
 
-    /// Answers one request.
+    /// Handles one request.
     ///
     /// # Errors
-    /// [`NoAnswer`]: the connection is to be closed without a word.
-    pub async fn answer(
+    /// [`NoResponse`]: close the connection and send nothing.
+    pub async fn respond(
         &self,
         peer: Peer,
-        exchange: &ConnectionState,
+        connection: &ConnectionState,
         request: Request<Incoming>,
-    ) -> Result<Response<Body>, NoAnswer> {
+    ) -> Result<Response<Body>, NoResponse> {
         let _in_flight = InFlight::enter(&self.metrics);
-        let head = exchange.take_request_start();
+        let head = connection.take_request_start();
         let timestamp = head
             .arrived
             .duration_since(UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64());
         let is_health_check = head.refusal.is_none() && self.is_health_check(&request);
         let mut response = match head.refusal {
-            Some(refusal) => self.answer_refusal(peer, timestamp, refusal).await?,
-            None if is_health_check => self.answer_health_check(),
-            None => {
-                self.answer_request(peer, timestamp, exchange, request)
-                    .await?
-            }
+            Some(refusal) => self.refuse(peer, timestamp, refusal).await?,
+            None if is_health_check => self.health_response(),
+            None => self.handle(peer, timestamp, connection, request).await?,
         };
         response
             .headers_mut()
             .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // A 101 says `connection: upgrade`, and its socket ends with the server all the same.
+        // A 101 must keep `connection: upgrade`; its socket is closed at shutdown anyway.
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if self.readiness.is_draining() && !is_upgrade {
             close_after(&mut response);
         }
         let response = end_when_closing(response, &self.phase);
-        // A proxy asks for each replica's health several times a second: that would hide what clients see.
+        // Not counted: a proxy's health checks, several a second, would distort the figures.
         if !is_health_check {
             self.metrics.count_request(response.status());
             self.metrics
@@ -120,13 +118,13 @@ impl Recorder {
         Ok(response)
     }
 
-    async fn answer_request(
+    async fn handle(
         &self,
         peer: Peer,
         timestamp: f64,
-        exchange: &ConnectionState,
+        connection: &ConnectionState,
         request: Request<Incoming>,
-    ) -> Result<Response<Body>, NoAnswer> {
+    ) -> Result<Response<Body>, NoResponse> {
         let (mut parts, incoming) = request.into_parts();
         let mut record = Record {
             timestamp,
@@ -142,12 +140,12 @@ impl Recorder {
             () = reached(&mut expired, Phase::Expired) => return Ok(self.unavailable(Rejected::Draining)),
         };
         record.content_length = read_bytes;
-        let BufferedBody { bytes, share } = match body {
+        let BufferedBody { bytes, reservation } = match body {
             Ok(body) => body,
             Err(BodyError::Refused(status, reason)) => {
                 return self.record_refusal(record, status, reason).await;
             }
-            Err(BodyError::Broken) => match exchange.body_refusal() {
+            Err(BodyError::Broken) => match connection.body_refusal() {
                 Some(refusal) if refusal.is_for_memory() => {
                     return Ok(self.unavailable(Rejected::Memory));
                 }
@@ -156,7 +154,7 @@ impl Recorder {
                         .record_refusal(record, refusal.status, refusal.reason)
                         .await;
                 }
-                None => return Err(NoAnswer::ClientGone),
+                None => return Err(NoResponse::ClientGone),
             },
             Err(BodyError::Memory) => return Ok(self.unavailable(Rejected::Memory)),
         };
@@ -173,50 +171,44 @@ impl Recorder {
                 () = reached(&mut expired, Phase::Expired) => None,
             }
         };
-        let answer = match handled {
-            Some(response) => self.release(store, response).await,
-            // The grace period has ended before the handler. The store refuses by now; but a write of the handler's may
-            // have carried the record.
+        let result = match handled {
+            Some(response) => self.after_commit(store, response).await,
+            // The grace period ended first, and the store now refuses new records. The handler may have committed this
+            // one with a write of its own.
             None => match store.append().await {
-                Ok(Some(_)) => Err(NoAnswer::CutOff),
-                Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
+                Ok(Some(_)) => Err(NoResponse::GraceExpired),
+                Err(AppendError::Unknown) => Err(NoResponse::OutcomeUnknown),
                 Ok(None) => Ok(self.unavailable(Rejected::Draining)),
                 Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
             },
         };
-        drop(share);
-        answer
+        drop(reservation);
+        result
     }
 
-    /// Waits for the record, then lets the answer go. Its `record-id` is ours alone: by it a client tells whether there is a
-    /// row.
-    async fn release(
+    /// Returns `response` once the record is committed. Its `record-id` tells the client that there is a row, so one that
+    /// a handler set is replaced or removed.
+    async fn after_commit(
         &self,
         store: RequestStore,
         mut response: Response<Body>,
-    ) -> Result<Response<Body>, NoAnswer> {
+    ) -> Result<Response<Body>, NoResponse> {
+        let headers = response.headers_mut();
         match store.append().await {
-            Ok(Some(id)) => {
-                response
-                    .headers_mut()
-                    .insert(RECORD_ID, HeaderValue::from(id));
-                Ok(response)
-            }
-            Ok(None) => {
-                response.headers_mut().remove(RECORD_ID);
-                Ok(response)
-            }
-            Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
-            Err(AppendError::Unknown) => Err(NoAnswer::Unknown),
+            Ok(Some(id)) => drop(headers.insert(RECORD_ID, HeaderValue::from(id))),
+            Ok(None) => drop(headers.remove(RECORD_ID)),
+            Err(AppendError::Rejected(reason)) => return Ok(self.unavailable(reason)),
+            Err(AppendError::Unknown) => return Err(NoResponse::OutcomeUnknown),
         }
+        Ok(response)
     }
 
-    async fn answer_refusal(
+    async fn refuse(
         &self,
         peer: Peer,
         timestamp: f64,
         refusal: Refusal,
-    ) -> Result<Response<Body>, NoAnswer> {
+    ) -> Result<Response<Body>, NoResponse> {
         if refusal.is_for_memory() {
             return Ok(self.unavailable(Rejected::Memory));
         }
@@ -239,9 +231,9 @@ impl Recorder {
         record: Record,
         status: StatusCode,
         reason: &'static str,
-    ) -> Result<Response<Body>, NoAnswer> {
+    ) -> Result<Response<Body>, NoResponse> {
         let store = RequestStore::new(self.store.clone(), self.config.record.then_some(record));
-        self.release(store, refused(status, reason)).await
+        self.after_commit(store, refused(status, reason)).await
     }
 
     fn is_health_check(&self, request: &Request<Incoming>) -> bool {
@@ -249,7 +241,7 @@ impl Recorder {
             && matches!(*request.method(), Method::GET | Method::HEAD)
     }
 
-    fn answer_health_check(&self) -> Response<Body> {
+    fn health_response(&self) -> Response<Body> {
         match self.readiness.check() {
             Ok(()) => plain(StatusCode::OK, "ready"),
             Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()),

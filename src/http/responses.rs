@@ -1,4 +1,4 @@
-//! The answers that are daybook's own: one line of text each.
+//! daybook's own responses: one line of text each.
 
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -6,7 +6,6 @@ use axum::http::{HeaderValue, Response, StatusCode};
 
 use crate::store::Rejected;
 
-/// One line.
 pub fn plain(status: StatusCode, line: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{line}\n")));
     *response.status_mut() = status;
@@ -17,7 +16,7 @@ pub fn plain(status: StatusCode, line: &str) -> Response<Body> {
     response
 }
 
-/// An early answer, after which the connection is closed.
+/// Refuses a request and closes its connection.
 pub fn refused(status: StatusCode, reason: &str) -> Response<Body> {
     let mut response = plain(status, reason);
     close_after(&mut response);
@@ -31,13 +30,13 @@ pub fn unavailable(reason: Rejected) -> Response<Body> {
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     if matches!(reason, Rejected::Memory | Rejected::Draining) {
-        // The body may not have been read: the rest of the connection cannot be told from it.
+        // The body may be unread, so the next request's start is unknown.
         close_after(&mut response);
     }
     response
 }
 
-/// Makes an answer the last one of its connection.
+/// Closes the connection after this response.
 pub fn close_after(response: &mut Response<Body>) {
     response
         .headers_mut()

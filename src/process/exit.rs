@@ -1,14 +1,14 @@
-//! How a server ends: as it was told to, or by an error.
+//! How a server ends: with an error, or as a stop signal asked for.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use crate::http::listen::ListenError;
 use crate::process::file_descriptors::TooFewDescriptors;
-use crate::shutdown::Stop;
+use crate::shutdown::StopSignal;
 use crate::store::{Fatal, OpenError};
 
-/// Why a server did not start, or ended by itself.
+/// Why a server did not start, or ended without a stop signal.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum ServeError {
@@ -18,18 +18,18 @@ pub enum ServeError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
-    #[error("the metrics cannot be set up: {0}")]
+    #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Fatal(#[from] Fatal),
-    #[error("the writer is gone")]
+    #[error("the writer thread ended unexpectedly")]
     WriterGone,
-    #[error("a listener is gone: {0}")]
+    #[error("an accept loop ended unexpectedly: {0}")]
     ListenerGone(JoinError),
 }
 
 impl ServeError {
-    /// Whether another try with the same configuration and file could go better.
+    /// Whether a restart with the same configuration and database could succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Open(error) => error.is_retryable(),
@@ -41,33 +41,33 @@ impl ServeError {
     }
 }
 
-/// How a server that was told to stop has ended. Its `Display` is for the log.
+/// How a server ended after a stop signal. `Display` is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopOutcome {
-    /// Before it listened: there was nothing to drain.
+    /// The signal came before the database was open.
     NotStarted,
-    /// Every request was answered, every record committed.
+    /// Every request got its response, and every record is committed.
     Drained,
-    /// The grace period was over before that.
+    /// `shutdown.grace` ended first.
     GraceExpired,
     /// A second signal came.
-    Forced(Stop),
+    Forced(StopSignal),
 }
 
 impl std::fmt::Display for StopOutcome {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            Self::NotStarted => "before it had started",
-            Self::Drained => "every request is answered and every record committed",
-            Self::GraceExpired => "shutdown.grace was over before every request was answered",
+            Self::NotStarted => "before the database was open",
+            Self::Drained => "every request has its response and every record is committed",
+            Self::GraceExpired => "shutdown.grace ended before every request had its response",
             Self::Forced(_) => "at once, by a second signal",
         })
     }
 }
 
-/// Why the writer has ended without being asked to, or other than it was asked to.
-pub fn why_writer_ended(ended: Result<Result<(), Fatal>, oneshot::error::RecvError>) -> ServeError {
-    match ended {
+/// The error of a writer that ended unexpectedly.
+pub fn writer_error(result: Result<Result<(), Fatal>, oneshot::error::RecvError>) -> ServeError {
+    match result {
         Ok(Err(fatal)) => fatal.into(),
         Ok(Ok(())) | Err(_) => ServeError::WriterGone,
     }

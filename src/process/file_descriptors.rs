@@ -1,29 +1,29 @@
-//! File descriptors: how many this process may have, and how many clients that leaves room for.
+//! Raises the limit of open files, and derives from it how many client connections fit.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// What a database connection takes: the file, its log, its index.
+/// The database file, its write-ahead log and its shared memory.
 const PER_DATABASE_CONNECTION: usize = 3;
-/// What a listener takes: itself, and a connection that is accepted and waits for its turn.
+/// The listener, and one accepted connection that waits for a permit.
 const PER_LISTENER: usize = 2;
-/// For all else, with room to spare: standard streams, the event loop, signals, locks, what a scrape reads in /proc, and
-/// files that an application opens.
+/// Standard streams, the event loop, signals, locks, what a scrape reads in /proc, files that an application opens; with
+/// room to spare.
 const OTHERS: usize = 100;
 
-/// There are too few to serve anybody.
+/// Not even one client connection fits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the limit of open files is {limit}, and daybook needs {kept} for its database, its listeners and the operator before it can serve one client: raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)"
+    "the limit of open files is {limit}; daybook needs more than {reserved} (database, listeners and admin connections take {reserved}): raise it with ulimit -n, LimitNOFILE= or --ulimit nofile="
 )]
 pub struct TooFewDescriptors {
     limit: usize,
-    kept: usize,
+    reserved: usize,
 }
 
-/// Raises the limit of open files as far as it goes without privileges, and returns it. (The usual soft limit of 1,024 is
-/// there for programs that call select(2), which can wait for no higher descriptor. Nothing here does.)
+/// Raises the soft limit of open files to the hard one and returns it. (The usual soft limit of 1,024 protects programs
+/// that call select(2); this one does not.)
 pub fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -32,43 +32,42 @@ pub fn raise_limit() -> usize {
     };
     let current = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
-        // Where a sandbox forbids it, what is there has to do.
+        // A sandbox may forbid it.
         Err(_) => limit.current,
     };
-    // None: no limit.
+    // `None` means unlimited.
     current.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     })
 }
 
-/// How many public connections may be open: `http.connections_max`, or fewer where the limit leaves no room for them. What
-/// the operator's connections, the database and the rest need is kept back.
+/// Returns `http.connections_max`, or less where `limit` leaves no room for that many.
 ///
 /// # Errors
-/// [`TooFewDescriptors`]: not one.
+/// [`TooFewDescriptors`]
 pub fn connections_max(
     config: &Config,
     admin_connections_max: usize,
     limit: usize,
 ) -> Result<usize, TooFewDescriptors> {
     let listeners = config.listen.len() + config.admin_listen.len();
-    // The writer's, the checkpointer's, and the readers'.
+    // The writer, the checkpointer and the readers.
     let database_connections = 2 + config.database.readers_max;
-    let kept = admin_connections_max
+    let reserved = admin_connections_max
         + listeners * PER_LISTENER
         + database_connections * PER_DATABASE_CONNECTION
         + OTHERS;
-    let room = limit.saturating_sub(kept);
+    let room = limit.saturating_sub(reserved);
     if room == 0 {
-        return Err(TooFewDescriptors { limit, kept });
+        return Err(TooFewDescriptors { limit, reserved });
     }
     let wanted = config.http.connections_max;
     if room < wanted {
         tracing::warn!(
             open_files_max = limit,
-            open_files_wanted = wanted + kept,
+            open_files_wanted = wanted + reserved,
             connections_max = room,
-            "the limit of open files is too low for http.connections_max: fewer connections are served at a time"
+            "the limit of open files is too low for http.connections_max: using connections_max instead"
         );
     }
     Ok(room.min(wanted))

@@ -1,4 +1,4 @@
-//! The process around the server: what the operating system and systemd give it, and how it ends.
+//! The process around the server: its limits, scheduling and replica number, systemd, and its end.
 
 pub mod drain;
 pub mod exit;

@@ -1,8 +1,8 @@
-//! The number of a replica that nobody gave one.
+//! Gives a replica a free number, for the `*` in `unix:/run/daybook/*.sock`.
 //!
-//! The replicas of a container service are all started alike, and a proxy needs to know their sockets by name. So they
-//! count themselves: in the directory of the socket, by a lock on a file for each number. The kernel gives a lock back
-//! when its process ends, however it ends, and the next one to start takes the number over.
+//! A container service starts all replicas with one configuration, but a proxy needs a socket name for each. A replica takes
+//! the lowest N whose file `N.sock.lock`, in the socket's directory, it can lock. The kernel releases the lock when the
+//! process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -10,25 +10,25 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Listen, NUMBER_MAX};
 
-/// A number that no other process has, for as long as this lives.
+/// Keeps the number until it is dropped.
 pub struct ReplicaNumber {
     _lock: File,
 }
 
-/// Why there is no number to be had. Each may pass: another replica ends, a directory is made.
+/// Why a replica got no number. A restart may help: another replica may end, or the directory may be created.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum NumberError {
-    #[error("{}: {source}: a replica without a number of its own needs to write where its socket is to be", path.display())]
+    #[error("{}: {source}: a * in a listener's path needs a directory that daybook can write to", path.display())]
     Lock { path: PathBuf, source: io::Error },
-    #[error("{0}: other processes have all numbers up to {NUMBER_MAX}")]
+    #[error("{0}: other replicas use all numbers up to {NUMBER_MAX}")]
     AllTaken(Listen),
 }
 
-/// Takes the lowest number that is free and puts it wherever the configuration has a `*` for it; `None` if it has none.
+/// Takes the lowest free number and replaces each `*` in the listeners with it. Returns `None` if no listener has a `*`.
 ///
 /// # Errors
-/// [`NumberError`].
+/// [`NumberError`]
 pub fn take(config: &mut Config) -> Result<Option<ReplicaNumber>, NumberError> {
     let mut listens = config.listen.iter().chain(&config.admin_listen);
     let Some(listen) = listens.find(|listen| listen.is_numbered()) else {
@@ -38,7 +38,7 @@ pub fn take(config: &mut Config) -> Result<Option<ReplicaNumber>, NumberError> {
         let Listen::Unix(socket) = listen.with_number(number) else {
             continue;
         };
-        // Never unlinked: whoever has it open would then hold a lock that nobody else sees.
+        // Never unlinked: a process with the unlinked file open would hold a lock that others cannot see.
         let mut path = socket.into_os_string();
         path.push(".lock");
         let path = PathBuf::from(path);
@@ -51,7 +51,7 @@ pub fn take(config: &mut Config) -> Result<Option<ReplicaNumber>, NumberError> {
     Err(NumberError::AllTaken(listen.clone()))
 }
 
-/// `None` if another process has it.
+/// Returns `None` if another process holds the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new()
         .read(true)

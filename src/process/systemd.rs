@@ -1,7 +1,7 @@
-//! What systemd is told, where it started us; elsewhere all of this does nothing.
+//! Notifies systemd of the server's state. Does nothing where systemd did not start the process.
 //!
-//! Its socket takes only so many messages that it has not read, and then blocks the sender: so none is sent on the event
-//! loop's own thread. To be used within a tokio runtime.
+//! A write to systemd's socket blocks while its queue is full, so it runs on tokio's blocking threads, never on the event
+//! loop. Call these functions within a tokio runtime.
 
 use std::time::Duration;
 
@@ -10,19 +10,18 @@ use tokio::task::spawn_blocking;
 
 use crate::store::{Activity, Store};
 
-/// The replica listens and the database is open.
-pub fn ready() {
+/// READY=1: the database is open and the server listens.
+pub fn notify_ready() {
     spawn_blocking(|| notify(NotifyState::Ready));
 }
 
-/// A shutdown has begun.
-pub fn stopping() {
+/// STOPPING=1
+pub fn notify_stopping() {
     spawn_blocking(|| notify(NotifyState::Stopping));
 }
 
-/// Tells the watchdog, twice in each of its intervals, that we live. The event loop proves itself by running this;
-/// the writer is stuck when one commit outlasts the interval. Waiting for the write lock is not being stuck: that
-/// is another process's doing, and a restart would not help.
+/// Sends WATCHDOG=1 twice in each watchdog interval, unless one commit has taken longer than the interval. A stuck event
+/// loop does not get here. Waiting for the write lock is fine: another process holds it, and a restart would not help.
 pub async fn feed_watchdog(store: Store) {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return;
@@ -31,7 +30,7 @@ pub async fn feed_watchdog(store: Store) {
     loop {
         ticks.tick().await;
         if !is_stuck(&store, interval) {
-            // Waited for, so that no more than one is on its way. It fails only where the runtime ends.
+            // Await it, so that at most one is in flight. It fails only when the runtime ends.
             let _ = spawn_blocking(|| notify(NotifyState::Watchdog)).await;
         }
     }
@@ -44,6 +43,6 @@ fn is_stuck(store: &Store, interval: Duration) -> bool {
 
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "systemd could not be told of our state");
+        tracing::warn!(%error, "could not notify systemd");
     }
 }

@@ -61,11 +61,11 @@ use crate::telemetry::log_rate_limited;
 /// #             client.read_to_string(&mut answer).unwrap();
 /// #             answer
 /// #         }).await.unwrap();
-/// #         stop.send(daybook::shutdown::Stop::Terminate).await.unwrap();
+/// #         stop.send(daybook::shutdown::StopSignal::Terminate).await.unwrap();
 /// #         answer
 /// #     };
 /// #     let (ended, answer) = tokio::join!(served, asked);
-/// #     assert_eq!(ended.unwrap(), daybook::serve::Ended::Drained);
+/// #     assert_eq!(ended.unwrap(), daybook::serve::StopOutcome::Drained);
 /// #     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("note 1\n"), "{answer}");
 /// # });
 /// # let both = "select count(*) from notes join requests on text = 'hello' and content_length = 5";

@@ -1,4 +1,4 @@
-//! How an event becomes a line.
+//! Formats an event as one line, JSON or text. Both have the same fields.
 
 use std::fmt;
 
@@ -9,7 +9,6 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Both formats; the fields are the same.
 pub(super) struct LineFormat {
     is_json: bool,
     replica: String,
@@ -63,7 +62,7 @@ where
     }
 }
 
-/// What would make a text's end uncertain, or its line more than one.
+/// Unquoted, these would hide where the value ends, or start a new line.
 fn needs_quotes(character: char) -> bool {
     character == '"' || character.is_whitespace() || character.is_control()
 }
@@ -106,7 +105,7 @@ impl Visit for Fields {
         if field.name() == "message" {
             self.message = text;
         } else {
-            // A list of strings, as Debug prints it, is a JSON array: let it stay one.
+            // `Debug` prints a list of strings as a JSON array: keep it an array.
             let list = text.starts_with('[').then(|| serde_json::from_str(&text));
             match list {
                 Some(Ok(list)) => self.add(field, Value::Array(list)),

@@ -1,4 +1,4 @@
-//! Logs: one event a line on standard error, text on a terminal and JSON elsewhere, always with the replica's name.
+//! The log: one event a line on standard error, text on a terminal and JSON elsewhere, with the replica's name.
 
 mod format;
 mod output;
@@ -9,19 +9,19 @@ use std::panic::PanicHookInfo;
 
 pub use output::flush;
 pub(crate) use output::lines_lost;
-pub use rate_limit::{log_rate_limited, summarise_repeated};
+pub(crate) use rate_limit::{log_rate_limited, summarise_repeated};
 
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
 use format::LineFormat;
 
-/// Says one line on standard error, outside of the log: what a command has to say to whoever started it.
-pub fn say(line: &str) {
+/// Prints one line on standard error, without the log's format: a command's message to the person who runs it.
+pub fn print_error(line: &str) {
     output::write(format!("{line}\n").into_bytes());
 }
 
-/// Installs the log for the whole process; panics, handlers' and others, go to it as errors.
+/// Installs the log for the process, and a panic hook that logs every panic as an error.
 pub fn init(log: &Log, replica: &str) {
     let is_json = match log.format {
         LogFormat::Json => true,
@@ -30,20 +30,19 @@ pub fn init(log: &Log, replica: &str) {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::from(log.level))
-        .with_writer(|| output::Lines)
-        // They would go to standard error directly, and panic where it fails.
+        .with_writer(|| output::LogWriter)
+        // These would use eprintln!, which panics when standard error fails.
         .log_internal_errors(false)
         .event_format(LineFormat::new(is_json, replica))
         .finish();
-    // Fails only where a test has installed one before.
+    // Fails only in a test that installed a subscriber before.
     let _ = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(|panic| {
-        log_rate_limited("a panic", &describe(panic))
+        log_rate_limited("a panic", &describe_panic(panic))
     }));
 }
 
-/// Where and what, in the log's one line.
-fn describe(panic: &PanicHookInfo<'_>) -> String {
+fn describe_panic(panic: &PanicHookInfo<'_>) -> String {
     let message = panic.payload_as_str().unwrap_or("no message");
     match panic.location() {
         Some(location) => format!("{location}: {message}"),

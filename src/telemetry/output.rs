@@ -1,8 +1,7 @@
-//! Standard error, written by a thread of its own.
+//! Writes the log to standard error on its own thread.
 //!
-//! A write to standard error can fail (the reader is gone, the disk is full) and can block (the reader is stuck). Neither
-//! may reach the event loop or the writer. So a line goes into a bounded queue; what does not fit, or cannot be written, is
-//! counted as lost.
+//! A write can fail (the reader is gone, the disk is full) or block (the reader is stuck), and must then not stop the event
+//! loop or the writer. Lines go through a bounded queue; those that do not fit or cannot be written are counted as lost.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -11,27 +10,27 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 
-/// Bytes that wait for the thread: some 5,000 lines.
+/// Bytes in the queue: about 5,000 lines.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024;
-/// How long [`flush`] waits for a reader that does not read. Nobody is to wait longer for the end of a process.
+/// Limits how long a stuck reader of the log can delay the exit of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Global, as standard error is.
+/// One a process, like standard error.
 static OUTPUT: LazyLock<Output> = LazyLock::new(Output::default);
 static LINES_LOST: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new(
         "log_lines_lost_total",
-        "Log lines that could not be written to standard error, or did not fit into the queue before it.",
+        "Log lines lost: standard error failed, or the queue before it was full.",
     )
-    .expect("the name is one that Prometheus takes")
+    .expect("a valid metric name")
 });
 
 #[derive(Default)]
 struct Output {
     queue: Mutex<Queue>,
-    /// Lines are there to be written.
+    /// A line was queued.
     filled: Condvar,
-    /// All lines were written.
+    /// All lines are written.
     drained: Condvar,
 }
 
@@ -51,13 +50,13 @@ impl Queue {
 
 impl Output {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing can panic while it is held.
+        // No code panics while it holds the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self, mut stderr: impl Write) {
         let mut queue = self.queue();
-        let mut is_cut = false;
+        let mut is_partial = false;
         loop {
             let Some(line) = queue.lines.pop_front() else {
                 self.drained.notify_all();
@@ -70,7 +69,7 @@ impl Output {
             queue.bytes -= line.len();
             queue.is_writing = true;
             drop(queue);
-            if write_whole(&mut stderr, &line, &mut is_cut).is_err() {
+            if write_line(&mut stderr, &line, &mut is_partial).is_err() {
                 LINES_LOST.inc();
             }
             queue = self.queue();
@@ -79,11 +78,11 @@ impl Output {
     }
 }
 
-/// Writes a line. `is_cut` says whether the last one broke off in its middle: then this one begins on a new line.
-fn write_whole(output: &mut impl Write, line: &[u8], is_cut: &mut bool) -> io::Result<()> {
-    if *is_cut {
+/// Writes a line. `is_partial`: only a part of the previous line was written, so this one needs a newline first.
+fn write_line(output: &mut impl Write, line: &[u8], is_partial: &mut bool) -> io::Result<()> {
+    if *is_partial {
         output.write_all(b"\n")?;
-        *is_cut = false;
+        *is_partial = false;
     }
     let mut rest = line;
     while !rest.is_empty() {
@@ -91,7 +90,7 @@ fn write_whole(output: &mut impl Write, line: &[u8], is_cut: &mut bool) -> io::R
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => {
                 rest = &rest[written..];
-                *is_cut = !rest.is_empty();
+                *is_partial = !rest.is_empty();
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -100,8 +99,7 @@ fn write_whole(output: &mut impl Write, line: &[u8], is_cut: &mut bool) -> io::R
     Ok(())
 }
 
-/// Queues a line, its newline included, for standard error. Never fails and never blocks: a line that does not fit is
-/// counted as lost.
+/// Queues a line, with its newline. Never fails or blocks: a line that does not fit is counted as lost.
 pub(super) fn write(line: Vec<u8>) {
     let mut queue = OUTPUT.queue();
     if !queue.has_thread {
@@ -119,7 +117,7 @@ pub(super) fn write(line: Vec<u8>) {
     OUTPUT.filled.notify_one();
 }
 
-/// Waits until all lines are written, for a second at most: the end of a process ends the thread.
+/// Waits until all lines are written, for a second at most. Call it before the process exits, which ends the thread.
 pub fn flush() {
     let is_open = |queue: &mut Queue| !queue.is_drained();
     drop(
@@ -129,15 +127,14 @@ pub fn flush() {
     );
 }
 
-/// The counter of lost lines, for a registry.
 pub(crate) fn lines_lost() -> IntCounter {
     LINES_LOST.clone()
 }
 
-/// What the log writes each of its lines to.
-pub(super) struct Lines;
+/// Gets one whole line a call from the log.
+pub(super) struct LogWriter;
 
-impl Write for Lines {
+impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         write(line.to_vec());
         Ok(line.len())
@@ -152,7 +149,7 @@ impl Write for Lines {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, then fails once, and so on.
+    /// Fails once after `until_full` bytes, and then after every 100.
     struct Failing {
         taken: Vec<u8>,
         until_full: usize,
@@ -176,16 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_after_one_that_was_cut_off_begins_on_a_line_of_its_own() {
+    fn a_line_after_a_partial_one_starts_on_a_new_line() {
         let mut output = Failing {
             taken: Vec::new(),
             until_full: 9,
         };
-        let mut is_cut = false;
-        write_whole(&mut output, b"first\n", &mut is_cut).expect("there is room");
-        write_whole(&mut output, b"second\n", &mut is_cut)
-            .expect_err("there is room for half of it");
-        write_whole(&mut output, b"third\n", &mut is_cut).expect("there is room again");
+        let mut is_partial = false;
+        write_line(&mut output, b"first\n", &mut is_partial).expect("there is room");
+        write_line(&mut output, b"second\n", &mut is_partial)
+            .expect_err("there is room for a part of it");
+        write_line(&mut output, b"third\n", &mut is_partial).expect("there is room again");
         assert_eq!(output.taken, b"first\nsec\nthird\n");
     }
 }

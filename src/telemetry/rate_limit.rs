@@ -1,11 +1,11 @@
-//! An error that comes a thousand times a second is logged once, and then summed up.
+//! Logs a repeated error once, and then its count every ten seconds.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the repetitions of an error are only counted.
+/// Repetitions within this time are only counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
 struct Repeated {
@@ -13,27 +13,27 @@ struct Repeated {
     repeated: u64,
 }
 
-/// Global as the log itself is; keyed by the kind of error.
+/// One a process, like the log. The key is the kind of error.
 static REPEATED: LazyLock<Mutex<HashMap<&'static str, Repeated>>> = LazyLock::new(Mutex::default);
 
-/// Logs an error of the kind `what` and its cause, unless the same kind was logged less than ten seconds ago: then
-/// it is only counted, for [`summarise_repeated`], and the cause is not even formatted.
-pub fn log_rate_limited(what: &'static str, cause: &dyn Display) {
-    if is_first(what) {
-        // The lock is not held any more: should this panic, the panic hook comes here, too.
-        tracing::error!(%cause, "{what}");
+/// Logs an error of this kind with its cause. A repetition is only counted, for [`summarise_repeated`], and its cause is not
+/// formatted.
+pub fn log_rate_limited(kind: &'static str, cause: &dyn Display) {
+    if is_first(kind) {
+        // The lock is released: if this panics, the panic hook calls this function again.
+        tracing::error!(%cause, "{kind}");
     }
 }
 
-/// Counts an error of the kind `what`, and tells whether it is to be logged.
-fn is_first(what: &'static str) -> bool {
+/// Counts an error. Returns whether to log it.
+fn is_first(kind: &'static str) -> bool {
     let mut kinds = REPEATED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(kind) = kinds.get_mut(what) {
-        kind.repeated += 1;
+    if let Some(entry) = kinds.get_mut(kind) {
+        entry.repeated += 1;
         return false;
     }
     kinds.insert(
-        what,
+        kind,
         Repeated {
             since: Instant::now(),
             repeated: 0,
@@ -42,7 +42,7 @@ fn is_first(what: &'static str) -> bool {
     true
 }
 
-/// Looks after the kinds, for as long as it runs.
+/// Runs [`summarise`] every second.
 pub async fn summarise_repeated() {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -51,24 +51,24 @@ pub async fn summarise_repeated() {
     }
 }
 
-/// Logs the sum of each kind that is ten seconds old, and forgets those that are over.
+/// Logs the count of each kind whose window is over, and drops kinds without repetitions.
 fn summarise() {
     let mut kinds = REPEATED.lock().unwrap_or_else(PoisonError::into_inner);
-    kinds.retain(|what, kind| {
-        let age = kind.since.elapsed();
+    kinds.retain(|kind, entry| {
+        let age = entry.since.elapsed();
         if age < WINDOW {
             return true;
         }
-        if kind.repeated == 0 {
+        if entry.repeated == 0 {
             return false;
         }
         tracing::error!(
-            repeated = kind.repeated,
+            repeated = entry.repeated,
             seconds = age.as_secs(),
-            "{what}, repeatedly"
+            "{kind}, repeatedly"
         );
-        kind.since = Instant::now();
-        kind.repeated = 0;
+        entry.since = Instant::now();
+        entry.repeated = 0;
         true
     });
 }

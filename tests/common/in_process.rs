@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use daybook::serve::{ServeError, StopOutcome, serve};
-use daybook::shutdown::Stop;
+use daybook::shutdown::StopSignal;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use super::{TIMEOUT, client, db, eventually};
 pub struct InProcessServer {
     pub listen: String,
     pub admin: String,
-    stop: mpsc::Sender<Stop>,
+    stop: mpsc::Sender<StopSignal>,
     thread: Option<JoinHandle<Result<StopOutcome, ServeError>>>,
     dir: TempDir,
 }
@@ -89,7 +89,7 @@ impl InProcessServer {
 
     fn end(&mut self) -> thread::Result<Result<StopOutcome, ServeError>> {
         // Fails where it has ended by itself; why, its thread says.
-        let _ = self.stop.blocking_send(Stop::Terminate);
+        let _ = self.stop.blocking_send(StopSignal::Terminate);
         let thread = self.thread.take().expect("not joined yet");
         thread.join()
     }

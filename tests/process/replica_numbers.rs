@@ -108,6 +108,6 @@ fn where_all_numbers_are_taken_the_error_says_so() {
         c.text("listen", format!("unix:{path}/*.sock"));
     });
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
-    let message = "other processes have all numbers up to 99";
+    let message = "other replicas use all numbers up to 99";
     assert!(failure.stderr.contains(message), "{}", failure.stderr);
 }
