@@ -103,11 +103,11 @@ pub fn signals() -> std::io::Result<mpsc::Receiver<StopSignal>> {
                 _ = quit.recv() => StopSignal::Quit,
                 _ = terminate.recv() => StopSignal::Terminate,
                 _ = user_defined1.recv() => {
-                    tracing::warn!("SIGUSR1 has no meaning for daybook and is ignored");
+                    tracing::warn!("SIGUSR1 is ignored: it has no meaning for daybook");
                     continue;
                 }
                 _ = user_defined2.recv() => {
-                    tracing::warn!("SIGUSR2 has no meaning for daybook and is ignored");
+                    tracing::warn!("SIGUSR2 is ignored: it has no meaning for daybook");
                     continue;
                 }
             };

@@ -1,4 +1,4 @@
-//! `daybook healthcheck`: 0 is healthy, 1 is not, and there is nothing else.
+//! `daybook healthcheck`: exit code 0 is healthy, anything else is 1.
 
 use crate::common::command::daybook;
 use crate::common::server::Server;
@@ -28,7 +28,7 @@ fn a_ready_server_is_healthy_over_tcp_and_unix() {
         });
         let address = server.admin();
         assert_eq!(healthcheck(address), Some(0), "{address}");
-        // Without a flag it is the first listener of the configuration that can be reached by its name.
+        // Without --address it uses the first admin listener that has an address.
         let several = format!("[\"fd:admin\", \"unix:*.sock\", {address:?}]");
         for configured in [address, &several] {
             let run = daybook(
@@ -42,7 +42,7 @@ fn a_ready_server_is_healthy_over_tcp_and_unix() {
 }
 
 #[test]
-fn a_draining_server_is_not_ready_but_lives() {
+fn a_draining_server_is_unready_but_alive() {
     let server = Server::with(|c| {
         c.text("shutdown.drain_delay", "30s");
     });
@@ -59,7 +59,7 @@ fn a_draining_server_is_not_ready_but_lives() {
     assert_eq!(run.code, Some(1));
     assert!(
         run.error_line().contains("drain"),
-        "it does not say why: {}",
+        "the reason is missing: {}",
         run.stderr
     );
     let run = daybook(
@@ -71,7 +71,7 @@ fn a_draining_server_is_not_ready_but_lives() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_not_healthy() {
+fn an_address_without_a_server_is_unhealthy() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr());
     let address = free.expect("a free port").to_string();
     let run = daybook(
@@ -85,7 +85,7 @@ fn a_server_that_is_not_there_is_not_healthy() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_not_healthy() {
+fn a_server_that_does_not_respond_is_unhealthy() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("its address").to_string();
     for arguments in [&["healthcheck"][..], &["healthcheck", "--live"]] {
@@ -96,7 +96,7 @@ fn a_server_that_does_not_answer_is_not_healthy() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_is_not_healthy() {
+fn a_configuration_error_is_unhealthy() {
     for (arguments, environment) in [
         (&["healthcheck"][..], ("DAYBOOK_RECORD", "perhaps")),
         (&["healthcheck"], ("DAYBOOK_NONSENSE", "1")),

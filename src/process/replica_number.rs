@@ -19,7 +19,7 @@ pub struct ReplicaNumber {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum NumberError {
-    #[error("{}: {source}: a * in a listener's path needs a directory that daybook can write to", path.display())]
+    #[error("{}: {source}: a replica's number (* in a listener's path) needs a directory that daybook can write to", path.display())]
     Lock { path: PathBuf, source: io::Error },
     #[error("{0}: other replicas use all numbers up to {NUMBER_MAX}")]
     AllTaken(Listen),

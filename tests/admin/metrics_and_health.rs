@@ -1,9 +1,9 @@
-//! The operator's listener: state and metrics; and what the public one does not show.
+//! Health and metrics on the admin listener, and the health path of the public one.
 
 use crate::common::client::send;
 use crate::common::server::Server;
 
-/// Counters, gauges and histograms that are there from the first scrape on.
+/// Metrics that the first scrape already has.
 const METRICS: &[&str] = &[
     "daybook_request_duration_seconds_bucket",
     "daybook_request_duration_seconds_sum",
@@ -28,7 +28,7 @@ const METRICS: &[&str] = &[
 ];
 
 #[test]
-fn a_running_server_is_alive_and_ready_in_one_line() {
+fn livez_and_readyz_respond_with_one_line() {
     let server = Server::start();
     for path in ["/livez", "/readyz"] {
         let response = server.get_admin(path);
@@ -94,7 +94,7 @@ fn metrics_have_every_name_and_the_replicas_label() {
 }
 
 #[test]
-fn metrics_say_what_is_running() {
+fn build_info_names_the_versions() {
     let server = Server::start();
     server.get("/one");
     server.wait_for_responses(200, 1);
@@ -123,7 +123,7 @@ fn metrics_say_what_is_running() {
 }
 
 #[test]
-fn a_server_that_does_not_record_says_so() {
+fn daybook_recording_is_0_without_recording() {
     let server = Server::with(|c| {
         c.set("record", false);
     });
@@ -134,7 +134,7 @@ fn a_server_that_does_not_record_says_so() {
 }
 
 #[test]
-fn other_paths_and_methods_are_a_problem() {
+fn other_paths_and_methods_get_a_problem() {
     let server = Server::start();
     for path in [
         "/nothing",
@@ -166,7 +166,7 @@ fn other_paths_and_methods_are_a_problem() {
 }
 
 #[test]
-fn the_public_listener_serves_nothing_of_the_operators() {
+fn the_public_listener_has_no_admin_routes() {
     let server = Server::start();
     for path in ["/metrics", "/livez", "/readyz", "/requests", "/requests/1"] {
         let response = server.get(path);
@@ -242,7 +242,7 @@ fn the_free_space_is_that_of_the_databases_file_system() {
         let found = rustix::fs::statvfs(server.database_path()).expect("its file system");
         (found.f_bavail * found.f_frsize) as f64
     };
-    // Others write there meanwhile, so not exactly.
+    // Other processes write there too, so the value is not exact.
     let (before, told, after) = (
         free(),
         server.metric("daybook_disk_free_bytes", &[]),

@@ -1,12 +1,12 @@
-//! The records over the admin listener: newest first, page by page, one by one.
+//! `/requests` and `/requests/{id}` of the admin listener.
 
 use crate::common::client::send;
 use crate::common::db::Row;
 use crate::common::server::Server;
 use serde_json::Value;
 
-/// Makes `n` records, of `POST /1`, `POST /2` …, with bodies as long as their number.
-fn with_records(n: usize) -> (Server, Vec<Row>) {
+/// Sends `POST /1`, `POST /2` … to a new server, each with a body of that length; returns the rows.
+fn start_with_records(n: usize) -> (Server, Vec<Row>) {
     let server = Server::start();
     let rows = (1..=n).map(|i| {
         let body = "x".repeat(i);
@@ -20,7 +20,7 @@ fn with_records(n: usize) -> (Server, Vec<Row>) {
     (server, rows)
 }
 
-fn is_the_record(server: &Server, record: &Value, row: &Row) {
+fn assert_is_record(server: &Server, record: &Value, row: &Row) {
     let keys: Vec<&str> = record
         .as_object()
         .expect("an object")
@@ -60,8 +60,8 @@ fn is_the_record(server: &Server, record: &Value, row: &Row) {
 }
 
 #[test]
-fn records_come_newest_first_and_page_by_page() {
-    let (server, rows) = with_records(5);
+fn pages_list_the_newest_records_first() {
+    let (server, rows) = start_with_records(5);
     let page = |query: &str| {
         let response = server.get_admin(&format!("/requests{query}"));
         assert_eq!(response.status, 200, "{}", response.text());
@@ -72,7 +72,7 @@ fn records_come_newest_first_and_page_by_page() {
     let records = all["requests"].as_array().expect("a list");
     assert_eq!((records.len(), &all["next_before"]), (5, &Value::Null));
     for (record, row) in records.iter().zip(rows.iter().rev()) {
-        is_the_record(&server, record, row);
+        assert_is_record(&server, record, row);
     }
 
     let ids = |page: &Value| -> Vec<i64> {
@@ -112,8 +112,8 @@ fn an_empty_database_has_an_empty_page() {
 }
 
 #[test]
-fn parameters_that_make_no_sense_are_a_problem() {
-    let (server, _) = with_records(1);
+fn invalid_parameters_get_a_problem() {
+    let (server, _) = start_with_records(1);
     for query in [
         "limit=0",
         "limit=-1",
@@ -132,20 +132,20 @@ fn parameters_that_make_no_sense_are_a_problem() {
 
 #[test]
 fn one_record_is_found_by_its_id() {
-    let (server, rows) = with_records(2);
+    let (server, rows) = start_with_records(2);
     for row in &rows {
         let response = server.get_admin(&format!("/requests/{}", row.id));
         assert_eq!(
             (response.status, response.header("content-type")),
             (200, Some("application/json"))
         );
-        is_the_record(&server, &response.json(), row);
+        assert_is_record(&server, &response.json(), row);
     }
     server.get_admin("/requests/999999").assert_problem(404);
 }
 
 #[test]
-fn the_address_of_a_client_on_a_unix_socket_is_null() {
+fn remote_addr_is_null_on_a_unix_socket() {
     let server = Server::with(|c| {
         let socket = c.path("public.sock");
         c.text("listen", format!("unix:{}", socket.display()));
@@ -158,8 +158,8 @@ fn the_address_of_a_client_on_a_unix_socket_is_null() {
 }
 
 #[test]
-fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
-    let (server, _) = with_records(1);
+fn a_row_with_values_of_other_types_is_shown_with_nulls() {
+    let (server, _) = start_with_records(1);
     server
         .db()
         .execute_batch(
@@ -196,8 +196,8 @@ fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
 }
 
 #[test]
-fn a_page_that_ends_with_the_last_record_has_no_next_one() {
-    let (server, _rows) = with_records(2);
+fn the_page_with_the_last_record_has_no_next_page() {
+    let (server, _rows) = start_with_records(2);
     let page = server.get_admin("/requests?limit=2").json();
     assert_eq!(page["requests"].as_array().map(Vec::len), Some(2));
     assert!(page["next_before"].is_null(), "{page}");

@@ -1,4 +1,4 @@
-//! A client without opinions: the bytes it is given go out, the bytes that come back are shown.
+//! An HTTP client that sends raw bytes, valid or not, and parses the responses.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,19 +7,19 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::TIMEOUT;
 
-/// One response, final or interim.
+/// A final or interim response.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
-    /// Names in lower case, in the order they came.
+    /// In order of arrival, names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Status line and fields as they came.
+    /// The head as received.
     pub head: String,
 }
 
 impl Response {
-    /// The value of a field. Panics when the response has it twice.
+    /// The value of a header. Panics if the response has it twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
             .headers
@@ -48,13 +48,13 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    /// Whether it says that it is the last one of its connection.
+    /// Whether it has `connection: close`.
     pub fn closes_connection(&self) -> bool {
         self.header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    /// Panics unless this is an error as RFC 9457 has it.
+    /// Asserts a problem as RFC 9457 defines it.
     pub fn assert_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.head);
         assert_eq!(
@@ -66,7 +66,7 @@ impl Response {
         assert!(problem["title"].is_string(), "{problem}");
     }
 
-    /// Whether `needle` is anywhere in the response, head or body.
+    /// Whether the head or the body contains `needle`.
     pub fn contains(&self, needle: &str) -> bool {
         self.head.contains(needle) || String::from_utf8_lossy(&self.body).contains(needle)
     }
@@ -75,7 +75,7 @@ impl Response {
 /// One connection.
 pub struct Client {
     socket: Socket,
-    /// Received and not yet part of a response.
+    /// Received, but not yet returned.
     unread: Vec<u8>,
 }
 
@@ -85,7 +85,7 @@ impl Client {
         Self::connect_with(address, |_| ())
     }
 
-    /// Connects a socket that `prepare` has seen first.
+    /// Connects after `prepare` has set options of the socket.
     pub fn connect_with(address: &str, prepare: impl FnOnce(&Socket)) -> Self {
         let (domain, target) = match address.strip_prefix("unix:") {
             Some(path) => (
@@ -109,22 +109,22 @@ impl Client {
         }
         socket
             .set_read_timeout(Some(TIMEOUT))
-            .expect("setting the read time-out");
+            .expect("setting the read timeout");
         socket
             .set_write_timeout(Some(TIMEOUT))
-            .expect("setting the write time-out");
+            .expect("setting the write timeout");
         Self {
             socket,
             unread: Vec::new(),
         }
     }
 
-    /// Sends everything. Panics when the server does not take it.
+    /// Sends all of `bytes`. Panics if the server does not read them.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket.write_all(bytes.as_ref()).expect("sending");
     }
 
-    /// Sends in pieces of `size` bytes for as long as the server takes them: it may refuse halfway.
+    /// Sends chunks of `size` bytes. The server may close the connection before the end.
     pub fn send_in_pieces(&mut self, bytes: &[u8], size: usize) -> io::Result<()> {
         bytes
             .chunks(size)
@@ -138,18 +138,18 @@ impl Client {
             .expect("shutting down the sending side");
     }
 
-    /// The next response, to anything but HEAD. Panics when there is none.
+    /// The next response, to any method but HEAD. Panics if there is none.
     pub fn response(&mut self) -> Response {
         self.response_to("GET")
     }
 
-    /// The next response, to a request of that method. Panics when there is none.
+    /// The next response, to a request of that method. Panics if there is none.
     pub fn response_to(&mut self, method: &str) -> Response {
         self.next_response(method)
             .expect("a response, but the server closed the connection")
     }
 
-    /// The next response, or nothing where the server closed without one.
+    /// The next response, or `None` if the server closed the connection.
     pub fn next_response(&mut self, method: &str) -> Option<Response> {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -158,7 +158,7 @@ impl Client {
             if self.fill().expect("reading a response") == 0 {
                 assert!(
                     self.unread.is_empty(),
-                    "half a head: {}",
+                    "an incomplete head: {}",
                     String::from_utf8_lossy(&self.unread)
                 );
                 return None;
@@ -194,14 +194,14 @@ impl Client {
         Some(response)
     }
 
-    /// All that comes until the server closes. An error: it reset the connection, or did not close in time.
+    /// Everything until the server closes. An error if it resets the connection, or does not close in time.
     pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         while self.fill()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
     }
 
-    /// All that comes until the server closes the connection or resets it, as the kernel does where the server was killed,
-    /// or closed before it had read everything. Panics when it does neither in time.
+    /// Everything until the server closes or resets the connection. The kernel resets it if the server was killed, or closed
+    /// it with unread bytes. Panics if neither happens in time.
     pub fn read_until_closed(&mut self) -> Vec<u8> {
         match self.read_to_end() {
             Ok(rest) => rest,
@@ -213,7 +213,7 @@ impl Client {
         }
     }
 
-    /// Whether nothing has come, and the connection is open.
+    /// Whether the connection is open and nothing was received.
     pub fn is_silent(&mut self) -> bool {
         self.socket
             .set_nonblocking(true)
@@ -229,7 +229,7 @@ impl Client {
         let mut buffer = [0; 65536];
         let n = loop {
             match self.socket.read(&mut buffer) {
-                // A read with a time-out is not begun anew by the kernel when a signal comes.
+                // The kernel does not restart a read with a timeout after a signal.
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 read => break read?,
             }
@@ -239,7 +239,7 @@ impl Client {
     }
 }
 
-/// Whether nobody listens there any more.
+/// Whether no server listens at `address`.
 pub fn refuses_connections(address: &str) -> bool {
     match TcpStream::connect(address) {
         Ok(_) => false,
@@ -248,7 +248,7 @@ pub fn refuses_connections(address: &str) -> bool {
     }
 }
 
-/// One GET on a connection of its own.
+/// Sends a GET on a new connection.
 pub fn get(address: &str, path: &str) -> Response {
     send(
         address,
@@ -256,7 +256,7 @@ pub fn get(address: &str, path: &str) -> Response {
     )
 }
 
-/// One request on a connection of its own, and its response.
+/// Sends a request on a new connection and returns its response.
 pub fn send(address: &str, request: impl AsRef<[u8]>) -> Response {
     let mut client = Client::connect(address);
     client.send(&request);

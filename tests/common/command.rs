@@ -1,11 +1,13 @@
-//! One run of `daybook` that ends by itself.
+//! Runs `daybook` subcommands that exit by themselves.
 
+use std::io::{Read, read_to_string};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use super::{TIMEOUT, eventually};
+use super::TIMEOUT;
+use super::process::{DAYBOOK, Process, remove_variables};
 
-/// How it ended.
+/// The result of a run.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -19,54 +21,26 @@ impl Run {
     }
 }
 
-/// Runs it in `dir`, with no more of our environment than `environment` names, and waits for its end.
+/// Runs daybook in `dir` and waits for its exit. Of the `DAYBOOK_` variables it gets only those in `environment`.
 pub fn daybook(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("DAYBOOK_") {
-            command.env_remove(&name);
-        }
-    }
+    let mut command = Command::new(DAYBOOK);
+    remove_variables(&mut command);
     command
         .args(arguments)
         .envs(environment.iter().copied())
-        .current_dir(dir);
-    command
+        .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = Running(Some(command.spawn().expect("starting daybook")));
-    eventually(&format!("daybook {arguments:?} has ended"), TIMEOUT, || {
-        child.has_ended()
-    });
-    let output = child.0.take().map(Child::wait_with_output);
-    let output = output.expect("the child").expect("its output");
+    let mut process = Process::spawn(&mut command);
+    let status = process.wait_exit(TIMEOUT);
     Run {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).expect("output of UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("output of UTF-8"),
+        code: status.code(),
+        stdout: text(process.child().stdout.take()),
+        stderr: text(process.child().stderr.take()),
     }
 }
 
-/// Killed where it does not end by itself.
-struct Running(Option<Child>);
-
-impl Running {
-    fn has_ended(&mut self) -> bool {
-        let child = self.0.as_mut().expect("the child");
-        child
-            .try_wait()
-            .expect("send_get for the exit status")
-            .is_some()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // It may have ended meanwhile; then there is nothing to kill.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+fn text(stream: Option<impl Read>) -> String {
+    read_to_string(stream.expect("a pipe")).expect("output of UTF-8")
 }

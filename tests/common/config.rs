@@ -1,37 +1,39 @@
-//! What a test wants of its server, and the process that comes of it.
+//! The configuration of a test's server, and its process.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tempfile::TempDir;
 
-/// What a test wants of its server: `daybook.toml`, and what the process inherits.
+use super::process::{DAYBOOK, Process, remove_variables};
+
+/// `daybook.toml`, the environment and inherited sockets of a server.
 pub struct Config {
     dir: TempDir,
     /// Dotted key to TOML value.
     keys: BTreeMap<String, String>,
     environment: Vec<(String, String)>,
     inherited: Option<Inherited>,
-    /// A program that becomes daybook, and its arguments.
+    /// A program that executes daybook, and its arguments.
     launcher: Vec<String>,
 }
 
-/// Sockets handed over as systemd does it: descriptors 3 and 4.
+/// Sockets passed as systemd does it: as descriptors 3 and 4.
 struct Inherited {
     sockets: [OwnedFd; 2],
     names: String,
-    /// What `LISTEN_PID` says; the shell puts the process's own number for `$$`.
+    /// The value of `LISTEN_PID`; the shell expands `$$` to the process's own id.
     pid: String,
 }
 
 impl Inherited {
-    /// A shell moves its standard input and output to 3 and 4, and knows its number, which `exec` keeps.
+    /// A shell moves its standard input and output to 3 and 4; `exec` keeps its process id.
     fn command(self, program: &str) -> Command {
         let Self {
             sockets: [first, second],
@@ -89,12 +91,12 @@ impl Config {
         self
     }
 
-    /// Hands over two sockets under `names`, joined with a colon.
+    /// Passes two sockets named `names`, which are separated by a colon.
     pub fn inherit(&mut self, sockets: [OwnedFd; 2], names: &str) -> &mut Self {
         self.inherit_as(sockets, names, "$$")
     }
 
-    /// Hands over two sockets that are meant for the process `pid`.
+    /// Passes two sockets with `LISTEN_PID=pid`.
     pub fn inherit_as(&mut self, sockets: [OwnedFd; 2], names: &str, pid: &str) -> &mut Self {
         self.inherited = Some(Inherited {
             sockets,
@@ -104,13 +106,13 @@ impl Config {
         self
     }
 
-    /// Starts it through a program that becomes it: `nohup`, `prlimit`.
+    /// Starts daybook through `nohup`, `prlimit` or the like.
     pub fn through(&mut self, launcher: &[&str]) -> &mut Self {
         self.launcher = launcher.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// Where the database will be.
+    /// The path of the database.
     pub fn database(&self) -> PathBuf {
         let path: PathBuf =
             serde_json::from_str(&self.keys["database.path"]).expect("database.path");
@@ -132,65 +134,35 @@ impl Config {
             .collect();
         std::fs::write(&file, toml).expect("writing daybook.toml");
 
-        let program = env!("CARGO_BIN_EXE_daybook");
         let mut command = match self.inherited {
             None => {
-                let launched = self.launcher.iter().map(String::as_str).chain([program]);
+                let launched = self.launcher.iter().map(String::as_str).chain([DAYBOOK]);
                 let mut words = launched.collect::<Vec<_>>().into_iter();
                 let mut command = Command::new(words.next().expect("the program, at least"));
                 command.args(words);
                 command.stdin(Stdio::null()).stdout(Stdio::piped());
                 command
             }
-            Some(inherited) => inherited.command(program),
+            Some(inherited) => inherited.command(DAYBOOK),
         };
-        for (name, _) in std::env::vars_os() {
-            let of_ours = ["DAYBOOK_", "LISTEN_", "NOTIFY_", "WATCHDOG_"];
-            if of_ours
-                .iter()
-                .any(|prefix| name.to_string_lossy().starts_with(prefix))
-            {
-                command.env_remove(&name);
-            }
-        }
+        remove_variables(&mut command);
         command
             .args(["serve", "--config"])
             .arg(&file)
             .envs(self.environment);
         command.stderr(Stdio::piped()).current_dir(self.dir.path());
-        let mut child = command.spawn().expect("starting daybook");
+        let mut process = Process::spawn(&mut command);
+        let child = process.child();
         let log = Log::default();
         if let Some(stdout) = child.stdout.take() {
             log.follow(stdout);
         }
         log.follow(child.stderr.take().expect("its standard error"));
-        (Process(child), log, self.dir)
+        (process, log, self.dir)
     }
 }
 
-/// A child that does not outlive its test.
-pub struct Process(Child);
-
-impl Process {
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// How it ended, if it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().expect("send_get for the exit status")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// All that the process has written so far.
+/// The process's standard output and standard error so far.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<String>>);
 
@@ -206,7 +178,7 @@ impl Log {
         });
     }
 
-    /// Whether the process, now gone, has had its last line read. `spawn` holds no other clone but the readers'.
+    /// Whether the readers of an exited process are done. Each reader has a clone of the log until then.
     pub fn is_complete(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

@@ -1,4 +1,4 @@
-//! A look into the database file, as any other process would have.
+//! Reads the database file as any other process would.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,13 +18,13 @@ pub struct Row {
     pub remote_addr: Option<String>,
 }
 
-/// Opens the file for reading and writing; waits up to 5 s for a lock.
+/// Opens the file for reading and writing, with a busy timeout of 5 s.
 pub fn open(path: &Path) -> Connection {
     let connection =
         Connection::open(path).unwrap_or_else(|e| panic!("opening {}: {e}", path.display()));
     connection
         .busy_timeout(Duration::from_secs(5))
-        .expect("setting the busy time-out");
+        .expect("setting the busy timeout");
     connection
 }
 

@@ -1,4 +1,4 @@
-//! A disk that is soon full.
+//! A small disk, which a test can fill.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A file system of its own, in memory. Needs root, like any mount.
+/// A file system in memory. Mounting it needs root.
 pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -35,14 +35,14 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes all the space there is.
+    /// Uses up all free space.
     pub fn fill(&self) {
         let mut file = File::create(self.ballast()).expect("creating the ballast");
-        // Ends when there is no space for another page.
+        // Fails when the disk is full.
         while file.write_all(&[1; 4096]).is_ok() {}
     }
 
-    /// Gives the space back.
+    /// Frees the space again.
     pub fn free(&self) {
         fs::remove_file(self.ballast()).expect("removing the ballast");
     }
@@ -54,7 +54,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: it goes when its last user has gone. Should it fail, the machine keeps a small mount until it restarts.
+        // Lazy: a process may still have files open. If it fails, a small mount stays until a reboot.
         let _ = Command::new("umount")
             .arg("--lazy")
             .arg(self.path())

@@ -1,4 +1,4 @@
-//! A server within the test's own process, for tests that bring their own routes.
+//! A server inside the test's own process, for tests with routes of their own.
 
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -10,9 +10,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{TIMEOUT, client, db, eventually};
+use super::server::metric;
+use super::{TIMEOUT, db, eventually};
 
-/// A running server. Dropping it stops it as SIGTERM would, and asserts that it ended in order.
+/// Dropping it sends SIGTERM's [`StopSignal`] and asserts that it drained.
 pub struct InProcessServer {
     pub listen: String,
     pub admin: String,
@@ -22,7 +23,7 @@ pub struct InProcessServer {
 }
 
 impl InProcessServer {
-    /// Serves `routes`, with these keys set as in the environment (`COMMIT__DEADLINE`).
+    /// Serves `routes` with these keys, in their environment form (`COMMIT__DEADLINE`).
     pub fn start(routes: Router, keys: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let database = dir.path().join("requests.db");
@@ -35,7 +36,7 @@ impl InProcessServer {
             environment.push((format!("DAYBOOK_{key}").into(), value.into()));
         }
         let config = daybook::config::load_from(None, environment, dir.path())
-            .expect("a sound configuration")
+            .expect("a valid configuration")
             .config;
         let (stop, stops) = mpsc::channel(1);
         let (ready, addresses) = oneshot::channel();
@@ -62,33 +63,27 @@ impl InProcessServer {
         self.dir.path().join("requests.db")
     }
 
-    /// Waits until `n` records wait for the writer.
+    /// Waits until the queue has exactly `n` records.
     pub fn wait_until_queued(&self, n: u32) {
-        eventually(&format!("{n} records are waiting"), TIMEOUT, || {
-            client::get(&self.admin, "/metrics")
-                .text()
-                .lines()
-                .any(|line| {
-                    line.starts_with("daybook_commit_queue_records{")
-                        && line.ends_with(&format!(" {n}"))
-                })
+        eventually(&format!("{n} records are queued"), TIMEOUT, || {
+            metric(&self.admin, "daybook_commit_queue_records", &[]) == f64::from(n)
         });
     }
 
-    /// Waits for the end of a server that cannot go on.
+    /// Waits until the server fails, and returns its error.
     pub fn wait_for_error(mut self) -> ServeError {
         let thread = self.thread.take().expect("not joined yet");
         eventually("the server has ended", TIMEOUT, || thread.is_finished());
         thread.join().expect("no panic").expect_err("an error")
     }
 
-    /// Stops it as SIGTERM would, and waits for its end.
+    /// Stops the server as SIGTERM would, and waits for its end.
     pub fn stop(mut self) -> StopOutcome {
-        self.end().expect("no panic").expect("no error")
+        self.stop_and_join().expect("no panic").expect("no error")
     }
 
-    fn end(&mut self) -> thread::Result<Result<StopOutcome, ServeError>> {
-        // Fails where it has ended by itself; why, its thread says.
+    fn stop_and_join(&mut self) -> thread::Result<Result<StopOutcome, ServeError>> {
+        // Fails if the server has already ended; the thread's result says why.
         let _ = self.stop.blocking_send(StopSignal::Terminate);
         let thread = self.thread.take().expect("not joined yet");
         thread.join()
@@ -104,10 +99,10 @@ impl Drop for InProcessServer {
         if self.thread.is_none() {
             return;
         }
-        let ended = self.end();
+        let result = self.stop_and_join();
         if !thread::panicking() {
-            let ended = ended.expect("no panic").expect("no error");
-            assert_eq!(ended, StopOutcome::Drained);
+            let outcome = result.expect("no panic").expect("no error");
+            assert_eq!(outcome, StopOutcome::Drained);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Many clients at once, each of which remembers what it sent and what it was told.
+//! Load from many clients, which keep each request and its outcome to compare with the database.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -15,13 +15,13 @@ use super::eventually;
 
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 
-/// One request, and what came of it.
+/// A request and its outcome.
 #[derive(Debug)]
 pub struct SentRequest {
     pub method: &'static str,
     /// Unique.
     pub path: String,
-    /// Bytes of body sent.
+    /// Length of the body.
     pub length: i64,
     pub outcome: Outcome,
 }
@@ -32,7 +32,7 @@ pub enum Outcome {
         status: u16,
         record_id: Option<i64>,
     },
-    /// The connection ended after so many bytes of a response.
+    /// The connection broke after this many bytes of the response.
     Lost {
         received: usize,
         #[expect(dead_code, reason = "a failed assertion prints it")]
@@ -41,7 +41,7 @@ pub enum Outcome {
 }
 
 impl SentRequest {
-    /// A GET that a test made by itself.
+    /// A GET that the test sent itself.
     pub fn get(path: &str, response: &Response) -> Self {
         let outcome = Outcome::Responded {
             status: response.status,
@@ -70,8 +70,8 @@ struct Control {
     responses: AtomicU64,
 }
 
-/// Clients that ask again as soon as they have their response. They reconnect where the server says `connection: close`
-/// or the connection is lost, and end where nobody listens any more.
+/// Clients that send the next request as soon as they have the response. They reconnect after `connection: close` or a broken
+/// connection, and end when no server listens.
 pub struct Load {
     control: Arc<Control>,
     clients: Vec<JoinHandle<Vec<SentRequest>>>,
@@ -83,7 +83,7 @@ impl Load {
         Self::with_long_paths(address, name, clients, 0)
     }
 
-    /// The same, with `extra` bytes at the end of every path, so that few rows are much to write.
+    /// Appends `extra` bytes to every path, to make the rows large.
     pub fn with_long_paths(address: &str, name: &str, clients: usize, extra: usize) -> Self {
         let control = Arc::new(Control::default());
         let start = |client| {
@@ -95,34 +95,33 @@ impl Load {
         Self { control, clients }
     }
 
-    /// Waits until `n` more responses have come, of any status.
-    pub fn wait_for(&self, n: u64, within: Duration) {
+    /// Waits for `n` more responses, of any status.
+    pub fn wait_for(&self, n: u64, timeout: Duration) {
         let goal = self.responses() + n;
-        eventually(&format!("{n} more responses"), within, || {
+        eventually(&format!("{n} more responses"), timeout, || {
             self.responses() >= goal
         });
     }
 
-    /// Responses so far.
+    /// Number of responses so far.
     pub fn responses(&self) -> u64 {
         self.control.responses.load(Ordering::Relaxed)
     }
 
-    /// No new connections from now on, as a load balancer does with a server that is unready. The open ones go on.
+    /// Opens no more connections, like a load balancer whose server is unready. Open connections continue.
     pub fn stop_connecting(&self) {
         self.control.stop_connecting.store(true, Ordering::Relaxed);
     }
 
-    /// Lets every client finish its request, and gives back all that they have seen.
+    /// Lets every client finish its request, and returns all requests.
     pub fn stop(self) -> Vec<SentRequest> {
         self.control.stop.store(true, Ordering::Relaxed);
         self.join()
     }
 
-    /// Waits until every client has ended by itself.
+    /// Waits until every client has ended.
     pub fn join(self) -> Vec<SentRequest> {
-        let seen =
-            |client: JoinHandle<Vec<SentRequest>>| client.join().expect("a client's verdict");
+        let seen = |client: JoinHandle<Vec<SentRequest>>| client.join().expect("no panic");
         self.clients.into_iter().flat_map(seen).collect()
     }
 }
@@ -146,7 +145,7 @@ fn run(control: &Control, address: &str, prefix: &str, suffix: &str) -> Vec<Sent
         } else {
             b""
         };
-        let outcome = match open.ask(method, &path, body) {
+        let outcome = match open.send(method, &path, body) {
             Ok(response) => {
                 if response.status == 200 {
                     assert_eq!(response.body, body, "the request's own body, for {path}");
@@ -173,14 +172,14 @@ fn run(control: &Control, address: &str, prefix: &str, suffix: &str) -> Vec<Sent
     seen
 }
 
-struct Brief {
+struct LoadResponse {
     status: u16,
     record_id: Option<i64>,
     closes: bool,
     body: Vec<u8>,
 }
 
-/// A connection that may break, unlike that of [`super::client::Client`], which must not.
+/// A kept-alive connection that may break. ([`super::client::Client`] panics then.)
 struct Keepalive {
     stream: BufReader<TcpStream>,
     /// Bytes of the current response.
@@ -198,7 +197,7 @@ impl Keepalive {
         })
     }
 
-    fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<Brief> {
+    fn send(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<LoadResponse> {
         self.received = 0;
         let length = body.len();
         let mut request =
@@ -207,7 +206,7 @@ impl Keepalive {
         self.stream.get_mut().write_all(request.as_bytes())?;
 
         let status = self.line()?.split(' ').nth(1).and_then(|s| s.parse().ok());
-        let mut response = Brief {
+        let mut response = LoadResponse {
             status: status.expect("a status"),
             record_id: None,
             closes: false,
@@ -245,8 +244,8 @@ impl Keepalive {
     }
 }
 
-/// Holds every response against the file: a 200 has exactly its row, a 503 has none, a request whose response was lost has
-/// at most one, and there is no row that nobody asked for. All that was ever sent must be in `requests`.
+/// Asserts that each 200 has exactly its row, each 503 none, each lost response at most one, and that there are no other
+/// rows. `requests` must have everything that was sent to the database's servers.
 pub fn assert_recorded(connection: &Connection, requests: &[SentRequest]) {
     let mut select = connection
         .prepare("select path, id, method, content_length from requests")
@@ -281,23 +280,19 @@ pub fn assert_recorded(connection: &Connection, requests: &[SentRequest]) {
                 status: 503,
                 record_id,
             } => {
-                assert_eq!(
-                    (*record_id, rows),
-                    (None, vec![]),
-                    "{path} was answered 503"
-                );
+                assert_eq!((*record_id, rows), (None, vec![]), "{path} got 503");
             }
-            Outcome::Responded { status, .. } => panic!("{method} {path} was answered {status}"),
-            Outcome::Lost { .. } => assert!(rows.len() <= 1, "{path} is there twice: {rows:?}"),
+            Outcome::Responded { status, .. } => panic!("{method} {path} got {status}"),
+            Outcome::Lost { .. } => assert!(rows.len() <= 1, "{path} has two rows: {rows:?}"),
         }
     }
-    assert!(rows.is_empty(), "rows that nobody asked for: {rows:?}");
+    assert!(rows.is_empty(), "rows without a request: {rows:?}");
 }
 
-/// Lets SQLite check the whole file.
+/// Runs SQLite's integrity check.
 pub fn assert_sound(connection: &Connection) {
-    let verdict: String = connection
+    let result: String = connection
         .query_row("pragma integrity_check", [], |row| row.get(0))
         .expect("checking the file");
-    assert_eq!(verdict, "ok");
+    assert_eq!(result, "ok");
 }

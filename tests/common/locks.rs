@@ -1,4 +1,4 @@
-//! Keeps daybook from committing for as long as a test wants, in the two ways others do.
+//! Blocks daybook's commits: with the lock file, a transaction of another writer, or a frozen process.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -10,18 +10,18 @@ use super::client::Client;
 use super::server::Server;
 use super::{TIMEOUT, db, eventually};
 
-/// The lock file beside a database.
+/// The path of a database's lock file.
 pub fn lock_file(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     name.into()
 }
 
-/// What a replica holds while it commits. Dropping it lets go.
+/// The lock that a replica holds while it commits. Dropping it releases the lock.
 pub struct WriteLock(File);
 
 impl WriteLock {
-    /// Waits for whoever has it.
+    /// Waits for the current holder.
     pub fn take(database: &Path) -> Self {
         let path = lock_file(database);
         let file = File::options()
@@ -35,25 +35,25 @@ impl WriteLock {
 
 impl Drop for WriteLock {
     fn drop(&mut self) {
-        // Not by closing alone: a child that another test is just starting may still have a copy.
+        // Closing is not enough: a child that another test has just forked may have a copy of the descriptor.
         self.0.unlock().expect("unlocking");
     }
 }
 
-/// Whether a process waits in the kernel for a lock on a file that another one has.
+/// Whether a process waits in the kernel for a file lock.
 pub fn waits_for_a_lock(pid: u32) -> bool {
     let pid = pid.to_string();
     let locks = fs::read_to_string("/proc/locks").expect("the locks");
     let mut lines = locks.lines().map(str::split_whitespace);
-    // A waiter's line has "->" before the kind of lock and the process.
+    // The line of a waiting process has "->" before the kind of lock.
     lines.any(|mut line| line.any(|word| word == "->") && line.any(|word| word == pid))
 }
 
-/// What a writer holds that knows nothing of the lock file. Dropping it rolls back.
+/// A transaction of a writer that does not use the lock file. Dropping it rolls back.
 pub struct WriteTransaction(Connection);
 
 impl WriteTransaction {
-    /// Waits for whoever is writing.
+    /// Waits for the current writer.
     pub fn begin(database: &Path) -> Self {
         let connection = db::open(database);
         connection
@@ -70,38 +70,38 @@ impl std::ops::Deref for WriteTransaction {
     }
 }
 
-/// Waits until exactly `n` records wait for the writer.
+/// Waits until the queue has exactly `n` records.
 pub fn wait_until_queued(server: &Server, n: u32) {
-    eventually(&format!("{n} records are waiting"), TIMEOUT, || {
+    eventually(&format!("{n} records are queued"), TIMEOUT, || {
         server.metric("daybook_commit_queue_records", &[]) == f64::from(n)
     });
 }
 
-/// A connection that has sent a GET of that path and waits for its response.
+/// Sends a GET on a new connection and does not wait for the response.
 pub fn send_get(server: &Server, path: &str) -> Client {
     let mut client = Client::connect(server.addr());
     client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
     client
 }
 
-/// `n` such connections, to `/0`, `/1`…, all of whose records are waiting for the writer.
+/// Sends `n` GETs, of `/0`, `/1` …, and waits until their records are queued.
 pub fn queue_gets(server: &Server, n: u32) -> Vec<Client> {
     let clients = (0..n).map(|n| send_get(server, &format!("/{n}"))).collect();
     wait_until_queued(server, n);
     clients
 }
 
-/// Stops the process, and waits until every thread of it stands still. `signal("CONT")` lets it go on.
+/// Stops the process with SIGSTOP, and waits until each of its threads has stopped. `signal("CONT")` resumes it.
 pub fn freeze(server: &Server) {
     server.signal("STOP");
-    eventually("every thread stands still", TIMEOUT, || {
+    eventually("every thread has stopped", TIMEOUT, || {
         let threads = threads(server.pid(), "stat");
-        // The state follows the name, which is in parentheses.
+        // The state follows the name in parentheses.
         !threads.is_empty() && threads.iter().all(|stat| stat.contains(") T "))
     });
 }
 
-/// That file of `/proc` of every thread of a process. A thread that has ended while we look is left out.
+/// The content of `/proc/PID/task/*/FILE`. A thread that ends meanwhile is left out.
 pub fn threads(pid: u32, file: &str) -> Vec<String> {
     let read = |task: io::Result<fs::DirEntry>| match fs::read_to_string(
         task.expect("a thread").path().join(file),

@@ -1,5 +1,5 @@
-//! What every black-box test shares: the real server in a temporary directory, a client that sends raw bytes, a look
-//! into the database file, and the one way to wait.
+//! What the black-box tests share. Start with [`server::Server`], the real program in a temporary directory, and
+//! [`client`], which sends raw bytes. Tests wait only by [`eventually`].
 
 pub mod client;
 pub mod command;
@@ -10,6 +10,7 @@ pub mod in_process;
 pub mod load;
 pub mod locks;
 pub mod notes;
+pub mod process;
 pub mod seed;
 pub mod server;
 pub mod supervisor;
@@ -18,41 +19,41 @@ pub mod syncs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that must happen on a loaded machine, short enough to fail a test in time.
+/// Enough for anything that must happen, even on a loaded machine.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a look at the world gives: `true`/`Some(found)`, or "not yet".
-pub trait Outcome {
-    type Found;
-    fn found(self) -> Option<Self::Found>;
+/// A condition to wait for: `true` or `Some(value)` is met.
+pub trait Condition {
+    type Value;
+    fn value(self) -> Option<Self::Value>;
 }
 
-impl Outcome for bool {
-    type Found = ();
-    fn found(self) -> Option<()> {
+impl Condition for bool {
+    type Value = ();
+    fn value(self) -> Option<()> {
         self.then_some(())
     }
 }
 
-impl<T> Outcome for Option<T> {
-    type Found = T;
-    fn found(self) -> Self {
+impl<T> Condition for Option<T> {
+    type Value = T;
+    fn value(self) -> Self {
         self
     }
 }
 
-/// Looks again and again until `look` finds something. Panics with `what` when that takes longer than `within`.
-pub fn eventually<T: Outcome>(
+/// Polls `check` until it is met and returns its value. Panics with `what` after `timeout`.
+pub fn eventually<T: Condition>(
     what: &str,
-    within: Duration,
-    mut look: impl FnMut() -> T,
-) -> T::Found {
-    let deadline = Instant::now() + within;
+    timeout: Duration,
+    mut check: impl FnMut() -> T,
+) -> T::Value {
+    let deadline = Instant::now() + timeout;
     loop {
-        if let Some(found) = look().found() {
-            return found;
+        if let Some(value) = check().value() {
+            return value;
         }
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {timeout:?}: {what}");
         thread::sleep(Duration::from_millis(3));
     }
 }

@@ -1,4 +1,4 @@
-//! An application with a table of its own, for tests of what handlers may write, and must not.
+//! An application with its own table, to test the writes of handlers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use daybook::store::{RequestStore, WriteError};
 use super::client::{Response, send};
 use super::in_process::InProcessServer;
 
-/// Routes over a table of notes without repetitions.
+/// Routes over a table of unique notes.
 fn notes() -> Router {
     async fn add(store: RequestStore, text: String) -> Result<String, (StatusCode, &'static str)> {
         let written = store
@@ -21,8 +21,10 @@ fn notes() -> Router {
             .await;
         match written {
             Ok(id) => Ok(id.to_string()),
-            Err(WriteError::Undone(_)) => Err((StatusCode::CONFLICT, "there is such a note")),
-            Err(WriteError::Store(_)) => Err((StatusCode::IM_A_TEAPOT, "not what is sent")),
+            Err(WriteError::Undone(_)) => Err((StatusCode::CONFLICT, "the note exists")),
+            Err(WriteError::Store(_)) => {
+                Err((StatusCode::IM_A_TEAPOT, "the client gets a 503 instead"))
+            }
         }
     }
     async fn add_two(store: RequestStore) -> Result<String, WriteError<rusqlite::Error>> {
@@ -55,7 +57,7 @@ fn notes() -> Router {
         }
         Ok("both".to_owned())
     }
-    /// What no write may do.
+    /// No write may do this.
     fn ends_the_transaction(sql: &'static str) -> MethodRouter {
         get(async move |store: RequestStore| store.write(move |tx| tx.execute_batch(sql)).await)
     }
@@ -128,7 +130,7 @@ pub fn post_text(server: &InProcessServer, path: &str, body: &str) -> Response {
     )
 }
 
-/// Paths of the records, oldest first, and texts of the notes.
+/// The paths of all records and the texts of all notes, oldest first.
 pub fn records_and_notes(server: &InProcessServer) -> (Vec<String>, Vec<String>) {
     let database = server.db();
     let texts = |sql: &str| {

@@ -1,4 +1,4 @@
-//! The application that daybook can take over from, or run beside: what it does to the database file.
+//! The seed: the application that defined the table `requests`. daybook adopts its file and can run beside it.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ const TABLE: &str = "
         )
     ";
 
-/// Creates the table as that application does when it starts.
+/// Creates the table as the seed does at its start.
 pub fn create(database: &Path) -> Connection {
     let connection = Connection::open(database).expect("creating the database");
     connection.execute_batch(TABLE).expect("creating the table");
     connection
 }
 
-/// Opens it as that application does for every thread.
+/// Opens the database as the seed does in each thread.
 pub fn connect(database: &Path) -> Connection {
     let connection = Connection::open(database).expect("opening the database");
     for pragma in [
@@ -38,7 +38,7 @@ pub fn connect(database: &Path) -> Connection {
     connection
 }
 
-/// Records one request as that application does; gives back its id.
+/// Records a request as the seed does; returns its id.
 pub fn record(connection: &Connection, path: &str) -> i64 {
     let sql = "insert into requests (timestamp, method, path, content_length, remote_addr) values (?, ?, ?, ?, ?)";
     connection
@@ -51,7 +51,7 @@ pub fn record(connection: &Connection, path: &str) -> i64 {
     connection.last_insert_rowid()
 }
 
-/// A file that it has made, with three rows: `/old/1`, `/old/2`, `/old/3`.
+/// Creates a file of the seed with three rows: `/old/1`, `/old/2`, `/old/3`.
 pub fn create_with_rows(database: &Path) {
     create(database);
     let connection = connect(database);

@@ -1,7 +1,7 @@
-//! The real program, in a temporary directory, on ports that the kernel chose.
+//! Runs the real program in a temporary directory, on ports that the kernel chooses.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::{self, Response};
-use super::config::{Config, Log, Process};
+use super::config::{Config, Log};
 use super::db::{self, Row};
+use super::process::Process;
 use super::{TIMEOUT, eventually};
 
 /// A running daybook. Dropping it kills it.
@@ -29,7 +30,7 @@ impl Server {
         Self::with(|_| ())
     }
 
-    /// Starts with a configuration of the test's own and waits until the log says `ready`.
+    /// Changes the configuration, starts the server and waits until its log says `ready`.
     pub fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new();
         configure(&mut config);
@@ -58,19 +59,14 @@ impl Server {
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok())
                 .find(is_ready);
-            let over = self.process.ended().is_some() || Instant::now() > deadline;
-            if line.is_some() || over {
+            let failed = self.process.exit_status().is_some() || Instant::now() > deadline;
+            if line.is_some() || failed {
                 Some(line)
             } else {
                 None
             }
         });
-        found.unwrap_or_else(|| {
-            panic!(
-                "daybook never said that it is ready. Its log:\n{}",
-                self.log()
-            )
-        })
+        found.unwrap_or_else(|| panic!("daybook is not ready. Its log:\n{}", self.log()))
     }
 
     /// The first public listener: `ADDR:PORT` or `unix:PATH`.
@@ -105,26 +101,19 @@ impl Server {
         &self.database
     }
 
-    /// Sends a signal by its name: `TERM`, `STOP`.
+    /// Sends a signal, such as `TERM` or `STOP`.
     pub fn signal(&self, name: &str) {
-        let kill = format!("kill -s {name} {}", self.pid());
-        let status = Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .expect("starting a shell");
-        assert!(status.success(), "{kill}");
+        self.process.signal(name);
     }
 
-    /// Waits until the process has ended by itself.
-    pub fn wait_exit(&mut self, within: Duration) -> ExitStatus {
-        let status = eventually("daybook has ended", within, || self.process.ended());
-        eventually("its last words are read", TIMEOUT, || {
-            self.log.is_complete()
-        });
+    /// Waits until the process exits.
+    pub fn wait_exit(&mut self, timeout: Duration) -> ExitStatus {
+        let status = self.process.wait_exit(timeout);
+        eventually("its log is complete", TIMEOUT, || self.log.is_complete());
         status
     }
 
-    /// All that it has written to standard error and standard output.
+    /// Standard error and standard output so far.
     pub fn log(&self) -> String {
         self.log.text()
     }
@@ -133,12 +122,12 @@ impl Server {
         db::open(&self.database)
     }
 
-    /// How many rows the file has.
+    /// The number of rows in the database.
     pub fn rows(&self) -> i64 {
         db::count(&self.db())
     }
 
-    /// The row of that id. Panics when there is none.
+    /// The row with that id. Panics if there is none.
     pub fn row(&self, id: i64) -> Row {
         db::row(&self.db(), id).unwrap_or_else(|| panic!("there is no row {id}"))
     }
@@ -153,39 +142,16 @@ impl Server {
         client::get(self.admin(), path)
     }
 
-    /// The sum of all samples of `name` that have all of `labels`. Panics when nothing has that name, but for the responses
-    /// that are counted by their status: before the first there is none.
+    /// See [`metric`].
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let text = self.get_admin("/metrics");
-        let is_of_that_name = |line: &str| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['{', ' ']))
-        };
-        assert!(
-            name == "daybook_requests_total" || text.text().lines().any(is_of_that_name),
-            "there is no metric {name}"
-        );
-        let sample = |line: &str| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (of, with) = series.split_once('{').unwrap_or((series, ""));
-            let fits = of == name
-                && labels
-                    .iter()
-                    .all(|(k, v)| with.contains(&format!("{k}=\"{v}\"")));
-            fits.then(|| value.parse::<f64>().expect("a number"))
-        };
-        text.text()
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(sample)
-            .sum()
+        metric(self.admin(), name, labels)
     }
 
-    /// Waits until `n` responses with that status have been counted.
+    /// Waits until exactly `n` responses with that status are counted.
     pub fn wait_for_responses(&self, code: u16, n: u32) {
         let code = code.to_string();
         eventually(
-            &format!("{n} responses {code} are counted"),
+            &format!("{n} responses with {code} are counted"),
             TIMEOUT,
             || {
                 self.metric(
@@ -205,13 +171,36 @@ impl Drop for Server {
     }
 }
 
-/// How a start failed.
+/// Scrapes the admin listener and sums all samples of `name` with all of `labels`. Panics if there is no such metric, except
+/// for `daybook_requests_total`, which has no sample before the first response.
+pub fn metric(admin: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let response = client::get(admin, "/metrics");
+    let labels: Vec<_> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+    let mut is_there = name == "daybook_requests_total";
+    let mut sum = 0.0;
+    for line in response
+        .text()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
+        let (series, value) = line.rsplit_once(' ').expect("a sample");
+        let (found, found_labels) = series.split_once('{').unwrap_or((series, ""));
+        is_there |= found == name;
+        if found == name && labels.iter().all(|label| found_labels.contains(label)) {
+            sum += value.parse::<f64>().expect("a number");
+        }
+    }
+    assert!(is_there, "there is no metric {name}");
+    sum
+}
+
+/// A failed start.
 pub struct Failure {
     pub code: Option<i32>,
     pub stderr: String,
 }
 
-/// Starts a server that must not come up, and waits for its end.
+/// Starts a server that must fail, and waits for its exit.
 pub fn fails_to_start(configure: impl FnOnce(&mut Config)) -> Failure {
     let mut config = Config::new();
     configure(&mut config);
@@ -222,9 +211,9 @@ pub fn fails_to_start(configure: impl FnOnce(&mut Config)) -> Failure {
             !log.contains(r#""message":"ready""#),
             "it started, but should have failed:\n{log}"
         );
-        process.ended()
+        process.exit_status()
     });
-    eventually("the log is read to its end", TIMEOUT, || log.is_complete());
+    eventually("its log is complete", TIMEOUT, || log.is_complete());
     Failure {
         code: status.code(),
         stderr: log.text(),

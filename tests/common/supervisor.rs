@@ -1,4 +1,4 @@
-//! A supervisor such as systemd, as far as it listens.
+//! The receiving side of sd_notify, as systemd has it.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -8,21 +8,21 @@ use super::config::Config;
 use super::server::Server;
 use super::{TIMEOUT, eventually};
 
-/// The supervisor's end.
+/// The supervisor's socket.
 pub struct Notifications {
     socket: UnixDatagram,
-    /// Of a message of several lines, those that nobody has asked for yet.
+    /// Lines that were received and not yet returned: a message can have several.
     lines: VecDeque<String>,
 }
 
 impl Notifications {
-    /// Tells the server of `config` where to report.
+    /// Has the server of `config` notify this socket.
     pub fn configure(config: &mut Config) -> Self {
         let path = config.path("notify.sock");
         let socket = UnixDatagram::bind(&path).expect("binding the socket");
         socket
             .set_read_timeout(Some(TIMEOUT))
-            .expect("setting the read time-out");
+            .expect("setting the read timeout");
         config.environment("NOTIFY_SOCKET", path.to_str().expect("a path of UTF-8"));
         Self {
             socket,
@@ -30,7 +30,7 @@ impl Notifications {
         }
     }
 
-    /// A server that reports, and the supervisor it reports to.
+    /// Starts a server that notifies the returned socket.
     pub fn start_server(configure: impl FnOnce(&mut Config)) -> (Server, Self) {
         let mut notifications = None;
         let server = Server::with(|c| {
@@ -47,17 +47,17 @@ impl Notifications {
         self.lines.pop_front().expect("a line")
     }
 
-    /// Reads on until that line has come.
+    /// Waits for that line.
     pub fn wait_for(&mut self, line: &str) {
         eventually(line, TIMEOUT, || self.next() == line);
     }
 
-    /// Forgets what has come so far.
+    /// Drops the lines received so far.
     pub fn clear(&mut self) {
         self.received();
     }
 
-    /// The lines that have come so far and that nobody has asked for.
+    /// Returns the lines received so far.
     pub fn received(&mut self) -> Vec<String> {
         self.socket
             .set_nonblocking(true)
@@ -69,7 +69,7 @@ impl Notifications {
         self.lines.drain(..).collect()
     }
 
-    /// Reads one message; `false` where none has come yet.
+    /// Reads one message. Returns whether there was one.
     fn receive(&mut self) -> bool {
         let mut buffer = [0; 4096];
         let n = match self.socket.recv(&mut buffer) {

@@ -1,5 +1,5 @@
-/* Preloaded into daybook: notes every sync of a write-ahead log in $SYNC_LOG, a byte each; lets every sync fail once the
- * file $FAIL_SYNC is there, and none end while the file $HANG_SYNC is there, as a dying disk does. */
+/* Preloaded into daybook. Appends a byte to $SYNC_LOG for each sync of a write-ahead log. Syncs fail once the file $FAIL_SYNC
+ * exists, and hang while $HANG_SYNC exists, as on a dying disk. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,7 +15,7 @@ static int is_there(const char *name)
     return trigger && access(trigger, F_OK) == 0;
 }
 
-/* An empty log, so that a test can tell "no sync" from "not loaded". */
+/* Create an empty log: a test can then tell "no sync" from "not loaded". */
 __attribute__((constructor)) static void begin(void)
 {
     const char *log = getenv("SYNC_LOG");

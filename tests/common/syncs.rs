@@ -1,4 +1,4 @@
-//! Daybook with a library preloaded that watches its syncs, and lets them fail or hang as a dying disk does.
+//! Preloads a library into daybook that counts its syncs, and lets them fail or hang.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use super::config::Config;
 use super::server::Server;
 
-/// The files that the library looks at.
+/// The files that control the library.
 pub struct Syncs(tempfile::TempDir);
 
 impl Syncs {
@@ -15,43 +15,43 @@ impl Syncs {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
-    /// Has the server of that configuration watched.
-    pub fn watch(&self, config: &mut Config) {
+    /// Preloads the library into the server of `config`.
+    pub fn preload(&self, config: &mut Config) {
         let path = |name: &str| self.path(name).display().to_string();
         config
             .environment("LD_PRELOAD", &self.build_library().display().to_string())
             .environment("SYNC_LOG", &path("syncs"))
-            .environment("FAIL_SYNC", &path("the disk is dying"))
-            .environment("HANG_SYNC", &path("the disk hangs"));
+            .environment("FAIL_SYNC", &path("fail"))
+            .environment("HANG_SYNC", &path("hang"));
     }
 
-    /// A watched server.
+    /// Starts a server with the library.
     pub fn start_server(synchronous: &str) -> (Server, Self) {
         let syncs = Self::new();
         let server = Server::with(|c| {
             c.text("database.synchronous", synchronous);
-            syncs.watch(c);
+            syncs.preload(c);
         });
         (server, syncs)
     }
 
-    /// How often the write-ahead log was synced until now.
+    /// The number of syncs of the write-ahead log so far.
     pub fn count(&self) -> u64 {
         let log = self.path("syncs").metadata();
         log.expect("made by the library when it is loaded").len()
     }
 
     pub fn fail_syncs(&self) {
-        fs::write(self.path("the disk is dying"), "").expect("the trigger");
+        fs::write(self.path("fail"), "").expect("the trigger");
     }
 
-    /// From now on, until [`Syncs::resume_syncs`], no sync ends.
+    /// No sync ends until [`Syncs::resume_syncs`].
     pub fn hang_syncs(&self) {
-        fs::write(self.path("the disk hangs"), "").expect("the trigger");
+        fs::write(self.path("hang"), "").expect("the trigger");
     }
 
     pub fn resume_syncs(&self) {
-        fs::remove_file(self.path("the disk hangs")).expect("removing the trigger");
+        fs::remove_file(self.path("hang")).expect("removing the trigger");
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! What whoever replaces the handler relies on.
+//! What an application's handlers can rely on.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::get;
 
 #[test]
-fn a_path_that_no_route_matches_is_recorded() {
+fn a_path_without_a_route_is_recorded() {
     let server = InProcessServer::start(Router::new().route("/here", get(async || "here")), &[]);
     for (path, status) in [("/here", 200), ("/nowhere", 404)] {
         let response = http_get(&server.listen, path);
@@ -26,7 +26,7 @@ fn a_path_that_no_route_matches_is_recorded() {
 }
 
 #[test]
-fn a_panic_is_an_answer_with_a_row_and_the_next_request_is_served() {
+fn a_panic_gets_a_500_with_a_row_and_the_server_continues() {
     let routes = Router::new()
         .route(
             "/panic",
@@ -42,14 +42,14 @@ fn a_panic_is_an_answer_with_a_row_and_the_next_request_is_served() {
 }
 
 #[test]
-fn a_record_id_is_the_rows_or_there_is_none_whatever_a_handler_sets() {
+fn a_record_id_from_a_handler_is_replaced_or_removed() {
     async fn sets_two() -> impl IntoResponse {
         let ids = AppendHeaders([("record-id", "4711"), ("record-id", "4712")]);
         (StatusCode::SERVICE_UNAVAILABLE, ids, "not now")
     }
     let routes = || Router::new().fallback(sets_two);
     let server = InProcessServer::start(routes(), &[]);
-    // Its own 503 has a row, and says so.
+    // A handler's own 503 has a row and a record-id.
     let response = http_get(&server.listen, "/");
     assert_eq!((response.status, response.text()), (503, "not now"));
     assert_eq!(response.record_id(), Some(1));
@@ -71,7 +71,7 @@ fn a_write_and_its_record_are_committed_together() {
         (strings(&["/notes"]), strings(&["hello"]))
     );
 
-    // Held back, neither is there; let go, both are.
+    // While the lock is held neither is there; after it, both.
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
         let held_back = scope.spawn(|| post_text(&server, "/notes", "held back"));
@@ -96,24 +96,24 @@ fn two_writes_of_one_request_make_one_record() {
     );
 }
 
-/// Waits until the write of the one request has been waited for longer than its handler does.
-fn wait_until_given_up(server: &InProcessServer) {
+/// Waits until the handler's own timeout for its write is over.
+fn wait_until_handler_timed_out(server: &InProcessServer) {
     server.wait_until_queued(1);
     let begun = std::time::Instant::now();
-    eventually("the handler has given up", TIMEOUT, || {
+    eventually("the handler timed out", TIMEOUT, || {
         begun.elapsed() > Duration::from_millis(50)
     });
 }
 
 #[test]
-fn a_write_that_its_handler_gives_up_on_still_carries_the_record() {
+fn an_abandoned_write_still_carries_the_record() {
     let server = start_with_notes(&[]);
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
-        let given_up = scope.spawn(|| http_get(&server.listen, "/gives-up"));
-        wait_until_given_up(&server);
+        let abandoned = scope.spawn(|| http_get(&server.listen, "/gives-up"));
+        wait_until_handler_timed_out(&server);
         drop(lock);
-        let response = given_up.join().expect("a response");
+        let response = abandoned.join().expect("a response");
         assert_eq!((response.status, response.text()), (200, "gave up waiting"));
         assert!(response.record_id().is_some());
     });
@@ -124,12 +124,12 @@ fn a_write_that_its_handler_gives_up_on_still_carries_the_record() {
 }
 
 #[test]
-fn a_second_write_after_one_that_was_given_up_on_makes_no_second_record() {
+fn a_write_after_an_abandoned_one_makes_no_second_record() {
     let server = start_with_notes(&[]);
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| http_get(&server.listen, "/tries-again"));
-        wait_until_given_up(&server);
+        wait_until_handler_timed_out(&server);
         drop(lock);
         let response = asked.join().expect("a response");
         assert_eq!(
@@ -144,7 +144,7 @@ fn a_second_write_after_one_that_was_given_up_on_makes_no_second_record() {
 }
 
 #[test]
-fn a_second_write_after_one_that_was_given_up_on_and_refused_is_refused_with_it() {
+fn a_write_after_an_abandoned_and_rejected_one_is_rejected_too() {
     let server = start_with_notes(&[("COMMIT__DEADLINE", "100ms")]);
     let lock = WriteLock::take(&server.database_path());
     let response = http_get(&server.listen, "/tries-again");
@@ -158,7 +158,7 @@ fn a_second_write_after_one_that_was_given_up_on_and_refused_is_refused_with_it(
 }
 
 #[test]
-fn two_writes_of_one_request_at_once_are_both_done() {
+fn two_concurrent_writes_of_one_request_are_both_committed() {
     let server = start_with_notes(&[]);
     let response = post_text(&server, "/two-at-once", "");
     assert_eq!((response.status, response.text()), (200, "both"));
@@ -171,7 +171,7 @@ fn two_writes_of_one_request_at_once_are_both_done() {
 }
 
 #[test]
-fn a_body_counts_until_its_request_is_answered_though_the_handler_has_copied_it() {
+fn a_body_counts_against_the_budget_until_the_response() {
     let server = start_with_notes(&[
         ("HTTP__BODY_BYTES_MAX", "60000"),
         ("HTTP__BODY_BYTES_IN_FLIGHT_MAX", "100000"),

@@ -1,4 +1,4 @@
-//! What real clients send is what the database has: curl with odd requests, hey and wrk with many.
+//! curl with unusual requests, hey and wrk with many: the database has exactly what they sent.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::common::server::Server;
 use rusqlite::Connection;
 
-/// Runs a client to its end, and returns what it printed.
+/// Runs a client and returns its output.
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
@@ -38,7 +38,7 @@ fn count(database: &Connection, method: &str, path: &str, content_length: i64) -
         .expect("counting rows")
 }
 
-/// One request for curl.
+/// One request of curl.
 struct Transfer {
     method: &'static str,
     target: String,
@@ -46,7 +46,7 @@ struct Transfer {
     options: &'static str,
 }
 
-/// Every method with every target; bodies of several sizes with those that may have one.
+/// Every method with every target, and bodies of several sizes where the method allows one.
 fn transfers() -> Vec<Transfer> {
     let methods = [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "MY-OWN",
@@ -75,7 +75,7 @@ fn transfers() -> Vec<Transfer> {
                 _ => &[0, 1, 1000, 100 << 10],
             };
             for &body in bodies {
-                // curl asks before it sends a body that long.
+                // curl sends `Expect: 100-continue` before a body of this size.
                 for options in ["", "http1.0\n", "header = \"Transfer-Encoding: chunked\"\n"] {
                     if (options.starts_with("http1.0") && method != "POST")
                         || (options.starts_with("header") && body == 0)
@@ -103,12 +103,12 @@ fn transfers() -> Vec<Transfer> {
     transfers
 }
 
-/// Bytes of every value.
+/// A body with bytes of every value.
 fn body(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 256) as u8).collect()
 }
 
-/// curl's configuration for all of it: one process, one connection wherever that can be kept.
+/// curl's configuration for all transfers: one process, and one connection while it can be kept alive.
 fn curl_config(server: &Server, transfers: &[Transfer], dir: &Path) -> String {
     let mut config = String::new();
     for (number, transfer) in transfers.iter().enumerate() {
@@ -140,7 +140,7 @@ fn curl_config(server: &Server, transfers: &[Transfer], dir: &Path) -> String {
 }
 
 #[test]
-fn whatever_curl_sends_comes_back_and_is_in_the_database() {
+fn curl_gets_its_bodies_back_and_the_database_has_the_rows() {
     let server = Server::start();
     let dir = server.dir();
     let transfers = transfers();
@@ -159,7 +159,7 @@ fn whatever_curl_sends_comes_back_and_is_in_the_database() {
         let (status, id) = response.split_once(' ').expect("a status and an id");
         assert_eq!(status, "200", "{what}");
         let row = server.row(id.parse().unwrap_or_else(|_| panic!("{what}: id {id:?}")));
-        // curl keeps a fragment to itself.
+        // curl does not send the fragment.
         let path = target.split(['?', '#']).next();
         assert_eq!(
             (
@@ -172,7 +172,7 @@ fn whatever_curl_sends_comes_back_and_is_in_the_database() {
         );
         if *method != "HEAD" {
             let echoed = match fs::read(dir.join(format!("response-{number}"))) {
-                // Where no byte comes, curl makes no file.
+                // curl creates no file for an empty body.
                 Err(e) if e.kind() == ErrorKind::NotFound && transfer.body == 0 => Vec::new(),
                 echoed => echoed.unwrap_or_else(|e| panic!("{what}: reading the echo: {e}")),
             };
@@ -183,7 +183,7 @@ fn whatever_curl_sends_comes_back_and_is_in_the_database() {
 }
 
 #[test]
-fn three_thousand_requests_of_hey_are_three_thousand_rows() {
+fn every_request_of_hey_has_a_row() {
     let server = Server::start();
     let body = "from hey";
     let url = url(&server, "/hey");
@@ -197,7 +197,7 @@ fn three_thousand_requests_of_hey_are_three_thousand_rows() {
 }
 
 #[test]
-fn every_answer_that_wrk_counts_is_a_row() {
+fn every_response_that_wrk_counts_has_a_row() {
     const CONNECTIONS: i64 = 50;
     let server = Server::start();
     let url = url(&server, "/wrk?x=1");
@@ -215,16 +215,16 @@ fn every_answer_that_wrk_counts_is_a_row() {
         !printed.contains("Non-2xx") && !printed.contains("Socket errors"),
         "{printed}"
     );
-    let answered: i64 = printed
+    let responses: i64 = printed
         .split_whitespace()
         .zip(printed.split_whitespace().skip(1))
         .find_map(|(number, what)| (what == "requests").then(|| number.parse().ok())?)
         .unwrap_or_else(|| panic!("no count of requests:\n{printed}"));
-    assert!(answered > 100, "{printed}");
+    assert!(responses > 100, "{printed}");
     let rows = count(&server.db(), "GET", "/wrk", 0);
-    // When its time is over, wrk leaves what is under way.
+    // At its end wrk abandons open requests.
     assert!(
-        (answered..=answered + CONNECTIONS).contains(&rows),
-        "{rows} rows of {answered} responses"
+        (responses..=responses + CONNECTIONS).contains(&rows),
+        "{rows} rows of {responses} responses"
     );
 }

@@ -1,4 +1,4 @@
-//! What a response proves: a row, on disk before the response could be read.
+//! A response has a row, committed before the response is sent.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::common::server::Server;
 use crate::common::{TIMEOUT, eventually};
 
 #[test]
-fn an_answer_waits_for_the_write_lock_and_finds_its_row_there() {
+fn a_response_waits_for_the_write_lock_and_has_its_row() {
     let server = Server::start();
     let other = server.db();
     let lock = WriteLock::take(server.database_path());
     let mut client = send_get(&server, "/held");
     wait_until_queued(&server, 1);
-    assert!(client.is_silent(), "answered before its commit");
+    assert!(client.is_silent(), "a response before its commit");
     assert_eq!(db::count(&other), 0);
     drop(lock);
     let response = client.response();
@@ -29,13 +29,13 @@ fn an_answer_waits_for_the_write_lock_and_finds_its_row_there() {
 }
 
 #[test]
-fn an_answer_waits_for_a_foreign_writer_and_finds_its_row_there() {
+fn a_response_waits_for_a_foreign_writer_and_has_its_row() {
     let server = Server::start();
     let other = server.db();
     let transaction = WriteTransaction::begin(server.database_path());
     let mut client = send_get(&server, "/held");
     wait_until_queued(&server, 1);
-    assert!(client.is_silent(), "answered before its commit");
+    assert!(client.is_silent(), "a response before its commit");
     drop(transaction);
     let response = client.response();
     let row = db::row(&other, response.record_id().expect("its id"));
@@ -46,7 +46,7 @@ fn an_answer_waits_for_a_foreign_writer_and_finds_its_row_there() {
 }
 
 #[test]
-fn every_answer_under_load_finds_its_row_there() {
+fn every_response_under_load_has_its_row() {
     let server = Server::start();
     let load = Load::start(server.addr(), "beside", 8);
     let (other, mut client) = (server.db(), Client::connect(server.addr()));
@@ -56,9 +56,9 @@ fn every_answer_under_load_finds_its_row_there() {
         client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
         let response = client.response();
         let id = response.record_id().expect("its id");
-        // Read at once: a server that responds before it commits is caught here.
+        // Read the row at once, to catch a response before its commit.
         let row =
-            db::row(&other, id).unwrap_or_else(|| panic!("{id} is not there when its response is"));
+            db::row(&other, id).unwrap_or_else(|| panic!("row {id} is not there at its response"));
         assert_eq!(row.path, path);
         requests.push(SentRequest::get(&path, &response));
     }
@@ -69,7 +69,7 @@ fn every_answer_under_load_finds_its_row_there() {
 }
 
 #[test]
-fn requests_from_many_connections_each_have_their_own_row() {
+fn each_request_has_its_own_row() {
     let server = Server::start();
     let load = Load::start(server.addr(), "many", 32);
     load.wait_for(1000, TIMEOUT * 3);
@@ -88,7 +88,7 @@ fn requests_from_many_connections_each_have_their_own_row() {
 }
 
 #[test]
-fn what_waits_together_is_committed_together() {
+fn waiting_records_share_a_commit() {
     let server = Server::start();
     let lock = WriteLock::take(server.database_path());
     let clients = queue_gets(&server, 10);
@@ -99,7 +99,7 @@ fn what_waits_together_is_committed_together() {
     eventually("the batch is counted", TIMEOUT, || {
         server.metric("daybook_commit_batch_records_sum", &[]) == 10.0
     });
-    // Two, where the last of them arrived at the very moment of the release.
+    // Two, if the last record arrived just after the lock was released.
     assert!(server.metric("daybook_commit_batch_records_count", &[]) <= 2.0);
 }
 
@@ -121,7 +121,7 @@ fn a_batch_is_no_larger_than_configured() {
 }
 
 #[test]
-fn every_method_is_recorded_and_ids_rise() {
+fn every_method_is_recorded_with_rising_ids() {
     let server = Server::start();
     let mut last = 0;
     for method in [
@@ -159,7 +159,7 @@ fn every_method_is_recorded_and_ids_rise() {
 }
 
 #[test]
-fn odd_paths_are_recorded_as_sent_without_their_query() {
+fn paths_are_recorded_as_sent_without_the_query() {
     let server = Server::start();
     for (target, path) in [
         ("/", "/"),
@@ -189,7 +189,7 @@ fn odd_paths_are_recorded_as_sent_without_their_query() {
 }
 
 #[test]
-fn the_timestamp_is_when_the_head_had_arrived() {
+fn the_timestamp_is_the_arrival_of_the_head() {
     let server = Server::start();
     let now = || {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -214,7 +214,7 @@ fn the_timestamp_is_when_the_head_had_arrived() {
 }
 
 #[test]
-fn a_client_that_is_gone_before_its_body_ended_leaves_no_row() {
+fn a_client_that_disconnects_within_its_body_leaves_no_row() {
     let server = Server::start();
     let mut client = Client::connect(server.addr());
     client.send("POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf");
@@ -230,7 +230,7 @@ fn a_client_that_is_gone_before_its_body_ended_leaves_no_row() {
 }
 
 #[test]
-fn a_server_that_does_not_record_answers_without_a_row() {
+fn without_recording_a_response_has_no_row() {
     let server = Server::with(|c| {
         c.set("record", false);
     });
@@ -250,7 +250,7 @@ fn a_server_that_does_not_record_answers_without_a_row() {
 }
 
 #[test]
-fn the_seeds_own_file_is_adopted_with_its_rows() {
+fn a_file_of_the_seeds_application_is_adopted_with_its_rows() {
     let server = Server::with(|c| seed::create_with_rows(&c.database()));
     assert_eq!(server.rows(), 3);
     assert_eq!(server.row(2).path, "/old/2");
@@ -267,7 +267,7 @@ fn the_seeds_own_file_is_adopted_with_its_rows() {
 }
 
 #[test]
-fn a_seeds_file_with_more_indexes_and_no_rows_is_adopted() {
+fn a_seed_file_with_more_indexes_and_no_rows_is_adopted() {
     let server = Server::with(|c| {
         let seeds = seed::create(&c.database());
         seeds

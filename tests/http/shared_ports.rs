@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use crate::common::client::{Client, get};
-use crate::common::config::{Config, Process};
+use crate::common::config::Config;
 use crate::common::locks::{lock_file, waits_for_a_lock};
+use crate::common::process::Process;
 use crate::common::server::{Server, fails_to_start};
 use crate::common::{TIMEOUT, eventually};
 use rustix::fs::FlockOperation;
@@ -55,7 +56,7 @@ fn responses(server: &Server) -> f64 {
 }
 
 /// It is no replica of `database` that has `address`.
-fn refuses_connections(database: &Path, address: &str) {
+fn assert_refused(database: &Path, address: &str) {
     let failure = fails_to_start(on(database, address));
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
     let database = database.display().to_string();
@@ -84,7 +85,7 @@ fn replicas_of_another_database_are_refused_and_disturb_nobody() {
     let (dir, address) = (directory(), unused_address());
     let first = Server::with(on(&database(&dir, "first.db"), &address));
     let other = database(&dir, "other.db");
-    refuses_connections(&other, &address);
+    assert_refused(&other, &address);
     for n in 1..=10 {
         assert_eq!(get(&address, "/first").record_id(), Some(n));
     }
@@ -102,7 +103,7 @@ fn another_program_that_would_share_its_port_is_left_alone() {
     let at: std::net::SocketAddr = address.parse().expect("an address");
     socket.bind(&at.into()).expect("binding");
     socket.listen(1).expect("listening");
-    refuses_connections(&database(&dir, "requests.db"), &address);
+    assert_refused(&database(&dir, "requests.db"), &address);
 }
 
 /// A replica, and what became of its start.
@@ -124,7 +125,7 @@ fn start_at_once(databases: &[PathBuf], address: &str) -> Vec<Started> {
         thread::spawn(move || {
             let is_ready = eventually("it has started, or failed to", TIMEOUT * 2, || {
                 let is_ready = log.text().contains(r#""message":"ready""#);
-                (is_ready || process.ended().is_some()).then_some(is_ready)
+                (is_ready || process.exit_status().is_some()).then_some(is_ready)
             });
             Started {
                 _process: process,
@@ -215,7 +216,7 @@ fn a_port_can_be_had_again_at_once_by_whoever_comes_next() {
     });
     // Nobody of its own database listens any more, though the process is still there.
     let other = Server::with(on(&database(&dir, "other.db"), &address));
-    refuses_connections(&path, &address);
+    assert_refused(&path, &address);
     busy.send("x");
     assert_eq!(busy.response().status, 200);
     assert!(first.wait_exit(TIMEOUT).success());
@@ -236,7 +237,7 @@ fn addresses_of_one_port_that_include_each_other_can_be_used_together() {
     let second = Server::with(on(&path, &local));
     assert_eq!(get(&local, "/").status, 200);
     assert_eq!(get(&format!("[::1]:{port}"), "/").status, 200);
-    refuses_connections(&database(&dir, "other.db"), &local);
+    assert_refused(&database(&dir, "other.db"), &local);
     drop((server, second));
 }
 

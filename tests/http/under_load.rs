@@ -1,4 +1,4 @@
-//! What must hold while much is going on, and while nothing is.
+//! Properties under full load and while idle: the size of the write-ahead log, exclusive writes, wake-ups.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// A page of the read API, or of somebody's shell: short, and again at once.
+/// A short read that is repeated without a pause, as a page of the read API or a shell does.
 const LAST_FIFTY: &str = "select coalesce(sum(length(path)), 0) from (select path from requests order by id desc limit 50)";
 
 struct SetOnDrop<'a>(&'a AtomicBool);
@@ -25,9 +25,9 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Writes rows of 6 kB from many connections and asserts that the write-ahead log stays smaller than `wal_bytes_max`,
-/// which all of them together are not. `read` is done again and again meanwhile.
-fn stays_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
+/// Writes rows of 6 kB from many connections, more than `wal_bytes_max` in total, and asserts that the write-ahead log
+/// stays below it. Repeats `read` meanwhile.
+fn assert_wal_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
     let server = Server::start();
     let wal = format!("{}-wal", server.database_path().display());
     let load = Load::with_long_paths(server.addr(), "wal", 16, 6000);
@@ -35,7 +35,7 @@ fn stays_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
     let is_over = AtomicBool::new(false);
     let mut largest = 0;
     thread::scope(|scope| {
-        // Also where an assertion fails: the scope waits for the reader.
+        // Stop the reader also after a failed assertion: the scope waits for it.
         let _over = SetOnDrop(&is_over);
         if let Some(read) = read {
             let (path, is_over) = (server.database_path(), &is_over);
@@ -64,8 +64,8 @@ fn stays_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
 
 #[test]
 fn the_wal_stays_bounded_under_constant_writing() {
-    // A log that is begun anew only by the backstop of 10,000 pages does not pass.
-    stays_bounded(38 * MEBIBYTE, None);
+    // Below the 10,000 pages at which the writer's backstop would reset the log.
+    assert_wal_bounded(38 * MEBIBYTE, None);
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn the_wal_stays_bounded_under_constant_writing_and_reading() {
         let bytes = connection.query_row(LAST_FIFTY, [], |row| row.get::<_, i64>(0));
         bytes.map(drop).expect("reading beside the writer");
     };
-    stays_bounded(64 * MEBIBYTE, Some(read));
+    assert_wal_bounded(64 * MEBIBYTE, Some(read));
 }
 
-/// Every transaction of ours is within the lock, and so is the checkpoint that holds writers up. Whoever has the lock
-/// file never meets another writer, not even for a moment.
+/// daybook holds the lock file during every transaction and every checkpoint that blocks writers. A process with the lock
+/// file never meets another writer.
 #[test]
-fn whoever_has_the_lock_file_is_the_only_writer() {
+fn the_holder_of_the_lock_file_is_the_only_writer() {
     let server = Server::start();
-    // Rows of 6 kB: the log is soon long enough for a checkpoint under the lock.
+    // With rows of 6 kB the log soon needs a checkpoint under the lock.
     let load = Load::with_long_paths(server.addr(), "lock", 16, 6000);
     let connection = server.db();
     connection
@@ -98,13 +98,14 @@ fn whoever_has_the_lock_file_is_the_only_writer() {
     assert_recorded(&connection, &requests);
 }
 
-/// How often the process's threads of that name, or all of them, have gone to sleep so far.
-fn naps(server: &Server, name: Option<&str>) -> u64 {
-    let naps = |status: &String| -> u64 {
-        let naps = status
+/// The number of voluntary context switches of the process's threads, or of those with that name.
+fn sleeps(server: &Server, name: Option<&str>) -> u64 {
+    let sleeps = |status: &String| -> u64 {
+        let sleeps = status
             .lines()
             .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        naps.expect("how often it has gone to sleep")
+        sleeps
+            .expect("voluntary_ctxt_switches")
             .trim()
             .parse()
             .expect("a number")
@@ -114,24 +115,27 @@ fn naps(server: &Server, name: Option<&str>) -> u64 {
         threads.retain(|status| status.starts_with(&format!("Name:\t{name}\n")));
     }
     assert!(!threads.is_empty(), "no thread of the name {name:?}");
-    threads.iter().map(naps).sum()
+    threads.iter().map(sleeps).sum()
 }
 
-/// Asserts that the process sleeps through the next second, but for a few regular chores.
-fn sleeps_soundly(server: &Server) {
-    let (start, before) = (Instant::now(), naps(server, None));
+/// Asserts that the process wakes up only a few times in a second.
+fn assert_sleeps(server: &Server) {
+    let (start, before) = (Instant::now(), sleeps(server, None));
     eventually("a second has passed", TIMEOUT, || {
         start.elapsed() >= Duration::from_secs(1)
     });
-    let naps = naps(server, None) - before;
-    assert!(naps < 60, "woken {naps} times in a second of nothing to do");
+    let sleeps = sleeps(server, None) - before;
+    assert!(
+        sleeps < 60,
+        "woken {sleeps} times in a second of nothing to do"
+    );
 }
 
 #[test]
 fn an_idle_server_sleeps() {
     let server = Server::start();
     assert_eq!(server.get("/").status, 200);
-    sleeps_soundly(&server);
+    assert_sleeps(&server);
 }
 
 #[test]
@@ -142,40 +146,40 @@ fn a_server_that_waits_for_the_lock_sleeps() {
     let lock = WriteLock::take(server.database_path());
     let mut client = send_get(&server, "/");
     wait_until_queued(&server, 1);
-    sleeps_soundly(&server);
+    assert_sleeps(&server);
     drop(lock);
     assert_eq!(client.response().status, 200);
 }
 
-/// A writer that paused to let a batch grow, or looked for work now and then, would sleep more than once a request.
+/// A writer that paused to let a batch grow, or that polled, would sleep more than once a request.
 #[test]
 fn a_lone_request_is_committed_without_a_pause() {
     const REQUESTS: u64 = 300;
     let server = Server::start();
     let mut client = Client::connect(server.addr());
-    let before = naps(&server, Some("writer"));
+    let before = sleeps(&server, Some("writer"));
     for _ in 0..REQUESTS {
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(client.response().status, 200);
     }
-    let naps = naps(&server, Some("writer")) - before;
-    assert!(naps > 0, "it sleeps between two requests");
+    let sleeps = sleeps(&server, Some("writer")) - before;
+    assert!(sleeps > 0, "it sleeps between two requests");
     assert!(
-        naps < REQUESTS * 3 / 2,
-        "{naps} naps for {REQUESTS} requests"
+        sleeps < REQUESTS * 3 / 2,
+        "{sleeps} sleeps for {REQUESTS} requests"
     );
 }
 
 #[test]
-fn no_thread_takes_the_core_from_another() {
+fn every_thread_has_the_batch_policy() {
     let server = Server::start();
-    // A thread gives itself its name, once it runs.
+    // A thread sets its name when it starts to run.
     assert_eq!(server.get("/").status, 200);
     let mut policies = Vec::new();
     for stat in threads(server.pid(), "stat") {
-        // Behind the name in brackets, `policy` is the 39th field: see proc(5).
-        let (before, fields) = stat.rsplit_once(')').expect("a name in brackets");
-        let (_, name) = before.split_once('(').expect("a name in brackets");
+        // `policy` is the 39th field after the name in parentheses: see proc(5).
+        let (before, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+        let (_, name) = before.split_once('(').expect("a name in parentheses");
         let policy = fields.split_whitespace().nth(38).expect("the policy");
         policies.push((name.to_owned(), policy.to_owned()));
     }

@@ -1,4 +1,4 @@
-//! The limit of open files: raised where that is allowed, respected where it is not, never at the operator's cost.
+//! The limit of open files: the soft limit is raised, and the admin listener always keeps some descriptors.
 
 use crate::common::client::Client;
 use crate::common::server::{Server, fails_to_start};
@@ -16,7 +16,7 @@ fn idle_clients(server: &Server, count: usize) -> Vec<Client> {
     (0..count).map(|_| Client::connect(server.addr())).collect()
 }
 
-/// The line of the log that says that there are too few descriptors.
+/// The log line that warns of too few descriptors.
 fn warning(server: &Server) -> Option<Value> {
     let lines = server.log();
     let mut lines = lines
@@ -26,7 +26,7 @@ fn warning(server: &Server) -> Option<Value> {
 }
 
 #[test]
-fn an_ordinary_shells_soft_limit_is_raised() {
+fn the_soft_limit_is_raised() {
     let server = with_limits(64, 1000, 200);
     let _idle = idle_clients(&server, 150);
     eventually("all of them are served", TIMEOUT, || {
@@ -37,7 +37,7 @@ fn an_ordinary_shells_soft_limit_is_raised() {
 }
 
 #[test]
-fn a_limit_that_is_too_low_is_said_with_its_numbers_and_keeps_the_operator_a_place() {
+fn a_low_limit_reduces_client_connections_and_spares_the_admin_listener() {
     let server = with_limits(500, 500, 10_000);
     let warning = warning(&server).expect("a warning");
     assert_eq!(warning["level"], "WARN");
@@ -49,7 +49,7 @@ fn a_limit_that_is_too_low_is_said_with_its_numbers_and_keeps_the_operator_a_pla
     eventually("all of them are served", TIMEOUT, || {
         server.metric("daybook_connections", &[]) == connections_max as f64
     });
-    // More clients than there are descriptors in all.
+    // More clients than the process has descriptors.
     let mut waiting = idle_clients(&server, 600);
     eventually("one of them waits", TIMEOUT, || {
         server.metric("daybook_accept_waits_total", &[]) > 0.0
@@ -70,7 +70,7 @@ fn a_limit_that_is_too_low_is_said_with_its_numbers_and_keeps_the_operator_a_pla
 }
 
 #[test]
-fn where_nobody_could_be_served_it_does_not_start() {
+fn a_limit_without_room_for_one_client_fails_the_start() {
     let failure = fails_to_start(|c| {
         c.through(&["prlimit", "--nofile=100:100"]);
     });

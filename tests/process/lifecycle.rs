@@ -1,4 +1,4 @@
-//! From a signal to the end: nothing that was asked is lost, and it does not take for ever.
+//! Shutdown by signals: no request is lost, and it takes no longer than configured. Also starting again.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::common::locks::{WriteLock, freeze, lock_file, queue_gets, send_get, w
 use crate::common::server::Server;
 use crate::common::{TIMEOUT, db, eventually};
 
-fn with(drain_delay: &str, grace: &str) -> Server {
+fn start_with(drain_delay: &str, grace: &str) -> Server {
     Server::with(|c| {
         c.text("shutdown.drain_delay", drain_delay)
             .text("shutdown.grace", grace)
@@ -17,14 +17,14 @@ fn with(drain_delay: &str, grace: &str) -> Server {
     })
 }
 
-fn is_unready(server: &Server) {
+fn wait_until_unready(server: &Server) {
     eventually("it is unready", TIMEOUT, || {
         server.get_admin("/readyz").status == 503
     });
 }
 
-/// A POST whose body will never end; its head has been read.
-fn half_a_request(server: &Server) -> Client {
+/// A POST whose head the server has read, and of whose body only a part is sent.
+fn send_half_a_request(server: &Server) -> Client {
     let mut client = Client::connect(server.addr());
     client.send(
         "POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
@@ -35,15 +35,15 @@ fn half_a_request(server: &Server) -> Client {
 }
 
 #[test]
-fn sigterm_under_load_loses_no_answer() {
-    let mut server = with("3s", "10s");
+fn sigterm_under_load_loses_no_response() {
+    let mut server = start_with("3s", "10s");
     let load = Load::start(server.addr(), "load", 16);
     load.wait_for(500, TIMEOUT);
     server.signal("TERM");
-    is_unready(&server);
-    // Still accepting: these come over new connections, for every response ends its own.
+    wait_until_unready(&server);
+    // The server still accepts: every response closes its connection, so these use new ones.
     load.wait_for(100, TIMEOUT);
-    // A load balancer that has seen it unready sends it no new connections.
+    // A load balancer opens no new connections to an unready server.
     load.stop_connecting();
     let requests = load.join();
     assert_eq!(server.wait_exit(TIMEOUT * 2).code(), Some(0));
@@ -56,8 +56,8 @@ fn sigterm_under_load_loses_no_answer() {
 }
 
 #[test]
-fn sigterm_under_load_without_a_delay_leaves_no_answer_in_pieces() {
-    let mut server = with("0s", "10s");
+fn sigterm_under_load_without_a_delay_sends_no_partial_response() {
+    let mut server = start_with("0s", "10s");
     let load = Load::start(server.addr(), "load", 16);
     load.wait_for(500, TIMEOUT);
     server.signal("TERM");
@@ -66,7 +66,7 @@ fn sigterm_under_load_without_a_delay_leaves_no_answer_in_pieces() {
     for request in &requests {
         match &request.outcome {
             Outcome::Responded { status, .. } => assert_eq!(*status, 200, "{request:?}"),
-            // The request crossed the end of an idle connection on its way.
+            // The server closed the idle connection while the request was on its way.
             Outcome::Lost { received, .. } => assert_eq!(*received, 0, "{request:?}"),
         }
     }
@@ -74,14 +74,14 @@ fn sigterm_under_load_without_a_delay_leaves_no_answer_in_pieces() {
 }
 
 #[test]
-fn requests_that_wait_for_their_commit_are_answered_before_the_end() {
+fn requests_that_wait_for_their_commit_get_a_response_before_the_exit() {
     for signal in ["TERM", "INT"] {
-        let mut server = with("0s", "10s");
+        let mut server = start_with("0s", "10s");
         let lock = WriteLock::take(server.database_path());
         let clients = queue_gets(&server, 20);
         server.signal(signal);
-        is_unready(&server);
-        eventually("it accepts no more", TIMEOUT, || {
+        wait_until_unready(&server);
+        eventually("it no longer accepts", TIMEOUT, || {
             refuses_connections(server.addr())
         });
         drop(lock);
@@ -103,11 +103,11 @@ fn requests_that_wait_for_their_commit_are_answered_before_the_end() {
 }
 
 #[test]
-fn connections_that_the_kernel_has_queued_are_answered_before_the_end() {
-    let mut server = with("0s", "10s");
-    // Frozen, so that the connections and the signal are there at the same time.
+fn connections_in_the_kernels_queue_get_a_response_before_the_exit() {
+    let mut server = start_with("0s", "10s");
+    // Freeze the server, so that it sees the connections and the signal at once.
     freeze(&server);
-    // More than tokio lets one task accept in one go.
+    // More than tokio lets one task accept without yielding.
     let clients: Vec<_> = (0..300)
         .map(|n| send_get(&server, &format!("/{n}")))
         .collect();
@@ -122,8 +122,8 @@ fn connections_that_the_kernel_has_queued_are_answered_before_the_end() {
 }
 
 #[test]
-fn a_connection_that_is_open_when_the_signal_comes_may_still_ask() {
-    let mut server = with("0s", "10s");
+fn a_connection_that_is_open_at_the_signal_may_still_send_a_request() {
+    let mut server = start_with("0s", "10s");
     let mut accepted = Client::connect(server.addr());
     let mut begun = Client::connect(server.addr());
     begun.send("GET /begun HTTP/1.1\r\n");
@@ -134,7 +134,7 @@ fn a_connection_that_is_open_when_the_signal_comes_may_still_ask() {
     let mut queued = Client::connect(server.addr());
     server.signal("TERM");
     server.signal("CONT");
-    eventually("it accepts no more", TIMEOUT, || {
+    eventually("it no longer accepts", TIMEOUT, || {
         refuses_connections(server.addr())
     });
     accepted.send("GET /accepted HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -151,11 +151,11 @@ fn a_connection_that_is_open_when_the_signal_comes_may_still_ask() {
 }
 
 #[test]
-fn a_request_whose_body_is_still_coming_is_answered_before_the_end() {
-    let mut server = with("0s", "10s");
-    let mut client = half_a_request(&server);
+fn a_request_with_a_partial_body_gets_a_response_before_the_exit() {
+    let mut server = start_with("0s", "10s");
+    let mut client = send_half_a_request(&server);
     server.signal("TERM");
-    is_unready(&server);
+    wait_until_unready(&server);
     client.send("+ half");
     let response = client.response();
     assert_eq!((response.status, response.text()), (200, "half+ half"));
@@ -164,8 +164,8 @@ fn a_request_whose_body_is_still_coming_is_answered_before_the_end() {
 }
 
 #[test]
-fn while_it_drains_it_is_unready_and_answers_all_the_same() {
-    let server = with("30s", "10s");
+fn a_draining_server_is_unready_and_still_responds() {
+    let server = start_with("30s", "10s");
     let mut kept = Client::connect(server.addr());
     kept.send("GET /before HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(!kept.response().closes_connection());
@@ -178,14 +178,14 @@ fn while_it_drains_it_is_unready_and_answers_all_the_same() {
     );
 
     server.signal("TERM");
-    is_unready(&server);
+    wait_until_unready(&server);
     let readyz = server.get_admin("/readyz");
     assert!(readyz.text().contains("drain"), "{}", readyz.text());
     assert_eq!(readyz.text().trim_end().lines().count(), 1);
     assert_eq!(server.metric("daybook_ready", &[]), 0.0);
     assert_eq!(server.get_admin("/livez").status, 200);
 
-    // New connections that would rather be kept, and one that was.
+    // A new connection and one that was kept alive: both are closed after the response.
     let mut new = send_get(&server, "/new");
     let response = new.response();
     assert_eq!(
@@ -217,8 +217,8 @@ fn while_it_drains_it_is_unready_and_answers_all_the_same() {
 }
 
 #[test]
-fn the_drain_ends_by_itself_after_its_delay() {
-    let mut server = with("500ms", "10s");
+fn the_drain_ends_after_drain_delay() {
+    let mut server = start_with("500ms", "10s");
     let start = Instant::now();
     server.signal("TERM");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0));
@@ -230,9 +230,9 @@ fn the_drain_ends_by_itself_after_its_delay() {
 }
 
 #[test]
-fn what_is_open_at_the_end_of_grace_gets_503_and_the_exit_status_says_so() {
-    let mut server = with("0s", "300ms");
-    let mut client = half_a_request(&server);
+fn a_request_open_at_the_end_of_grace_gets_503_and_the_exit_code_is_1() {
+    let mut server = start_with("0s", "300ms");
+    let mut client = send_half_a_request(&server);
     server.signal("TERM");
     let response = client.response();
     assert_eq!(response.status, 503, "{}", response.head);
@@ -255,7 +255,7 @@ fn what_is_open_at_the_end_of_grace_gets_503_and_the_exit_status_says_so() {
 
 #[test]
 fn a_record_that_cannot_be_committed_within_grace_gets_503_and_no_row() {
-    let mut server = with("0s", "300ms");
+    let mut server = start_with("0s", "300ms");
     let lock = WriteLock::take(server.database_path());
     let mut client = send_get(&server, "/");
     wait_until_queued(&server, 1);
@@ -267,21 +267,21 @@ fn a_record_that_cannot_be_committed_within_grace_gets_503_and_no_row() {
         "{}",
         response.head
     );
-    // The lock is never let go before: the end does not wait for it.
+    // The lock is still held: the exit does not wait for it.
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
     drop(lock);
     assert_eq!(server.rows(), 0);
 }
 
 #[test]
-fn every_signal_that_asks_it_to_end_lets_open_requests_be_answered() {
+fn every_stop_signal_lets_open_requests_finish() {
     for signal in ["HUP", "INT", "QUIT", "TERM"] {
-        let mut server = with("0s", "10s");
+        let mut server = start_with("0s", "10s");
         let lock = WriteLock::take(server.database_path());
         let mut client = send_get(&server, "/open");
         wait_until_queued(&server, 1);
         server.signal(signal);
-        is_unready(&server);
+        wait_until_unready(&server);
         drop(lock);
         let response = client.response();
         assert_eq!(
@@ -294,7 +294,7 @@ fn every_signal_that_asks_it_to_end_lets_open_requests_be_answered() {
 }
 
 #[test]
-fn signals_that_mean_nothing_to_it_end_nothing() {
+fn sigusr1_and_sigusr2_are_ignored() {
     let server = Server::start();
     for signal in ["USR1", "USR2"] {
         server.signal(signal);
@@ -305,14 +305,14 @@ fn signals_that_mean_nothing_to_it_end_nothing() {
 }
 
 #[test]
-fn under_nohup_it_outlives_its_terminal() {
+fn under_nohup_sighup_is_ignored() {
     let mut server = Server::with(|c| {
         c.through(&["nohup"]);
     });
     server.signal("HUP");
-    // Signals are delivered in no order, but both are there before the process runs on.
+    // The kernel delivers pending signals in any order, but all before the process continues.
     server.signal("USR1");
-    eventually("the other signal is heard", TIMEOUT, || {
+    eventually("the other signal is handled", TIMEOUT, || {
         server.log().contains("SIGUSR1")
     });
     assert_eq!(server.get_admin("/readyz").status, 200);
@@ -321,12 +321,12 @@ fn under_nohup_it_outlives_its_terminal() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     for (second, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
-        let mut server = with("30s", "30s");
-        let _client = half_a_request(&server);
+        let mut server = start_with("30s", "30s");
+        let _client = send_half_a_request(&server);
         server.signal("TERM");
-        is_unready(&server);
+        wait_until_unready(&server);
         let start = Instant::now();
         server.signal(second);
         assert_eq!(server.wait_exit(TIMEOUT).code(), Some(code), "{second}");
@@ -339,27 +339,27 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_second_signal_is_heard_while_the_writer_waits_for_the_lock() {
-    let mut server = with("0s", "30s");
+fn a_second_signal_works_while_the_writer_waits_for_the_lock() {
+    let mut server = start_with("0s", "30s");
     let _lock = WriteLock::take(server.database_path());
     let _client = send_get(&server, "/");
     wait_until_queued(&server, 1);
     server.signal("INT");
-    is_unready(&server);
+    wait_until_unready(&server);
     server.signal("INT");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(130));
 }
 
 #[test]
-fn a_server_started_again_goes_on_where_it_was() {
-    let mut first = with("0s", "10s");
+fn a_restarted_server_continues_the_ids() {
+    let mut first = start_with("0s", "10s");
     assert_eq!(first.get("/first").record_id(), Some(1));
     first.signal("TERM");
     assert_eq!(first.wait_exit(TIMEOUT).code(), Some(0));
     let log = format!("{}-wal", first.database_path().display());
     assert!(
         !Path::new(&log).exists(),
-        "whoever copies the database's file alone has all of it"
+        "the database file alone is complete"
     );
     let second = Server::with(|c| {
         c.text("database.path", first.database_path().display());
@@ -369,11 +369,11 @@ fn a_server_started_again_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_request_on_a_connection_made_before_the_end_is_answered() {
-    let mut server = with("0s", "10s");
+fn a_request_on_a_connection_opened_before_the_exit_gets_a_response() {
+    let mut server = start_with("0s", "10s");
     let mut client = Client::connect(server.addr());
     server.signal("TERM");
-    is_unready(&server);
+    wait_until_unready(&server);
     client.send("GET /just-in-time HTTP/1.1\r\nHost: h\r\n\r\n");
     let response = client.response();
     assert_eq!(response.status, 200);

@@ -1,4 +1,4 @@
-//! The process: starting, descriptors, systemd, stopping.
+//! The process: start, file descriptors, systemd, shutdown.
 
 mod file_descriptors;
 mod lifecycle;

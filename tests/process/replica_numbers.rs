@@ -1,4 +1,4 @@
-//! Replicas that are all started alike, with a `*` where each one's number goes.
+//! Replicas with one configuration, whose listeners have a `*` for the replica's number.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,8 +8,8 @@ use crate::common::TIMEOUT;
 use crate::common::client;
 use crate::common::server::{Server, fails_to_start};
 
-/// One of the replicas whose sockets are in `directory`.
-fn numbered(directory: &Path) -> Server {
+/// A replica whose sockets are in `directory`.
+fn start_numbered(directory: &Path) -> Server {
     Server::with(|c| {
         let path = directory.display();
         c.text("listen", format!("unix:{path}/*.sock"))
@@ -19,8 +19,8 @@ fn numbered(directory: &Path) -> Server {
     })
 }
 
-/// What a replica is called in its metrics.
-fn is_called(replica: &Server, number: u32) {
+/// Asserts the replica's name in its metrics.
+fn assert_number(replica: &Server, number: u32) {
     let response = replica.get_admin("/metrics");
     let metrics = response.text();
     let line = format!("daybook_ready{{replica=\"{number}\"}} 1");
@@ -28,11 +28,11 @@ fn is_called(replica: &Server, number: u32) {
 }
 
 #[test]
-fn replicas_that_start_at_once_each_have_a_number_of_their_own() {
+fn replicas_that_start_together_get_different_numbers() {
     let directory = tempfile::tempdir().expect("a directory");
     let replicas: Vec<Server> = thread::scope(|scope| {
         let starting: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| numbered(directory.path())))
+            .map(|_| scope.spawn(|| start_numbered(directory.path())))
             .collect();
         let started = starting.into_iter().map(|server| server.join());
         started.map(|server| server.expect("a replica")).collect()
@@ -47,7 +47,7 @@ fn replicas_that_start_at_once_each_have_a_number_of_their_own() {
             .expect("its number");
         assert_eq!(replica.admin(), admin);
         assert_eq!(client::get(&socket, "/numbered").status, 200);
-        is_called(replica, number);
+        assert_number(replica, number);
         let log = replica.log();
         let name = format!("\"replica\":\"{number}\"");
         assert!(log.lines().all(|line| line.contains(&name)), "{log}");
@@ -55,34 +55,34 @@ fn replicas_that_start_at_once_each_have_a_number_of_their_own() {
 }
 
 #[test]
-fn the_number_of_a_replica_that_is_gone_goes_to_the_next_that_starts() {
+fn the_number_of_an_ended_replica_is_used_again() {
     let directory = tempfile::tempdir().expect("a directory");
     let (first, mut second, third) = (
-        numbered(directory.path()),
-        numbered(directory.path()),
-        numbered(directory.path()),
+        start_numbered(directory.path()),
+        start_numbered(directory.path()),
+        start_numbered(directory.path()),
     );
     second.signal("KILL");
     second.wait_exit(TIMEOUT);
-    let next = numbered(directory.path());
+    let next = start_numbered(directory.path());
     for (replica, number) in [(&first, 1), (&next, 2), (&third, 3)] {
-        is_called(replica, number);
+        assert_number(replica, number);
         assert_eq!(replica.get("/").status, 200);
     }
 }
 
 #[test]
-fn a_replica_that_is_frozen_keeps_its_number() {
+fn a_frozen_replica_keeps_its_number() {
     let directory = tempfile::tempdir().expect("a directory");
-    let frozen = numbered(directory.path());
+    let frozen = start_numbered(directory.path());
     frozen.signal("STOP");
-    is_called(&numbered(directory.path()), 2);
+    assert_number(&start_numbered(directory.path()), 2);
     frozen.signal("CONT");
-    is_called(&frozen, 1);
+    assert_number(&frozen, 1);
 }
 
 #[test]
-fn where_no_number_can_be_taken_the_error_says_where() {
+fn an_error_of_the_lock_file_names_its_path() {
     let failure = fails_to_start(|c| {
         c.text("listen", "unix:/nowhere/*.sock");
     });
@@ -93,13 +93,13 @@ fn where_no_number_can_be_taken_the_error_says_where() {
 }
 
 #[test]
-fn where_all_numbers_are_taken_the_error_says_so() {
+fn a_replica_without_a_free_number_fails_to_start() {
     let directory = tempfile::tempdir().expect("a directory");
     let _taken: Vec<File> = (1..=99)
         .map(|number| {
             let lock = directory.path().join(format!("{number}.sock.lock"));
             let lock = File::create(lock).expect("a lock");
-            lock.lock().expect("nobody has it");
+            lock.lock().expect("locking");
             lock
         })
         .collect();

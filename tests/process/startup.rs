@@ -1,4 +1,4 @@
-//! What daybook starts on, and what it refuses: with exit status 78, a clear line, and the file left as it was.
+//! Which database files daybook accepts. It refuses others with exit code 78 and a clear line, and leaves them unchanged.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -24,9 +24,8 @@ fn start(database: &Path) -> Server {
     })
 }
 
-/// Asserts that it refuses to start: the first line names the file, or at least the directory that is missing, and one
-/// of `words` says what is wrong or helps.
-fn is_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut Config)) {
+/// Asserts that the start fails, and that the first line names the file, or the missing directory, and has one of `words`.
+fn assert_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut Config)) {
     let failure = fails_to_start(|c| {
         c.text("database.path", database.display());
         configure(c);
@@ -55,17 +54,17 @@ fn is_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut 
     );
 }
 
-/// The same, of a file that is there: it is left as it was.
-fn refuses_database(database: &Path, words: &[&str]) {
+/// Asserts that the start fails and leaves the file unchanged.
+fn assert_refused(database: &Path, words: &[&str]) {
     let before = fs::read(database).expect("reading the file");
-    is_refused_with(database, words, |_| ());
+    assert_refused_with(database, words, |_| ());
     assert!(
         fs::read(database).expect("reading the file") == before,
         "the file was changed"
     );
 }
 
-/// A database of ours, closed in order, with a few pages of rows.
+/// Creates a daybook database of several pages and closes it.
 fn create_ours(database: &Path) {
     let dir = database.parent().expect("its directory");
     let path = database.display().to_string();
@@ -83,16 +82,16 @@ fn create_foreign(database: &Path, sql: &str) {
 }
 
 #[test]
-fn a_missing_file_is_refused_where_it_may_not_be_created() {
+fn a_missing_file_is_refused_without_database_create() {
     let (_dir, path) = directory();
-    is_refused_with(&path, &["create"], |c| {
+    assert_refused_with(&path, &["create"], |c| {
         c.set("database.create", false);
     });
     assert!(!path.exists(), "it was created");
 }
 
 #[test]
-fn a_file_that_is_there_is_opened_where_it_may_not_be_created() {
+fn an_existing_file_is_opened_without_database_create() {
     let (_dir, path) = directory();
     create_ours(&path);
     let server = Server::with(|c| {
@@ -105,7 +104,7 @@ fn a_file_that_is_there_is_opened_where_it_may_not_be_created() {
 #[test]
 fn a_missing_directory_is_refused() {
     let (dir, _) = directory();
-    is_refused_with(
+    assert_refused_with(
         &dir.path().join("nowhere/requests.db"),
         &["directory"],
         |_| (),
@@ -116,23 +115,23 @@ fn a_missing_directory_is_refused() {
 #[test]
 fn another_programs_database_is_refused() {
     for sql in [
-        // By its id, with and without tables.
+        // Recognized by the application id, with and without tables.
         "pragma application_id = 252006674; create table notes(text)",
         "pragma application_id = 252006674; vacuum",
-        // By its tables.
+        // Recognized by the tables.
         "create table notes(id integer primary key, text text)",
     ] {
         let (_dir, path) = directory();
         create_foreign(&path, sql);
-        refuses_database(&path, &["not", "foreign", "another", "other"]);
+        assert_refused(&path, &["not", "foreign", "another", "other"]);
     }
 }
 
 #[test]
-fn a_table_of_the_same_name_and_another_shape_is_refused() {
+fn a_table_requests_of_another_shape_is_refused() {
     let columns = "id integer primary key autoincrement, timestamp real not null, method text not null, path text not null";
     for shape in [
-        // One is missing, one is too many, one is called otherwise, one has another type, one may be null.
+        // A column is missing, added, renamed, of another type, nullable.
         format!("{columns}, content_length integer not null"),
         format!(
             "{columns}, content_length integer not null, remote_addr text, user_agent text not null"
@@ -140,7 +139,7 @@ fn a_table_of_the_same_name_and_another_shape_is_refused() {
         format!("{columns}, length integer not null, remote_addr text"),
         format!("{columns}, content_length text not null, remote_addr text"),
         format!("{columns}, content_length integer, remote_addr text"),
-        // Ids may come back.
+        // Without autoincrement an id may be used again.
         format!(
             "{}, content_length integer not null, remote_addr text",
             columns.replace(" autoincrement", "")
@@ -148,15 +147,15 @@ fn a_table_of_the_same_name_and_another_shape_is_refused() {
     ] {
         let (_dir, path) = directory();
         create_foreign(&path, &format!("create table requests({shape})"));
-        refuses_database(&path, &["another shape"]);
+        assert_refused(&path, &["another shape"]);
     }
 }
 
 #[test]
-fn a_file_of_something_else_is_refused() {
+fn a_file_that_is_no_database_is_refused() {
     let (_dir, path) = directory();
     fs::write(&path, "Dear diary, today it rained.\n".repeat(500)).expect("writing");
-    refuses_database(&path, &["not", "damaged"]);
+    assert_refused(&path, &["not", "damaged"]);
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn a_truncated_file_is_refused() {
             .open(&path)
             .and_then(|file| file.set_len(length))
             .expect("truncating");
-        refuses_database(
+        assert_refused(
             &path,
             &["damaged", "malformed", "corrupt", "truncated", "restore"],
         );
@@ -178,7 +177,7 @@ fn a_truncated_file_is_refused() {
 
 #[test]
 fn a_file_with_a_damaged_header_is_refused() {
-    // The magic at its start, and the head of the page that holds the schema.
+    // The magic number, and the header of the schema's page.
     for offset in [0, 100] {
         let (_dir, path) = directory();
         create_ours(&path);
@@ -187,7 +186,7 @@ fn a_file_with_a_damaged_header_is_refused() {
             .open(&path)
             .and_then(|file| file.write_all_at(&[0xA5; 16], offset))
             .expect("damaging");
-        refuses_database(
+        assert_refused(
             &path,
             &[
                 "damaged",
@@ -208,14 +207,14 @@ fn an_empty_file_is_a_new_database() {
 }
 
 #[test]
-fn a_schema_that_this_version_may_not_use_is_refused() {
+fn a_schema_too_new_for_this_version_is_refused() {
     let (_dir, path) = directory();
     create_ours(&path);
     create_foreign(
         &path,
         "update daybook_schema set version = 100, oldest = 99",
     );
-    is_refused_with(&path, &["newer", "too new", "version", "upgrade"], |_| ());
+    assert_refused_with(&path, &["newer", "too new", "version", "upgrade"], |_| ());
     let run = daybook(
         path.parent().expect("its directory"),
         &["init"],
@@ -225,7 +224,7 @@ fn a_schema_that_this_version_may_not_use_is_refused() {
 }
 
 #[test]
-fn a_newer_schema_that_this_version_may_still_use_is_opened_and_left_alone() {
+fn a_newer_compatible_schema_is_opened_unchanged() {
     let (_dir, path) = directory();
     create_ours(&path);
     create_foreign(
@@ -244,7 +243,7 @@ fn a_newer_schema_that_this_version_may_still_use_is_opened_and_left_alone() {
 }
 
 #[test]
-fn a_copy_made_by_way_of_sql_text_has_lost_its_application_id_and_is_judged_as_before() {
+fn a_copy_from_an_sql_dump_without_application_id_is_still_recognized() {
     let (_dir, path) = directory();
     create_ours(&path);
     create_foreign(&path, "pragma application_id = 0");
@@ -260,7 +259,7 @@ fn a_copy_made_by_way_of_sql_text_has_lost_its_application_id_and_is_judged_as_b
         &path,
         "pragma application_id = 0; update daybook_schema set version = 100, oldest = 99",
     );
-    refuses_database(&path, &["newer", "too new", "version", "upgrade"]);
+    assert_refused(&path, &["newer", "too new", "version", "upgrade"]);
 }
 
 #[test]
@@ -279,17 +278,17 @@ fn a_newer_versions_copy_without_its_application_id_is_judged_by_its_table() {
         );
         match is_taken {
             true => assert_eq!(start(&path).get("/").record_id(), Some(21)),
-            false => refuses_database(&path, &["another shape"]),
+            false => assert_refused(&path, &["another shape"]),
         }
     }
 }
 
 #[test]
-fn a_file_of_ours_that_has_lost_its_table_is_damaged() {
+fn a_daybook_file_without_its_table_is_damaged() {
     let (_dir, path) = directory();
     create_ours(&path);
     create_foreign(&path, "drop table requests");
-    refuses_database(&path, &["damaged", "requests", "restore"]);
+    assert_refused(&path, &["damaged", "requests", "restore"]);
 }
 
 #[test]
@@ -310,7 +309,7 @@ fn the_linked_sqlite_is_free_of_the_wal_reset_bug() {
 }
 
 #[test]
-fn a_start_creates_the_file_its_lock_and_the_seeds_table() {
+fn a_start_creates_the_database_its_lock_file_and_the_table() {
     let server = Server::start();
     assert!(lock_file(server.database_path()).exists());
     let columns = "select group_concat(name || ' ' || type || ' ' || \"notnull\", ', ') from pragma_table_info('requests')";
@@ -330,14 +329,14 @@ fn a_start_creates_the_file_its_lock_and_the_seeds_table() {
 }
 
 #[test]
-fn the_log_says_at_the_start_what_an_operator_asks_first() {
+fn the_ready_line_names_versions_and_database() {
     let server = Server::start();
     let log = server.log();
     let ready = log
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find(|line| line["message"] == "ready")
-        .expect("the line of the start");
+        .expect("the ready line");
     assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(
         ready["database"],

@@ -1,4 +1,4 @@
-//! What could hold up a stop, and must not.
+//! Clients, locks and handlers that must not delay a shutdown.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use daybook::serve::StopOutcome;
 use daybook::store::RequestStore;
 use tokio::sync::Notify;
 
-fn with_grace(grace: &str) -> Server {
+fn start_with_grace(grace: &str) -> Server {
     Server::with(|c| {
         c.text("shutdown.grace", grace)
             .text("commit.deadline", "30s");
@@ -22,7 +22,7 @@ fn with_grace(grace: &str) -> Server {
 }
 
 #[test]
-fn connections_without_a_whole_head_neither_delay_the_end_nor_spoil_it() {
+fn incomplete_heads_neither_delay_the_exit_nor_change_its_code() {
     for grace in ["30s", "1600ms"] {
         let mut server = Server::with(|c| {
             c.text("shutdown.grace", grace);
@@ -37,7 +37,7 @@ fn connections_without_a_whole_head_neither_delay_the_end_nor_spoil_it() {
             server.metric("daybook_connections", &[]) == 3.0
         });
         server.signal("TERM");
-        // These clients go on holding their side open.
+        // The clients keep their side open.
         assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0), "grace {grace}");
         assert_eq!(first.response().status, 408);
         assert_eq!(later.response().status, 408);
@@ -47,20 +47,20 @@ fn connections_without_a_whole_head_neither_delay_the_end_nor_spoil_it() {
 }
 
 #[test]
-fn a_writer_that_waits_for_the_lock_with_nothing_to_write_does_not_delay_the_end() {
+fn a_writer_that_waits_for_the_lock_for_an_expired_record_does_not_delay_the_exit() {
     let mut server = Server::with(|c| {
         c.text("shutdown.grace", "60s")
             .text("commit.deadline", "200ms");
     });
     let _lock = WriteLock::take(server.database_path());
-    // Its record expires; the writer still waits for the lock.
+    // The record expires; the writer still waits for the lock.
     assert_eq!(send_get(&server, "/").response().status, 503);
     server.signal("TERM");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0));
 }
 
 #[test]
-fn a_start_that_waits_for_the_database_can_be_stopped() {
+fn a_signal_stops_a_start_that_waits_for_the_database() {
     for signal in ["TERM", "INT"] {
         let config = Config::new();
         let database = config.database();
@@ -70,20 +70,16 @@ fn a_start_that_waits_for_the_database_can_be_stopped() {
         eventually("it waits for the lock", TIMEOUT, || {
             log.text().contains("waiting for the write lock")
         });
-        let kill = format!("kill -s {signal} {}", process.id());
-        let killed = std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status();
-        assert!(killed.expect("starting a shell").success(), "{kill}");
-        let status = eventually("it has ended", TIMEOUT, || process.ended());
-        assert_eq!(status.code(), Some(0), "{signal}: nothing was begun");
+        process.signal(signal);
+        let status = process.wait_exit(TIMEOUT);
+        assert_eq!(status.code(), Some(0), "{signal}: nothing had started");
     }
 }
 
 #[test]
-fn idle_connections_do_not_delay_the_end() {
+fn idle_connections_do_not_delay_the_exit() {
     for signal in ["TERM", "INT"] {
-        let mut server = with_grace("30s");
+        let mut server = start_with_grace("30s");
         let mut kept = send_get(&server, "/");
         assert_eq!(kept.response().status, 200);
         let mut fresh = Client::connect(server.addr());
@@ -101,16 +97,16 @@ fn idle_connections_do_not_delay_the_end() {
 }
 
 #[test]
-fn a_server_stopped_while_others_hold_the_lock_and_with_nothing_to_write_ends_in_order() {
-    let mut server = with_grace("10s");
+fn an_idle_server_stops_while_another_process_holds_the_lock() {
+    let mut server = start_with_grace("10s");
     let _lock = WriteLock::take(server.database_path());
     server.signal("TERM");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0));
 }
 
 #[test]
-fn one_byte_of_a_head_does_not_use_up_the_grace_period() {
-    let mut server = with_grace("10s");
+fn one_byte_of_a_head_does_not_delay_the_exit() {
+    let mut server = start_with_grace("10s");
     let mut client = Client::connect(server.addr());
     client.send("G");
     eventually("it is connected", TIMEOUT, || {
@@ -121,7 +117,7 @@ fn one_byte_of_a_head_does_not_use_up_the_grace_period() {
 }
 
 #[test]
-fn what_a_handler_writes_in_the_background_is_waited_for_no_longer_than_grace() {
+fn a_handlers_background_write_delays_the_exit_no_longer_than_grace() {
     let begin = Arc::new(Notify::new());
     let handler = {
         let begin = begin.clone();

@@ -1,4 +1,4 @@
-//! What a supervisor such as systemd is told, over a real datagram socket.
+//! Notifications to systemd, over a real datagram socket.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -11,7 +11,7 @@ use crate::common::supervisor::Notifications;
 use crate::common::{TIMEOUT, eventually};
 
 #[test]
-fn it_says_that_it_is_ready_once_it_answers_and_when_it_stops() {
+fn ready_is_sent_once_it_responds_and_stopping_at_shutdown() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let address = format!("unix:{}", dir.path().join("public.sock").display());
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -26,7 +26,7 @@ fn it_says_that_it_is_ready_once_it_answers_and_when_it_stops() {
         });
         let mut notifications = receiver.recv().expect("the socket");
         notifications.wait_for("READY=1");
-        // At once, without a look at the log: READY=1 is the promise.
+        // READY=1 alone must be enough: do not wait for the log.
         assert_eq!(client::get(&address, "/").record_id(), Some(1));
         let mut server = starting.join().expect("the server");
         server.signal("TERM");
@@ -36,7 +36,7 @@ fn it_says_that_it_is_ready_once_it_answers_and_when_it_stops() {
 }
 
 #[test]
-fn it_says_that_it_stops_while_it_still_drains() {
+fn stopping_is_sent_when_the_drain_starts() {
     let (server, mut notifications) = Notifications::start_server(|c| {
         c.text("shutdown.drain_delay", "30s");
     });
@@ -46,7 +46,7 @@ fn it_says_that_it_stops_while_it_still_drains() {
 }
 
 #[test]
-fn the_watchdog_is_fed_also_while_the_writer_waits_for_the_lock() {
+fn the_watchdog_is_fed_while_the_writer_waits_for_the_lock() {
     let (server, mut notifications) = Notifications::start_server(|c| {
         c.environment("WATCHDOG_USEC", "200000")
             .text("commit.deadline", "30s");
@@ -58,7 +58,7 @@ fn the_watchdog_is_fed_also_while_the_writer_waits_for_the_lock() {
     let mut client = send_get(&server, "/");
     wait_until_queued(&server, 1);
     notifications.clear();
-    // At two a period that is more than a second of waiting.
+    // Two an interval: this takes more than a second.
     for _ in 0..12 {
         notifications.wait_for("WATCHDOG=1");
     }
@@ -68,7 +68,7 @@ fn the_watchdog_is_fed_also_while_the_writer_waits_for_the_lock() {
 }
 
 #[test]
-fn a_supervisor_that_does_not_read_holds_up_neither_requests_nor_the_end() {
+fn a_supervisor_that_does_not_read_delays_neither_requests_nor_the_exit() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("notify");
     let _unread = UnixDatagram::bind(&path).expect("a socket");

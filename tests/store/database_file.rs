@@ -39,7 +39,7 @@ fn init(database: &Path, create: bool) -> Run {
     )
 }
 
-fn refuses_connections(run: &Run, database: &Path, words: &[&str]) {
+fn assert_refused(run: &Run, database: &Path, words: &[&str]) {
     assert_eq!(run.code, Some(78), "{}", run.stderr);
     let first = run.error_line();
     assert!(first.contains(&database.display().to_string()), "{first}");
@@ -110,11 +110,11 @@ fn a_link_that_is_turned_while_it_runs_changes_nothing() {
 fn what_is_no_file_is_refused() {
     let (_dir, path) = directory();
     fs::create_dir(&path).expect("a directory");
-    refuses_connections(&init(&path, true), &path, &["not a file"]);
+    assert_refused(&init(&path, true), &path, &["not a file"]);
     fs::remove_dir(&path).expect("removing it");
     let status = Command::new("mkfifo").arg(&path).status();
     assert!(status.expect("starting mkfifo").success());
-    refuses_connections(&init(&path, true), &path, &["not a file"]);
+    assert_refused(&init(&path, true), &path, &["not a file"]);
     assert!(!lock_file(&path).exists());
 }
 
@@ -122,7 +122,7 @@ fn what_is_no_file_is_refused() {
 fn an_empty_file_is_missing_where_it_may_not_be_created() {
     let (_dir, path) = directory();
     File::create(&path).expect("creating an empty file");
-    refuses_connections(&init(&path, false), &path, &["empty", "restore"]);
+    assert_refused(&init(&path, false), &path, &["empty", "restore"]);
     assert!(!lock_file(&path).exists());
     assert_eq!(path.metadata().expect("the file").len(), 0);
 }
@@ -159,7 +159,7 @@ fn a_log_whose_database_is_lost_is_kept_and_of_use_when_that_is_back() {
         }
         let before = everything_beside(&path);
         for create in [true, false] {
-            refuses_connections(&init(&path, create), &path, &["damaged", &log, "restore"]);
+            assert_refused(&init(&path, create), &path, &["damaged", &log, "restore"]);
             is_untouched(&path, &before);
         }
         let failure = fails_to_start(|c| {
@@ -191,7 +191,7 @@ fn a_log_that_sqlite_would_take_for_an_empty_one_is_refused() {
     };
     write(&[0; 32]);
     let before = everything_beside(&path);
-    refuses_connections(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
+    assert_refused(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
     is_untouched(&path, &before);
     write(&header);
     assert_eq!(start(&path).rows(), rows);
@@ -225,7 +225,7 @@ fn a_rollback_journal_whose_database_is_lost_is_kept() {
     fs::write(&journal, changed).expect("a journal");
     let before = everything_beside(&path);
     let named = journal.display().to_string();
-    refuses_connections(&init(&path, true), &path, &["damaged", &named]);
+    assert_refused(&init(&path, true), &path, &["damaged", &named]);
     is_untouched(&path, &before);
 }
 
@@ -239,7 +239,7 @@ fn another_programs_database_is_left_as_it_was_with_nothing_beside_it() {
             &format!("pragma journal_mode={journal_mode}; {notes}"),
         );
         let before = everything_beside(&path);
-        refuses_connections(&init(&path, true), &path, &["another", "notes"]);
+        assert_refused(&init(&path, true), &path, &["another", "notes"]);
         assert!(everything_beside(&path) == before, "{journal_mode}");
     }
 }
@@ -259,7 +259,7 @@ fn a_log_that_another_program_left_when_it_crashed_is_left_to_it() {
     }
     let read = |suffix: &str| fs::read(format!("{}{suffix}", crashed.display())).expect("reading");
     let before = (read(""), read("-wal"));
-    refuses_connections(&init(&crashed, true), &crashed, &["another", "notes"]);
+    assert_refused(&init(&crashed, true), &crashed, &["another", "notes"]);
     assert!((read(""), read("-wal")) == before, "its log was touched");
     assert!(!lock_file(&crashed).exists());
 }
@@ -328,7 +328,7 @@ fn a_schema_table_that_names_no_version_is_refused() {
         assert_eq!(init(&path, true).code, Some(0));
         execute(&path, sql);
         println!("{sql}");
-        refuses_connections(&init(&path, true), &path, &["daybook_schema"]);
+        assert_refused(&init(&path, true), &path, &["daybook_schema"]);
     }
 }
 
@@ -340,7 +340,7 @@ fn a_table_whose_name_has_other_letters_is_refused() {
         &path,
         "alter table requests rename to r; alter table r rename to Requests",
     );
-    refuses_connections(&init(&path, true), &path, &["another", "Requests"]);
+    assert_refused(&init(&path, true), &path, &["another", "Requests"]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn a_replica_whose_commit_outlasts_the_deadline_is_unready_until_it_is_done() {
     let server = Server::with(|c| {
         c.text("database.synchronous", "full")
             .text("commit.deadline", "200ms");
-        syncs.watch(c);
+        syncs.preload(c);
     });
     syncs.hang_syncs();
     let mut client = send_get(&server, "/slow");
@@ -47,7 +47,7 @@ fn the_watchdog_is_not_fed_while_a_commit_outlasts_its_interval() {
         c.environment("WATCHDOG_USEC", "200000")
             .text("database.synchronous", "full")
             .text("commit.deadline", "400ms");
-        syncs.watch(c);
+        syncs.preload(c);
     });
     notifications.wait_for("WATCHDOG=1");
     syncs.hang_syncs();

@@ -1,4 +1,4 @@
-//! What is logged, how often, and in which form.
+//! The log's format, and which events it has how often.
 
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn requests_are_not_logged() {
     }
     server.signal("TERM");
     server.wait_exit(TIMEOUT);
-    // To its end: a line can come later than the response.
+    // Wait for the exit: a log line may come after the response.
     let log = server.log();
     let after_the_start = log.split_once(r#""message":"ready""#).expect("the start").1;
     let messages: Vec<serde_json::Value> = after_the_start
@@ -47,7 +47,7 @@ fn requests_are_not_logged() {
 }
 
 #[test]
-fn a_storm_of_errors_is_logged_once_and_then_summed_up() {
+fn a_repeated_error_is_logged_once_and_then_counted() {
     let server = Server::with(|c| {
         c.text("commit.deadline", "500ms");
     });
@@ -66,9 +66,11 @@ fn a_storm_of_errors_is_logged_once_and_then_summed_up() {
     eventually("the first is logged, with its cause", TIMEOUT, || {
         server.log().contains(&cause)
     });
-    eventually("the storm is summed up", Duration::from_secs(30), || {
-        lines("records expired in the queue, repeatedly") == 1
-    });
+    eventually(
+        "the repetitions are counted",
+        Duration::from_secs(30),
+        || lines("records expired in the queue, repeatedly") == 1,
+    );
     assert_eq!(
         lines("\"records expired in the queue\""),
         1,
@@ -88,7 +90,7 @@ fn a_storm_of_errors_is_logged_once_and_then_summed_up() {
 #[test]
 fn a_terminal_gets_text() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    // `script` gives the program a terminal; a missing database makes it end with a line of each kind.
+    // `script` provides a terminal. A missing database ends the program with one line of each kind.
     let output = Command::new("script")
         .args([
             "-qec",

@@ -1,4 +1,4 @@
-//! What a panic leaves in the log. The test runs itself as a child: the log and the panic hook belong to a whole process.
+//! A panic in the log. The test runs itself as a child process, because the log and the panic hook are global.
 
 use std::process::Command;
 
@@ -9,13 +9,13 @@ use axum::routing::get;
 use daybook::config::{Log, LogFormat, LogLevel};
 use serde_json::Value;
 
-/// Set where this test runs as its own child, whose standard error is looked at.
+/// Set in the child process, whose standard error the parent checks.
 const CHILD: &str = "DAYBOOK_TEST_CHILD";
-/// This file's only test.
-const TEST: &str = "telemetry::panics::a_panic_is_one_line_of_the_log_and_its_repetitions_are_none";
+/// The path of this file's test.
+const TEST: &str = "telemetry::panics::a_repeated_panic_is_one_log_line";
 
 #[test]
-fn a_panic_is_one_line_of_the_log_and_its_repetitions_are_none() {
+fn a_repeated_panic_is_one_log_line() {
     if std::env::var_os(CHILD).is_some() {
         return panic_often();
     }
