@@ -128,10 +128,10 @@ fn a_write_after_an_abandoned_one_makes_no_second_record() {
     let server = start_with_notes(&[]);
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| http_get(&server.listen, "/tries-again"));
+        let pending = scope.spawn(|| http_get(&server.listen, "/tries-again"));
         wait_until_handler_timed_out(&server);
         drop(lock);
-        let response = asked.join().expect("a response");
+        let response = pending.join().expect("a response");
         assert_eq!(
             (response.status, response.text(), response.record_id()),
             (200, "the first was given up: true", Some(1))

@@ -1,5 +1,6 @@
 //! A response has a row, committed before the response is sent.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::common::client::{Client, send};
@@ -10,16 +11,16 @@ use crate::common::seed;
 use crate::common::server::Server;
 use crate::common::{TIMEOUT, eventually};
 
-#[test]
-fn a_response_waits_for_the_write_lock_and_has_its_row() {
+/// Asserts that a response waits while `block` blocks commits, and then has its row.
+fn assert_response_waits_for<B>(block: fn(&Path) -> B) {
     let server = Server::start();
     let other = server.db();
-    let lock = WriteLock::take(server.database_path());
+    let blocked = block(server.database_path());
     let mut client = send_get(&server, "/held");
     wait_until_queued(&server, 1);
     assert!(client.is_silent(), "a response before its commit");
     assert_eq!(db::count(&other), 0);
-    drop(lock);
+    drop(blocked);
     let response = client.response();
     let row = db::row(&other, response.record_id().expect("its id"));
     assert_eq!(
@@ -29,20 +30,13 @@ fn a_response_waits_for_the_write_lock_and_has_its_row() {
 }
 
 #[test]
+fn a_response_waits_for_the_write_lock_and_has_its_row() {
+    assert_response_waits_for(WriteLock::take);
+}
+
+#[test]
 fn a_response_waits_for_a_foreign_writer_and_has_its_row() {
-    let server = Server::start();
-    let other = server.db();
-    let transaction = WriteTransaction::begin(server.database_path());
-    let mut client = send_get(&server, "/held");
-    wait_until_queued(&server, 1);
-    assert!(client.is_silent(), "a response before its commit");
-    drop(transaction);
-    let response = client.response();
-    let row = db::row(&other, response.record_id().expect("its id"));
-    assert_eq!(
-        (response.status, row.expect("its row").path.as_str()),
-        (200, "/held")
-    );
+    assert_response_waits_for(WriteTransaction::begin);
 }
 
 #[test]

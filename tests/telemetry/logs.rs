@@ -32,9 +32,9 @@ fn requests_are_not_logged() {
     for _ in 0..50 {
         assert_eq!(server.get("/quiet").status, 200);
     }
+    // A log line may come after the response.
     server.signal("TERM");
     server.wait_exit(TIMEOUT);
-    // Wait for the exit: a log line may come after the response.
     let log = server.log();
     let after_the_start = log.split_once(r#""message":"ready""#).expect("the start").1;
     let messages: Vec<serde_json::Value> = after_the_start
