@@ -9,12 +9,13 @@ use axum::http::{Request, StatusCode};
 
 use crate::http::client_address::Peer;
 
-/// Status and reason of a refusal.
-pub type Refusal = (StatusCode, &'static str);
-
 /// Refuses a request from a page of another site, and one over TCP whose Host is not `localhost`, an IP address or in
-/// `hosts`, which are in lower case.
-pub fn check<B>(peer: Peer, request: &Request<B>, hosts: &[String]) -> Result<(), Refusal> {
+/// `hosts`, which are in lower case. The error is the status and the reason.
+pub fn check<B>(
+    peer: Peer,
+    request: &Request<B>,
+    hosts: &[String],
+) -> Result<(), (StatusCode, &'static str)> {
     let mut sites = request.headers().get_all("sec-fetch-site").iter();
     if sites.any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site")) {
         return Err((
