@@ -65,7 +65,7 @@ fn assert_refused(database: &Path, words: &[&str]) {
 }
 
 /// Creates a daybook database of several pages and closes it.
-fn create_ours(database: &Path) {
+fn create_database(database: &Path) {
     let dir = database.parent().expect("its directory");
     let path = database.display().to_string();
     let run = daybook(dir, &["init"], &[("DAYBOOK_DATABASE__PATH", &path)]);
@@ -76,9 +76,9 @@ fn create_ours(database: &Path) {
     }
 }
 
-fn create_foreign(database: &Path, sql: &str) {
-    let connection = Connection::open(database).expect("creating a database");
-    connection.execute_batch(sql).expect("filling it");
+fn execute(database: &Path, sql: &str) {
+    let connection = Connection::open(database).expect("opening the database");
+    connection.execute_batch(sql).expect("executing SQL");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_missing_file_is_refused_without_database_create() {
 #[test]
 fn an_existing_file_is_opened_without_database_create() {
     let (_dir, path) = directory();
-    create_ours(&path);
+    create_database(&path);
     let server = Server::with(|c| {
         c.text("database.path", path.display())
             .set("database.create", false);
@@ -122,7 +122,7 @@ fn another_programs_database_is_refused() {
         "create table notes(id integer primary key, text text)",
     ] {
         let (_dir, path) = directory();
-        create_foreign(&path, sql);
+        execute(&path, sql);
         assert_refused(&path, &["not", "foreign", "another", "other"]);
     }
 }
@@ -146,7 +146,7 @@ fn a_table_requests_of_another_shape_is_refused() {
         ),
     ] {
         let (_dir, path) = directory();
-        create_foreign(&path, &format!("create table requests({shape})"));
+        execute(&path, &format!("create table requests({shape})"));
         assert_refused(&path, &["another shape"]);
     }
 }
@@ -162,7 +162,7 @@ fn a_file_that_is_no_database_is_refused() {
 fn a_truncated_file_is_refused() {
     for length in [50, 4096, 4096 + 2000] {
         let (_dir, path) = directory();
-        create_ours(&path);
+        create_database(&path);
         File::options()
             .write(true)
             .open(&path)
@@ -180,7 +180,7 @@ fn a_file_with_a_damaged_header_is_refused() {
     // The magic number, and the header of the schema's page.
     for offset in [0, 100] {
         let (_dir, path) = directory();
-        create_ours(&path);
+        create_database(&path);
         File::options()
             .write(true)
             .open(&path)
@@ -209,8 +209,8 @@ fn an_empty_file_is_a_new_database() {
 #[test]
 fn a_schema_too_new_for_this_version_is_refused() {
     let (_dir, path) = directory();
-    create_ours(&path);
-    create_foreign(
+    create_database(&path);
+    execute(
         &path,
         "update daybook_schema set version = 100, oldest = 99",
     );
@@ -226,8 +226,8 @@ fn a_schema_too_new_for_this_version_is_refused() {
 #[test]
 fn a_newer_compatible_schema_is_opened_unchanged() {
     let (_dir, path) = directory();
-    create_ours(&path);
-    create_foreign(
+    create_database(&path);
+    execute(
         &path,
         "update daybook_schema set version = 100, oldest = 1; alter table requests add column later text",
     );
@@ -245,8 +245,8 @@ fn a_newer_compatible_schema_is_opened_unchanged() {
 #[test]
 fn a_copy_from_an_sql_dump_without_application_id_is_still_recognized() {
     let (_dir, path) = directory();
-    create_ours(&path);
-    create_foreign(&path, "pragma application_id = 0");
+    create_database(&path);
+    execute(&path, "pragma application_id = 0");
     let server = start(&path);
     assert_eq!(server.get("/").record_id(), Some(21));
     let id: i32 = server
@@ -255,7 +255,7 @@ fn a_copy_from_an_sql_dump_without_application_id_is_still_recognized() {
         .expect("its id");
     assert_eq!(id, 0x6461_7962);
     drop(server);
-    create_foreign(
+    execute(
         &path,
         "pragma application_id = 0; update daybook_schema set version = 100, oldest = 99",
     );
@@ -269,8 +269,8 @@ fn a_newer_versions_copy_without_its_application_id_is_judged_by_its_table() {
         ("alter table requests drop column remote_addr", false),
     ] {
         let (_dir, path) = directory();
-        create_ours(&path);
-        create_foreign(
+        create_database(&path);
+        execute(
             &path,
             &format!(
                 "pragma application_id = 0; update daybook_schema set version = 100, oldest = 1; {change}"
@@ -286,8 +286,8 @@ fn a_newer_versions_copy_without_its_application_id_is_judged_by_its_table() {
 #[test]
 fn a_daybook_file_without_its_table_is_damaged() {
     let (_dir, path) = directory();
-    create_ours(&path);
-    create_foreign(&path, "drop table requests");
+    create_database(&path);
+    execute(&path, "drop table requests");
     assert_refused(&path, &["damaged", "requests", "restore"]);
 }
 

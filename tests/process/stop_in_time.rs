@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::start_with;
 use crate::common::client::{self, Client};
 use crate::common::config::Config;
 use crate::common::in_process::InProcessServer;
@@ -13,13 +14,6 @@ use axum::routing::get;
 use daybook::serve::StopOutcome;
 use daybook::store::RequestStore;
 use tokio::sync::Notify;
-
-fn start_with_grace(grace: &str) -> Server {
-    Server::with(|c| {
-        c.text("shutdown.grace", grace)
-            .text("commit.deadline", "30s");
-    })
-}
 
 #[test]
 fn incomplete_heads_neither_delay_the_exit_nor_change_its_code() {
@@ -79,7 +73,7 @@ fn a_signal_stops_a_start_that_waits_for_the_database() {
 #[test]
 fn idle_connections_do_not_delay_the_exit() {
     for signal in ["TERM", "INT"] {
-        let mut server = start_with_grace("30s");
+        let mut server = start_with("0s", "30s");
         let mut kept = send_get(&server, "/");
         assert_eq!(kept.response().status, 200);
         let mut fresh = Client::connect(server.addr());
@@ -98,7 +92,7 @@ fn idle_connections_do_not_delay_the_exit() {
 
 #[test]
 fn an_idle_server_stops_while_another_process_holds_the_lock() {
-    let mut server = start_with_grace("10s");
+    let mut server = start_with("0s", "10s");
     let _lock = WriteLock::take(server.database_path());
     server.signal("TERM");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0));
@@ -106,7 +100,7 @@ fn an_idle_server_stops_while_another_process_holds_the_lock() {
 
 #[test]
 fn one_byte_of_a_head_does_not_delay_the_exit() {
-    let mut server = start_with_grace("10s");
+    let mut server = start_with("0s", "10s");
     let mut client = Client::connect(server.addr());
     client.send("G");
     eventually("it is connected", TIMEOUT, || {

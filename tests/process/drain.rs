@@ -1,38 +1,14 @@
-//! Shutdown by signals: no request is lost, and it takes no longer than configured. Also starting again.
+//! A drain loses no request, and takes no longer than configured.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::{send_half_a_request, start_with, wait_until_unready};
 use crate::common::client::{Client, refuses_connections};
 use crate::common::load::{Load, Outcome, assert_recorded};
 use crate::common::locks::{WriteLock, freeze, lock_file, queue_gets, send_get, wait_until_queued};
 use crate::common::server::Server;
 use crate::common::{TIMEOUT, db, eventually};
-
-fn start_with(drain_delay: &str, grace: &str) -> Server {
-    Server::with(|c| {
-        c.text("shutdown.drain_delay", drain_delay)
-            .text("shutdown.grace", grace)
-            .text("commit.deadline", "30s");
-    })
-}
-
-fn wait_until_unready(server: &Server) {
-    eventually("it is unready", TIMEOUT, || {
-        server.get_admin("/readyz").status == 503
-    });
-}
-
-/// A POST whose head the server has read, and of whose body only a part is sent.
-fn send_half_a_request(server: &Server) -> Client {
-    let mut client = Client::connect(server.addr());
-    client.send(
-        "POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
-    );
-    assert_eq!(client.response().status, 100);
-    client.send("half");
-    client
-}
 
 #[test]
 fn sigterm_under_load_loses_no_response() {
@@ -271,83 +247,6 @@ fn a_record_that_cannot_be_committed_within_grace_gets_503_and_no_row() {
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
     drop(lock);
     assert_eq!(server.rows(), 0);
-}
-
-#[test]
-fn every_stop_signal_lets_open_requests_finish() {
-    for signal in ["HUP", "INT", "QUIT", "TERM"] {
-        let mut server = start_with("0s", "10s");
-        let lock = WriteLock::take(server.database_path());
-        let mut client = send_get(&server, "/open");
-        wait_until_queued(&server, 1);
-        server.signal(signal);
-        wait_until_unready(&server);
-        drop(lock);
-        let response = client.response();
-        assert_eq!(
-            (response.status, response.record_id()),
-            (200, Some(1)),
-            "{signal}"
-        );
-        assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0), "{signal}");
-    }
-}
-
-#[test]
-fn sigusr1_and_sigusr2_are_ignored() {
-    let server = Server::start();
-    for signal in ["USR1", "USR2"] {
-        server.signal(signal);
-        let line = format!("SIG{signal} is ignored");
-        eventually(&line, TIMEOUT, || server.log().contains(&line));
-    }
-    assert_eq!(server.get("/").status, 200);
-}
-
-#[test]
-fn under_nohup_sighup_is_ignored() {
-    let mut server = Server::with(|c| {
-        c.through(&["nohup"]);
-    });
-    server.signal("HUP");
-    // The kernel delivers pending signals in any order, but all before the process continues.
-    server.signal("USR1");
-    eventually("the other signal is handled", TIMEOUT, || {
-        server.log().contains("SIGUSR1")
-    });
-    assert_eq!(server.get_admin("/readyz").status, 200);
-    server.signal("TERM");
-    assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0));
-}
-
-#[test]
-fn a_second_signal_ends_the_process_at_once() {
-    for (second, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
-        let mut server = start_with("30s", "30s");
-        let _client = send_half_a_request(&server);
-        server.signal("TERM");
-        wait_until_unready(&server);
-        let start = Instant::now();
-        server.signal(second);
-        assert_eq!(server.wait_exit(TIMEOUT).code(), Some(code), "{second}");
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "{:?}",
-            start.elapsed()
-        );
-    }
-}
-
-#[test]
-fn a_second_signal_works_while_the_writer_waits_for_the_lock() {
-    let mut server = start_with("0s", "30s");
-    let _lock = WriteLock::take(server.database_path());
-    let _client = send_get(&server, "/");
-    wait_until_queued(&server, 1);
-    server.signal("INT");
-    wait_until_unready(&server);
-    server.signal("INT");
-    assert_eq!(server.wait_exit(TIMEOUT).code(), Some(130));
 }
 
 #[test]
