@@ -197,7 +197,7 @@ fn accept_public(
         phase: shutdown.watch(),
         connections: connections.clone(),
         metrics: Some(metrics.clone()),
-        answer: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
+        respond: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
             let recorder = recorder.clone();
             async move { recorder.answer(peer, &exchange, request).await }
         },
@@ -227,7 +227,7 @@ fn accept_admin(
         phase: never.watch(),
         connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
         metrics: None,
-        answer: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
+        respond: move |peer: Peer, exchange: Arc<ConnectionState>, request: Request<Incoming>| {
             admin::answer(router.clone(), hosts.clone(), peer, exchange, request)
         },
     };

@@ -1,4 +1,4 @@
-//! The guard under hyper, over loopback TCP, with a small service: refusals are answered, bodies come back.
+//! The guard under hyper, over loopback TCP, with a small service that sends refusals and echoes bodies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::{CloseReason, ConnectionState, Guard, HeadBudget, Limits, Refusal};
+use crate::http::guard::{CloseReason, ConnectionState, Guard, HeadBudget, Limits, Refusal};
 
 const LIMITS: Limits = Limits {
     line_bytes_max: 8192,
@@ -33,8 +33,8 @@ const BIG: usize = 64 << 20;
 
 struct Server {
     address: SocketAddr,
-    /// Why each connection was closed in silence.
-    ended: mpsc::UnboundedReceiver<Option<CloseReason>>,
+    /// Why the guard closed each connection without a response.
+    closed: mpsc::UnboundedReceiver<Option<CloseReason>>,
     drain: watch::Sender<bool>,
 }
 
@@ -42,17 +42,17 @@ impl Server {
     async fn start(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (ends, ended) = mpsc::unbounded_channel();
+        let (sender, closed) = mpsc::unbounded_channel();
         let (drain, draining) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (ends, draining) = (ends.clone(), draining.clone());
-                tokio::spawn(async move { ends.send(connection(socket, limits, draining).await) });
+                let (sender, draining) = (sender.clone(), draining.clone());
+                tokio::spawn(async move { sender.send(serve(socket, limits, draining).await) });
             }
         });
         Self {
             address,
-            ended,
+            closed,
             drain,
         }
     }
@@ -61,68 +61,65 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends, and reads to the end of the connection without ending the sending side.
-    async fn ask(&self, bytes: &[u8]) -> String {
+    /// Sends, and reads to the end of the connection without shutting down the sending side.
+    async fn exchange(&self, bytes: &[u8]) -> String {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
-        rest(&mut client).await
+        read_to_end(&mut client).await
     }
 
-    async fn end(&mut self) -> Option<CloseReason> {
-        bounded(self.ended.recv()).await.unwrap()
+    async fn close_reason(&mut self) -> Option<CloseReason> {
+        in_time(self.closed.recv()).await.unwrap()
     }
 }
 
-async fn bounded<T>(future: impl Future<Output = T>) -> T {
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(20);
-    tokio::time::timeout(limit, future).await.expect("in time")
+    tokio::time::timeout(limit, future)
+        .await
+        .expect("a result in time")
 }
 
-async fn rest(client: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    bounded(client.read_to_end(&mut answer)).await.unwrap();
-    String::from_utf8(answer).unwrap()
+async fn read_to_end(client: &mut TcpStream) -> String {
+    let mut response = Vec::new();
+    in_time(client.read_to_end(&mut response)).await.unwrap();
+    String::from_utf8(response).unwrap()
 }
 
-async fn until(client: &mut TcpStream, end: &str) -> String {
-    let mut answer = String::new();
-    while !answer.ends_with(end) {
-        answer.push(char::from(bounded(client.read_u8()).await.unwrap()));
+async fn read_until(client: &mut TcpStream, end: &str) -> String {
+    let mut response = String::new();
+    while !response.ends_with(end) {
+        response.push(char::from(in_time(client.read_u8()).await.unwrap()));
     }
-    answer
+    response
 }
 
-async fn connection(
+async fn serve(
     socket: TcpStream,
     limits: Limits,
     mut draining: watch::Receiver<bool>,
 ) -> Option<CloseReason> {
-    let exchange = Arc::new(ConnectionState::new());
-    let (guard, _gone) = Guard::new(
-        socket,
-        limits,
-        HeadBudget::new(usize::MAX),
-        exchange.clone(),
-    );
-    let service = service_fn(|request| answer(request, &exchange));
+    let state = Arc::new(ConnectionState::new());
+    let (guard, _gone) = Guard::new(socket, limits, HeadBudget::new(usize::MAX), state.clone());
+    let service = service_fn(|request| respond(request, &state));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .half_close(true)
             .serve_connection(TokioIo::new(guard), service)
     );
     tokio::select! {
-        _ = connection.as_mut() => return exchange.closed_by(),
-        _ = draining.wait_for(|draining| *draining) => exchange.close_when_idle(),
+        _ = connection.as_mut() => return state.close_reason(),
+        _ = draining.wait_for(|draining| *draining) => state.close_when_idle(),
     }
     let _ = connection.await;
-    exchange.closed_by()
+    state.close_reason()
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
-    exchange: &ConnectionState,
+    state: &ConnectionState,
 ) -> Result<Response<Full<Bytes>>, &'static str> {
-    if let Some(refusal) = exchange.take_request_start().refusal {
+    if let Some(refusal) = state.take_request_start().refusal {
         return Ok(refuse(&refusal));
     }
     if request.uri().path() == "/early" {
@@ -133,32 +130,32 @@ async fn answer(
     }
     match request.into_body().collect().await {
         Ok(body) => Ok(Response::new(Full::new(body.to_bytes()))),
-        Err(_) => match exchange.body_refusal() {
+        Err(_) => match state.body_refusal() {
             Some(refusal) => Ok(refuse(&refusal)),
-            None => Err("the client is gone"),
+            None => Err("the client has gone"),
         },
     }
 }
 
 fn refuse(refusal: &Refusal) -> Response<Full<Bytes>> {
-    let answer = Response::builder().status(refusal.status);
-    let answer = answer.header(CONNECTION, "close");
-    answer.body(Full::from(refusal.reason)).unwrap()
+    let response = Response::builder().status(refusal.status);
+    let response = response.header(CONNECTION, "close");
+    response.body(Full::from(refusal.reason)).unwrap()
 }
 
 #[tokio::test]
 async fn a_refusal_arrives_and_the_connection_closes() {
     let mut server = Server::start(LIMITS).await;
-    let answer = server.ask(b"GET / HTTP/1.1\r\nA : b\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(answer.ends_with("white space in or after a field's name"));
-    assert_eq!(server.end().await, None);
-    let answer = server.ask(b"HEAD / HTTP/1.1\r\n\r\n").await;
-    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    let response = server.exchange(b"GET / HTTP/1.1\r\nA : b\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(response.ends_with("white space in or after a field's name"));
+    assert_eq!(server.close_reason().await, None);
+    let response = server.exchange(b"HEAD / HTTP/1.1\r\n\r\n").await;
+    assert!(response.ends_with("\r\n\r\n"), "{response}");
 }
 
 #[tokio::test]
-async fn clients_that_upload_ten_megabytes_all_see_why_they_are_refused() {
+async fn clients_that_upload_ten_megabytes_all_read_the_early_response() {
     let server = Server::start(LIMITS).await;
     let starts: [(&[u8], &str); 4] = [
         (
@@ -185,17 +182,17 @@ async fn clients_that_upload_ten_megabytes_all_see_why_they_are_refused() {
             let body = vec![b'x'; 10 << 20];
             client.write_all(&body).await.unwrap();
             client.shutdown().await.unwrap();
-            let answer = rest(&mut client).await;
+            let response = read_to_end(&mut client).await;
             assert!(
-                answer.starts_with(&format!("HTTP/1.1 {status} ")),
-                "{answer}"
+                response.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{response}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_order_up_to_a_bad_one() {
+async fn pipelined_requests_get_responses_in_order_up_to_a_refused_one() {
     let server = Server::start(LIMITS).await;
     let post = |body| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{body}");
     let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;a\r\nc\r\n0\r\nA: b\r\n\r\n";
@@ -206,51 +203,59 @@ async fn pipelined_requests_are_answered_in_order_up_to_a_bad_one() {
         "GET a HTTP/1.1\r\n\r\n".to_owned(),
         post("d"),
     ];
-    let answer = server.ask(all.concat().as_bytes()).await;
-    let bodies: Vec<_> = answer.split("HTTP/1.1 ").skip(1).collect();
-    assert_eq!(bodies.len(), 4, "{answer}");
-    for (answer, (status, body)) in bodies.iter().zip([
+    let response = server.exchange(all.concat().as_bytes()).await;
+    let responses: Vec<_> = response.split("HTTP/1.1 ").skip(1).collect();
+    assert_eq!(responses.len(), 4, "{response}");
+    for (response, (status, body)) in responses.iter().zip([
         ("200", "\na"),
         ("200", "\nb"),
         ("200", "\nc"),
         ("400", "URI"),
     ]) {
         assert!(
-            answer.starts_with(status) && answer.ends_with(body),
-            "{answer}"
+            response.starts_with(status) && response.ends_with(body),
+            "{response}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_slow_head_is_answered_and_silence_is_not() {
+async fn a_slow_head_gets_a_response_and_silence_does_not() {
     let mut server = Server::start(Limits {
         header_timeout: SHORT,
         ..LIMITS
     })
     .await;
-    assert!(server.ask(b"GET / HT").await.starts_with("HTTP/1.1 408 "));
-    assert_eq!(server.end().await, None);
-    assert_eq!(server.ask(b"").await, "");
-    assert_eq!(server.end().await, Some(CloseReason::HeaderTimeout));
+    assert!(
+        server
+            .exchange(b"GET / HT")
+            .await
+            .starts_with("HTTP/1.1 408 ")
+    );
+    assert_eq!(server.close_reason().await, None);
+    assert_eq!(server.exchange(b"").await, "");
+    assert_eq!(
+        server.close_reason().await,
+        Some(CloseReason::HeaderTimeout)
+    );
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_in_silence() {
+async fn an_idle_connection_is_closed_without_a_response() {
     let mut server = Server::start(Limits {
         idle_timeout: SHORT,
         ..LIMITS
     })
     .await;
-    let answer = server.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
-    assert_eq!(server.end().await, Some(CloseReason::IdleTimeout));
+    let response = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(response.matches("HTTP/1.1").count(), 1, "{response}");
+    assert_eq!(server.close_reason().await, Some(CloseReason::IdleTimeout));
 }
 
 #[tokio::test]
-async fn a_client_that_has_ended_its_side_gets_its_answer() {
+async fn a_client_that_has_shut_down_its_sending_side_gets_its_response() {
     let mut server = Server::start(LIMITS).await;
-    let asked = [
+    let cases = [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 "),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
@@ -268,22 +273,22 @@ async fn a_client_that_has_ended_its_side_gets_its_answer() {
             "",
         ),
     ];
-    for (bytes, wanted) in asked {
+    for (bytes, start) in cases {
         let mut client = server.connect().await;
         client.write_all(bytes.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();
-        let answer = rest(&mut client).await;
-        assert!(answer.starts_with(wanted), "{bytes:?}: {answer}");
+        let response = read_to_end(&mut client).await;
+        assert!(response.starts_with(start), "{bytes:?}: {response}");
         assert!(
-            !wanted.is_empty() || answer.is_empty(),
-            "{bytes:?}: {answer}"
+            !start.is_empty() || response.is_empty(),
+            "{bytes:?}: {response}"
         );
-        assert_eq!(server.end().await, None);
+        assert_eq!(server.close_reason().await, None);
     }
 }
 
 #[tokio::test]
-async fn a_client_may_wait_to_be_told_to_continue() {
+async fn a_client_may_wait_for_100_continue() {
     let server = Server::start(LIMITS).await;
     let head = |expect, length| {
         format!(
@@ -301,32 +306,35 @@ async fn a_client_may_wait_to_be_told_to_continue() {
         let mut client = server.connect().await;
         client.write_all(head(expect, 5).as_bytes()).await.unwrap();
         assert_eq!(
-            until(&mut client, "\r\n\r\n").await,
+            read_until(&mut client, "\r\n\r\n").await,
             "HTTP/1.1 100 Continue\r\n\r\n",
             "{expect:?}"
         );
         client.write_all(b"hello").await.unwrap();
-        let answer = rest(&mut client).await;
+        let response = read_to_end(&mut client).await;
         assert!(
-            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"),
-            "{answer}"
+            response.starts_with("HTTP/1.1 200 ") && response.ends_with("hello"),
+            "{response}"
         );
 
-        let answer = server.ask(head(expect, 2 << 20).as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{expect:?}: {answer}");
+        let response = server.exchange(head(expect, 2 << 20).as_bytes()).await;
+        assert!(
+            response.starts_with("HTTP/1.1 413 "),
+            "{expect:?}: {response}"
+        );
     }
     for expect in ["", " , "] {
         let request = head(expect, 5) + "hello";
-        let answer = server.ask(request.as_bytes()).await;
+        let response = server.exchange(request.as_bytes()).await;
         assert!(
-            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"),
-            "{expect:?}: {answer}"
+            response.starts_with("HTTP/1.1 200 ") && response.ends_with("hello"),
+            "{expect:?}: {response}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_closed() {
+async fn a_client_that_does_not_read_is_disconnected() {
     let mut server = Server::start(Limits {
         write_timeout: SHORT,
         ..LIMITS
@@ -337,27 +345,30 @@ async fn a_client_that_does_not_read_is_closed() {
         .write_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    assert_eq!(server.end().await, Some(CloseReason::WriteTimeout));
+    assert_eq!(server.close_reason().await, Some(CloseReason::WriteTimeout));
 }
 
 #[tokio::test]
-async fn idle_connections_end_at_once_when_told_and_busy_ones_after_their_request() {
+async fn closing_ends_idle_connections_at_once_and_busy_ones_after_their_request() {
     let mut server = Server::start(LIMITS).await;
     let mut fresh = server.connect().await;
     let mut idle = server.connect().await;
     idle.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
         .await
         .unwrap();
-    until(&mut idle, "\r\n\r\nhi").await;
+    read_until(&mut idle, "\r\n\r\nhi").await;
     let mut busy = server.connect().await;
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
     busy.write_all(head).await.unwrap();
-    until(&mut busy, "\r\n\r\n").await;
+    read_until(&mut busy, "\r\n\r\n").await;
     server.drain.send_replace(true);
-    assert_eq!(rest(&mut fresh).await, "");
-    assert_eq!(rest(&mut idle).await, "");
-    assert_eq!((server.end().await, server.end().await), (None, None));
+    assert_eq!(read_to_end(&mut fresh).await, "");
+    assert_eq!(read_to_end(&mut idle).await, "");
+    assert_eq!(
+        (server.close_reason().await, server.close_reason().await),
+        (None, None)
+    );
     busy.write_all(b"hi").await.unwrap();
-    assert!(rest(&mut busy).await.starts_with("HTTP/1.1 200 "));
-    assert_eq!(server.end().await, None);
+    assert!(read_to_end(&mut busy).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(server.close_reason().await, None);
 }
