@@ -1,4 +1,4 @@
-//! Who sent a request: the connection's peer, or what trusted proxies say of it.
+//! The client's address: the connection's peer, or what trusted proxies say in X-Forwarded-For.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,8 +15,8 @@ pub enum Peer {
     Unix,
 }
 
-/// The client's address: read from the right, past trusted proxies, to the first that is not one. Garbage stops
-/// the walk at the last valid address.
+/// The client's address. Behind a trusted peer, X-Forwarded-For is read from the right, past trusted proxies, to the first
+/// untrusted address. A malformed entry stops at the last valid address.
 pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let (mut client, is_trusted) = match peer {
         Peer::Ip(address) => {
@@ -28,7 +28,7 @@ pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies)
     if !is_trusted {
         return client;
     }
-    // All its lines are one list (the newest proxy has written last), and an empty member counts for nothing.
+    // All lines are one list, to which each proxy appends. Empty members are skipped.
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
@@ -43,8 +43,8 @@ pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies)
     client
 }
 
-/// An address as proxies write it: alone, or with a port; of IPv6 in brackets then, which may also stand without a port.
-/// A zone (`fe80::1%eth0`) is dropped, as it is of a peer's own address.
+/// An address as proxies write it: alone or with a port. IPv6 with a port is in brackets; brackets without a port are also
+/// accepted. A zone (`fe80::1%eth0`) is dropped, as it is from the peer's address.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?;
     let address: IpAddr = match text.strip_prefix('[') {
@@ -56,7 +56,7 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
             parse_v6(address)?.into()
         }
         None => match text.split_once(':') {
-            // Of an IPv6 address what follows is no port.
+            // Exactly one colon: otherwise it is IPv6, and what follows is no port.
             Some((address, port)) if is_port(port) => address.parse::<Ipv4Addr>().ok()?.into(),
             Some(_) => parse_v6(text)?.into(),
             None => text.parse::<Ipv4Addr>().ok()?.into(),
@@ -73,10 +73,10 @@ fn parse_v6(text: &str) -> Option<Ipv6Addr> {
     address.parse().ok()
 }
 
-/// What RFC 6874 lets a zone be made of.
+/// RFC 6874: one or more unreserved characters.
 fn is_zone(zone: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    !zone.is_empty() && zone.bytes().all(is_good)
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !zone.is_empty() && zone.bytes().all(is_unreserved)
 }
 
 fn is_port(port: &str) -> bool {
