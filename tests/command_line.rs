@@ -29,7 +29,7 @@ fn is_wrong(dir: &Path, arguments: &[&str], environment: &[(&str, &str)], words:
     assert_eq!(run.code, Some(78), "{environment:?}: {}", run.stderr);
     for word in words {
         assert!(
-            run.complaint().contains(word),
+            run.error_line().contains(word),
             "{word} is not in: {}",
             run.stderr
         );
@@ -229,8 +229,8 @@ fn what_is_wrong_in_a_file_is_named_with_the_file() {
         let dir = directory();
         fs::write(dir.path().join("wrong.toml"), text).expect("writing");
         for subcommand in ["serve", "init", "config"] {
-            let complaint = daybook(dir.path(), &[subcommand, "--config", "wrong.toml"], &[]);
-            assert_eq!(complaint.code, Some(78), "{text}: {}", complaint.stderr);
+            let error_line = daybook(dir.path(), &[subcommand, "--config", "wrong.toml"], &[]);
+            assert_eq!(error_line.code, Some(78), "{text}: {}", error_line.stderr);
         }
         is_wrong(
             dir.path(),

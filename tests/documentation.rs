@@ -110,10 +110,10 @@ fn whatever_the_system_around_it_calls_daybook_something_is_a_key_of_the_program
                 .env(name, "")
                 .output()
                 .expect("the binary runs");
-            let complaint = String::from_utf8_lossy(&run.stderr);
+            let error_line = String::from_utf8_lossy(&run.stderr);
             assert!(
-                !complaint.contains("no such key"),
-                "{file}: {name}: {complaint}"
+                !error_line.contains("no such key"),
+                "{file}: {name}: {error_line}"
             );
         }
     }

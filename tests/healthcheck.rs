@@ -2,7 +2,7 @@
 
 use crate::common::command::daybook;
 use crate::common::server::Server;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 use tempfile::TempDir;
 
 fn directory() -> TempDir {
@@ -48,7 +48,7 @@ fn a_draining_server_is_not_ready_but_lives() {
     });
     assert_eq!(healthcheck(server.admin()), Some(0));
     server.signal("TERM");
-    eventually("it is unready", SOON, || {
+    eventually("it is unready", TIMEOUT, || {
         server.get_admin("/readyz").status == 503
     });
     let run = daybook(
@@ -58,7 +58,7 @@ fn a_draining_server_is_not_ready_but_lives() {
     );
     assert_eq!(run.code, Some(1));
     assert!(
-        run.complaint().contains("drain"),
+        run.error_line().contains("drain"),
         "it does not say why: {}",
         run.stderr
     );
@@ -80,7 +80,7 @@ fn a_server_that_is_not_there_is_not_healthy() {
         &[],
     );
     assert_eq!(run.code, Some(1));
-    assert!(run.complaint().contains(&address), "{}", run.stderr);
+    assert!(run.error_line().contains(&address), "{}", run.stderr);
     assert_eq!(healthcheck("unix:/nowhere/admin.sock"), Some(1));
 }
 
@@ -105,6 +105,6 @@ fn a_configuration_that_cannot_be_read_is_not_healthy() {
     ] {
         let run = daybook(directory().path(), arguments, &[environment]);
         assert_eq!(run.code, Some(1), "{arguments:?}: {}", run.stderr);
-        assert!(!run.complaint().is_empty());
+        assert!(!run.error_line().is_empty());
     }
 }

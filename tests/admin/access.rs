@@ -1,18 +1,18 @@
 //! The operator's side against pages in a browser: which hosts it is, and for whom.
 
-use crate::common::raw::{Answer, exchange};
+use crate::common::client::{Response, send};
 use crate::common::server::{Server, fails_to_start};
 
 const PATHS: [&str; 5] = ["/metrics", "/livez", "/readyz", "/requests", "/nothing"];
 
-fn ask(address: &str, path: &str, fields: &str) -> Answer {
-    exchange(
+fn ask(address: &str, path: &str, fields: &str) -> Response {
+    send(
         address,
         format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{fields}\r\n"),
     )
 }
 
-fn ask_as(server: &Server, host: &str) -> Answer {
+fn ask_as(server: &Server, host: &str) -> Response {
     ask(server.admin(), "/livez", &format!("Host: {host}\r\n"))
 }
 
@@ -28,15 +28,15 @@ fn a_name_that_is_not_known_is_misdirected() {
             "127.0.0.1.example",
         ] {
             println!("{path} {host}");
-            let answer = ask(server.admin(), path, &format!("Host: {host}\r\n"));
-            answer.is_problem(421);
-            assert!(answer.mentions("admin.hosts"));
+            let response = ask(server.admin(), path, &format!("Host: {host}\r\n"));
+            response.assert_problem(421);
+            assert!(response.contains("admin.hosts"));
         }
     }
     // The target wins over the field.
     let absolute =
         "GET http://rebound.example/livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    exchange(server.admin(), absolute).is_problem(421);
+    send(server.admin(), absolute).assert_problem(421);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn localhost_and_addresses_are_known() {
         assert_eq!(ask_as(&server, host).status, 200, "{host}");
     }
     // No browser leaves it out.
-    let without = exchange(server.admin(), "GET /livez HTTP/1.0\r\n\r\n");
+    let without = send(server.admin(), "GET /livez HTTP/1.0\r\n\r\n");
     assert_eq!(without.status, 200);
 }
 
@@ -66,7 +66,7 @@ fn names_of_the_configuration_are_known() {
     for host in ["replicas", "REPLICAS:9100", "daybook.internal"] {
         assert_eq!(ask_as(&server, host).status, 200, "{host}");
     }
-    ask_as(&server, "other").is_problem(421);
+    ask_as(&server, "other").assert_problem(421);
 }
 
 #[test]
@@ -98,16 +98,16 @@ fn a_page_of_another_site_is_refused_and_may_read_nothing() {
     for address in server.admin_listen() {
         for path in PATHS {
             let fields = "Host: localhost\r\nOrigin: https://page.example\r\n";
-            let answer = ask(
+            let response = ask(
                 address,
                 path,
                 &format!("{fields}Sec-Fetch-Site: cross-site\r\n"),
             );
-            answer.is_problem(403);
+            response.assert_problem(403);
             // An old browser does not say so; it asks whether the page may read.
-            let answer = ask(address, path, fields);
+            let response = ask(address, path, fields);
             let cors = |(name, _): &(String, String)| name.starts_with("access-control-");
-            assert!(!answer.headers.iter().any(cors), "{}", answer.head);
+            assert!(!response.headers.iter().any(cors), "{}", response.head);
         }
         for site in ["same-origin", "same-site", "none"] {
             let fields = format!("Host: localhost\r\nSec-Fetch-Site: {site}\r\n");

@@ -1,6 +1,6 @@
 //! The operator's listener: state and metrics; and what the public one does not show.
 
-use crate::common::raw::exchange;
+use crate::common::client::send;
 use crate::common::server::Server;
 
 /// Counters, gauges and histograms that are there from the first scrape on.
@@ -31,13 +31,13 @@ const METRICS: &[&str] = &[
 fn a_running_server_is_alive_and_ready_in_one_line() {
     let server = Server::start();
     for path in ["/livez", "/readyz"] {
-        let answer = server.get_admin(path);
+        let response = server.get_admin(path);
         assert_eq!(
-            (answer.status, answer.text().trim_end().lines().count()),
+            (response.status, response.text().trim_end().lines().count()),
             (200, 1),
             "{path}"
         );
-        assert_eq!(answer.record_id(), None);
+        assert_eq!(response.record_id(), None);
     }
     assert_eq!(server.rows(), 0);
 }
@@ -46,17 +46,17 @@ fn a_running_server_is_alive_and_ready_in_one_line() {
 fn metrics_have_every_name_and_the_replicas_label() {
     let server = Server::start();
     server.get("/one");
-    server.wait_for_count(200, 1);
-    let answer = server.get_admin("/metrics");
-    assert_eq!(answer.status, 200);
+    server.wait_for_responses(200, 1);
+    let response = server.get_admin("/metrics");
+    assert_eq!(response.status, 200);
     assert!(
-        answer
+        response
             .header("content-type")
             .is_some_and(|t| t.starts_with("text/plain")),
         "{}",
-        answer.head
+        response.head
     );
-    let samples: Vec<&str> = answer
+    let samples: Vec<&str> = response
         .text()
         .lines()
         .filter(|l| !l.starts_with('#') && !l.is_empty())
@@ -78,7 +78,7 @@ fn metrics_have_every_name_and_the_replicas_label() {
         let is_there =
             |l: &str| l.starts_with("daybook_records_rejected_total{") && l.contains(&text);
         assert!(
-            answer.text().lines().any(is_there),
+            response.text().lines().any(is_there),
             "{reason} is not there before it has happened"
         );
     }
@@ -87,7 +87,7 @@ fn metrics_have_every_name_and_the_replicas_label() {
         let is_there =
             |l: &str| l.starts_with("daybook_connections_closed_total{") && l.contains(&text);
         assert!(
-            answer.text().lines().any(is_there),
+            response.text().lines().any(is_there),
             "{reason} is not there before it has happened"
         );
     }
@@ -97,7 +97,7 @@ fn metrics_have_every_name_and_the_replicas_label() {
 fn metrics_say_what_is_running() {
     let server = Server::start();
     server.get("/one");
-    server.wait_for_count(200, 1);
+    server.wait_for_responses(200, 1);
     let value = |name: &str| server.metric(name, &[]);
     assert_eq!(
         (value("daybook_ready"), value("daybook_recording")),
@@ -127,8 +127,8 @@ fn a_server_that_does_not_record_says_so() {
     let server = Server::with(|c| {
         c.set("record", false);
     });
-    let answer = server.get("/unrecorded");
-    assert_eq!((answer.status, answer.record_id()), (200, None));
+    let response = server.get("/unrecorded");
+    assert_eq!((response.status, response.record_id()), (200, None));
     assert_eq!(server.metric("daybook_recording", &[]), 0.0);
     assert_eq!(server.rows(), 0);
 }
@@ -145,21 +145,21 @@ fn other_paths_and_methods_are_a_problem() {
         "/healthz",
     ] {
         println!("{path}");
-        server.get_admin(path).is_problem(404);
+        server.get_admin(path).assert_problem(404);
     }
     for path in ["/metrics", "/livez", "/readyz", "/requests", "/requests/1"] {
         println!("{path}");
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         );
-        let answer = exchange(server.admin(), request);
-        answer.is_problem(405);
+        let response = send(server.admin(), request);
+        response.assert_problem(405);
         assert!(
-            answer
+            response
                 .header("allow")
                 .is_some_and(|methods| methods.contains("GET")),
             "{}",
-            answer.head
+            response.head
         );
     }
     assert_eq!(server.rows(), 0);
@@ -169,9 +169,9 @@ fn other_paths_and_methods_are_a_problem() {
 fn the_public_listener_serves_nothing_of_the_operators() {
     let server = Server::start();
     for path in ["/metrics", "/livez", "/readyz", "/requests", "/requests/1"] {
-        let answer = server.get(path);
-        assert_eq!((answer.status, answer.text()), (200, ""));
-        assert_eq!(server.row(answer.record_id().expect("its id")).path, path);
+        let response = server.get(path);
+        assert_eq!((response.status, response.text()), (200, ""));
+        assert_eq!(server.row(response.record_id().expect("its id")).path, path);
     }
 }
 
@@ -180,8 +180,12 @@ fn only_get_and_head_of_the_exact_health_path_leave_no_row_and_are_not_counted()
     let server = Server::start();
     for method in ["GET", "HEAD"] {
         let request = format!("{method} /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-        let answer = exchange(server.addr(), request);
-        assert_eq!((answer.status, answer.record_id()), (200, None), "{method}");
+        let response = send(server.addr(), request);
+        assert_eq!(
+            (response.status, response.record_id()),
+            (200, None),
+            "{method}"
+        );
     }
     assert_eq!(server.rows(), 0);
 
@@ -194,25 +198,25 @@ fn only_get_and_head_of_the_exact_health_path_leave_no_row_and_are_not_counted()
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
         );
-        let answer = exchange(server.addr(), request);
+        let response = send(server.addr(), request);
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (200, "hi"),
             "{method} {path}"
         );
-        let row = server.row(answer.record_id().expect("its id"));
+        let row = server.row(response.record_id().expect("its id"));
         assert_eq!((row.method.as_str(), row.path.as_str()), (method, path));
     }
-    server.wait_for_count(200, 4);
+    server.wait_for_responses(200, 4);
 }
 
 #[test]
 fn a_refused_request_to_the_health_path_is_recorded_like_any_other() {
     let server = Server::start();
-    let answer = exchange(server.addr(), "GET /healthz HTTP/1.1\r\n\r\n");
-    assert_eq!(answer.status, 400);
+    let response = send(server.addr(), "GET /healthz HTTP/1.1\r\n\r\n");
+    assert_eq!(response.status, 400);
     assert_eq!(
-        server.row(answer.record_id().expect("its id")).path,
+        server.row(response.record_id().expect("its id")).path,
         "/healthz"
     );
 }
@@ -229,4 +233,21 @@ fn the_health_path_can_be_another_one_or_none() {
         c.text("health_path", "");
     });
     assert!(nowhere.get("/healthz").record_id().is_some());
+}
+
+#[test]
+fn the_free_space_is_that_of_the_databases_file_system() {
+    let server = Server::start();
+    let free = || {
+        let found = rustix::fs::statvfs(server.database_path()).expect("its file system");
+        (found.f_bavail * found.f_frsize) as f64
+    };
+    // Others write there meanwhile, so not exactly.
+    let (before, told, after) = (
+        free(),
+        server.metric("daybook_disk_free_bytes", &[]),
+        free(),
+    );
+    let about = before.min(after) * 0.9..before.max(after) * 1.1;
+    assert!(about.contains(&told), "{told} is not in {about:?}");
 }

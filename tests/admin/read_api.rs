@@ -1,7 +1,7 @@
 //! The records over the admin listener: newest first, page by page, one by one.
 
+use crate::common::client::send;
 use crate::common::db::Row;
-use crate::common::raw::exchange;
 use crate::common::server::Server;
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ fn with_records(n: usize) -> (Server, Vec<Row>) {
         let head = format!(
             "POST /{i} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {i}\r\n\r\n"
         );
-        let answer = exchange(server.addr(), head + &body);
-        server.row(answer.record_id().expect("its id"))
+        let response = send(server.addr(), head + &body);
+        server.row(response.record_id().expect("its id"))
     });
     let rows = rows.collect();
     (server, rows)
@@ -63,10 +63,10 @@ fn is_the_record(server: &Server, record: &Value, row: &Row) {
 fn records_come_newest_first_and_page_by_page() {
     let (server, rows) = with_records(5);
     let page = |query: &str| {
-        let answer = server.get_admin(&format!("/requests{query}"));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        answer.json()
+        let response = server.get_admin(&format!("/requests{query}"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        response.json()
     };
     let all = page("");
     let records = all["requests"].as_array().expect("a list");
@@ -126,7 +126,7 @@ fn parameters_that_make_no_sense_are_a_problem() {
         println!("{query}");
         server
             .get_admin(&format!("/requests?{query}"))
-            .is_problem(400);
+            .assert_problem(400);
     }
 }
 
@@ -134,14 +134,14 @@ fn parameters_that_make_no_sense_are_a_problem() {
 fn one_record_is_found_by_its_id() {
     let (server, rows) = with_records(2);
     for row in &rows {
-        let answer = server.get_admin(&format!("/requests/{}", row.id));
+        let response = server.get_admin(&format!("/requests/{}", row.id));
         assert_eq!(
-            (answer.status, answer.header("content-type")),
+            (response.status, response.header("content-type")),
             (200, Some("application/json"))
         );
-        is_the_record(&server, &answer.json(), row);
+        is_the_record(&server, &response.json(), row);
     }
-    server.get_admin("/requests/999999").is_problem(404);
+    server.get_admin("/requests/999999").assert_problem(404);
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
              insert into requests values (4, 1, 'GET', '/4', 4, '192.0.2.1')",
         )
         .expect("rows of another writer");
-    let answer = server.get_admin("/requests");
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    let response = server.get_admin("/requests");
+    assert_eq!(response.status, 200, "{}", response.text());
     let record = |id: i64, timestamp, method, path, length, address: Option<&str>| {
         serde_json::json!({
             "id": id, "timestamp": timestamp, "method": method, "path": path,
@@ -184,7 +184,7 @@ fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
         0,
         Some("\u{fffd}"),
     );
-    let records = &answer.json()["requests"];
+    let records = &response.json()["requests"];
     assert_eq!(records[2], odd);
     assert_eq!(records[1], record(3, Value::Null, "", "/3", 0, None));
     let time = "1970-01-01T00:00:01.000000Z".into();
@@ -193,4 +193,12 @@ fn a_row_with_values_of_other_types_is_shown_as_far_as_it_can_be() {
         record(4, time, "GET", "/4", 4, Some("192.0.2.1"))
     );
     assert_eq!(server.get_admin("/requests/2").json(), odd);
+}
+
+#[test]
+fn a_page_that_ends_with_the_last_record_has_no_next_one() {
+    let (server, _rows) = with_records(2);
+    let page = server.get_admin("/requests?limit=2").json();
+    assert_eq!(page["requests"].as_array().map(Vec::len), Some(2));
+    assert!(page["next_before"].is_null(), "{page}");
 }

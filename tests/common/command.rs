@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::{SOON, eventually};
+use super::{TIMEOUT, eventually};
 
 /// How it ended.
 pub struct Run {
@@ -14,7 +14,7 @@ pub struct Run {
 
 impl Run {
     /// The first line of standard error.
-    pub fn complaint(&self) -> &str {
+    pub fn error_line(&self) -> &str {
         self.stderr.lines().next().unwrap_or_default()
     }
 }
@@ -36,7 +36,7 @@ pub fn daybook(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> 
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = Running(Some(command.spawn().expect("starting daybook")));
-    eventually(&format!("daybook {arguments:?} has ended"), SOON, || {
+    eventually(&format!("daybook {arguments:?} has ended"), TIMEOUT, || {
         child.has_ended()
     });
     let output = child.0.take().map(Child::wait_with_output);
@@ -56,7 +56,7 @@ impl Running {
         let child = self.0.as_mut().expect("the child");
         child
             .try_wait()
-            .expect("asking for the exit status")
+            .expect("send_get for the exit status")
             .is_some()
     }
 }

@@ -178,7 +178,7 @@ impl Process {
 
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().expect("asking for the exit status")
+        self.0.try_wait().expect("send_get for the exit status")
     }
 }
 

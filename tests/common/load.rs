@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::client::Response;
 use super::eventually;
-use super::raw::Answer;
 
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 
 /// One request, and what came of it.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct SentRequest {
     pub method: &'static str,
     /// Unique.
     pub path: String,
     /// Bytes of body sent.
     pub length: i64,
-    pub fate: Fate,
+    pub outcome: Outcome,
 }
 
 #[derive(Debug)]
-pub enum Fate {
-    Answered {
+pub enum Outcome {
+    Responded {
         status: u16,
         record_id: Option<i64>,
     },
-    /// The connection ended after so many bytes of an answer.
+    /// The connection ended after so many bytes of a response.
     Lost {
         received: usize,
         #[expect(dead_code, reason = "a failed assertion prints it")]
@@ -40,41 +40,41 @@ pub enum Fate {
     },
 }
 
-impl Exchange {
+impl SentRequest {
     /// A GET that a test made by itself.
-    pub fn get(path: &str, answer: &Answer) -> Self {
-        let fate = Fate::Answered {
-            status: answer.status,
-            record_id: answer.record_id(),
+    pub fn get(path: &str, response: &Response) -> Self {
+        let outcome = Outcome::Responded {
+            status: response.status,
+            record_id: response.record_id(),
         };
         Self {
             method: "GET",
             path: path.to_owned(),
             length: 0,
-            fate,
+            outcome,
         }
     }
 
     pub fn status(&self) -> Option<u16> {
-        match self.fate {
-            Fate::Answered { status, .. } => Some(status),
-            Fate::Lost { .. } => None,
+        match self.outcome {
+            Outcome::Responded { status, .. } => Some(status),
+            Outcome::Lost { .. } => None,
         }
     }
 }
 
 #[derive(Default)]
-struct Orders {
+struct Control {
     stop: AtomicBool,
-    open_no_more: AtomicBool,
-    answered: AtomicU64,
+    stop_connecting: AtomicBool,
+    responses: AtomicU64,
 }
 
-/// Clients that ask again as soon as they have their answer. They reconnect where the server says `connection: close`
+/// Clients that ask again as soon as they have their response. They reconnect where the server says `connection: close`
 /// or the connection is lost, and end where nobody listens any more.
 pub struct Load {
-    orders: Arc<Orders>,
-    clients: Vec<JoinHandle<Vec<Exchange>>>,
+    control: Arc<Control>,
+    clients: Vec<JoinHandle<Vec<SentRequest>>>,
 }
 
 impl Load {
@@ -85,54 +85,55 @@ impl Load {
 
     /// The same, with `extra` bytes at the end of every path, so that few rows are much to write.
     pub fn with_long_paths(address: &str, name: &str, clients: usize, extra: usize) -> Self {
-        let orders = Arc::new(Orders::default());
+        let control = Arc::new(Control::default());
         let start = |client| {
-            let (orders, address) = (Arc::clone(&orders), address.to_owned());
+            let (control, address) = (Arc::clone(&control), address.to_owned());
             let (prefix, suffix) = (format!("/{name}/{client}/"), "x".repeat(extra));
-            thread::spawn(move || run(&orders, &address, &prefix, &suffix))
+            thread::spawn(move || run(&control, &address, &prefix, &suffix))
         };
         let clients = (0..clients).map(start).collect();
-        Self { orders, clients }
+        Self { control, clients }
     }
 
-    /// Waits until `n` more answers have come, of any status.
+    /// Waits until `n` more responses have come, of any status.
     pub fn wait_for(&self, n: u64, within: Duration) {
-        let goal = self.answered() + n;
-        eventually(&format!("{n} more answers"), within, || {
-            self.answered() >= goal
+        let goal = self.responses() + n;
+        eventually(&format!("{n} more responses"), within, || {
+            self.responses() >= goal
         });
     }
 
-    /// Answers so far.
-    pub fn answered(&self) -> u64 {
-        self.orders.answered.load(Ordering::Relaxed)
+    /// Responses so far.
+    pub fn responses(&self) -> u64 {
+        self.control.responses.load(Ordering::Relaxed)
     }
 
     /// No new connections from now on, as a load balancer does with a server that is unready. The open ones go on.
-    pub fn open_no_more(&self) {
-        self.orders.open_no_more.store(true, Ordering::Relaxed);
+    pub fn stop_connecting(&self) {
+        self.control.stop_connecting.store(true, Ordering::Relaxed);
     }
 
     /// Lets every client finish its request, and gives back all that they have seen.
-    pub fn stop(self) -> Vec<Exchange> {
-        self.orders.stop.store(true, Ordering::Relaxed);
+    pub fn stop(self) -> Vec<SentRequest> {
+        self.control.stop.store(true, Ordering::Relaxed);
         self.join()
     }
 
     /// Waits until every client has ended by itself.
-    pub fn join(self) -> Vec<Exchange> {
-        let seen = |client: JoinHandle<Vec<Exchange>>| client.join().expect("a client's verdict");
+    pub fn join(self) -> Vec<SentRequest> {
+        let seen =
+            |client: JoinHandle<Vec<SentRequest>>| client.join().expect("a client's verdict");
         self.clients.into_iter().flat_map(seen).collect()
     }
 }
 
-fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<Exchange> {
+fn run(control: &Control, address: &str, prefix: &str, suffix: &str) -> Vec<SentRequest> {
     let mut seen = Vec::new();
     let mut connection = None;
-    while !orders.stop.load(Ordering::Relaxed) {
+    while !control.stop.load(Ordering::Relaxed) {
         let mut open = match connection.take() {
             Some(open) => open,
-            None if orders.open_no_more.load(Ordering::Relaxed) => break,
+            None if control.stop_connecting.load(Ordering::Relaxed) => break,
             None => match Keepalive::open(address) {
                 Ok(open) => open,
                 Err(_) => break,
@@ -145,28 +146,28 @@ fn run(orders: &Orders, address: &str, prefix: &str, suffix: &str) -> Vec<Exchan
         } else {
             b""
         };
-        let fate = match open.ask(method, &path, body) {
-            Ok(answer) => {
-                if answer.status == 200 {
-                    assert_eq!(answer.body, body, "the request's own body, for {path}");
+        let outcome = match open.ask(method, &path, body) {
+            Ok(response) => {
+                if response.status == 200 {
+                    assert_eq!(response.body, body, "the request's own body, for {path}");
                 }
-                orders.answered.fetch_add(1, Ordering::Relaxed);
-                connection = (!answer.closes).then_some(open);
-                Fate::Answered {
-                    status: answer.status,
-                    record_id: answer.record_id,
+                control.responses.fetch_add(1, Ordering::Relaxed);
+                connection = (!response.closes).then_some(open);
+                Outcome::Responded {
+                    status: response.status,
+                    record_id: response.record_id,
                 }
             }
-            Err(error) => Fate::Lost {
+            Err(error) => Outcome::Lost {
                 received: open.received,
                 error,
             },
         };
-        seen.push(Exchange {
+        seen.push(SentRequest {
             method,
             length: i64::try_from(body.len()).expect("a length"),
             path,
-            fate,
+            outcome,
         });
     }
     seen
@@ -179,10 +180,10 @@ struct Brief {
     body: Vec<u8>,
 }
 
-/// A connection that may break, unlike that of [`super::raw::Client`], which must not.
+/// A connection that may break, unlike that of [`super::client::Client`], which must not.
 struct Keepalive {
     stream: BufReader<TcpStream>,
-    /// Bytes of the current answer.
+    /// Bytes of the current response.
     received: usize,
 }
 
@@ -206,7 +207,7 @@ impl Keepalive {
         self.stream.get_mut().write_all(request.as_bytes())?;
 
         let status = self.line()?.split(' ').nth(1).and_then(|s| s.parse().ok());
-        let mut answer = Brief {
+        let mut response = Brief {
             status: status.expect("a status"),
             record_id: None,
             closes: false,
@@ -219,16 +220,18 @@ impl Keepalive {
                 .map(|(name, value)| (name, value.trim()))
             {
                 None => break,
-                Some(("record-id", id)) => answer.record_id = Some(id.parse().expect("record-id")),
-                Some(("connection", value)) => answer.closes = value == "close",
+                Some(("record-id", id)) => {
+                    response.record_id = Some(id.parse().expect("record-id"))
+                }
+                Some(("connection", value)) => response.closes = value == "close",
                 Some(("content-length", n)) => {
-                    answer.body = vec![0; n.parse().expect("content-length")]
+                    response.body = vec![0; n.parse().expect("content-length")]
                 }
                 Some(_) => (),
             }
         }
-        self.stream.read_exact(&mut answer.body)?;
-        Ok(answer)
+        self.stream.read_exact(&mut response.body)?;
+        Ok(response)
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -242,9 +245,9 @@ impl Keepalive {
     }
 }
 
-/// Holds every answer against the file: a 200 has exactly its row, a 503 has none, a request whose answer was lost has
-/// at most one, and there is no row that nobody asked for. All that was ever sent must be in `exchanges`.
-pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
+/// Holds every response against the file: a 200 has exactly its row, a 503 has none, a request whose response was lost has
+/// at most one, and there is no row that nobody asked for. All that was ever sent must be in `requests`.
+pub fn assert_recorded(connection: &Connection, requests: &[SentRequest]) {
     let mut select = connection
         .prepare("select path, id, method, content_length from requests")
         .expect("selecting all rows");
@@ -254,16 +257,16 @@ pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
         let (path, row) = row.expect("a row");
         rows.entry(path).or_default().push(row);
     }
-    for Exchange {
+    for SentRequest {
         method,
         path,
         length,
-        fate,
-    } in exchanges
+        outcome,
+    } in requests
     {
         let rows = rows.remove(path).unwrap_or_default();
-        match fate {
-            Fate::Answered {
+        match outcome {
+            Outcome::Responded {
                 status: 200,
                 record_id,
             } => {
@@ -274,7 +277,7 @@ pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
                     "the row of {method} {path}"
                 );
             }
-            Fate::Answered {
+            Outcome::Responded {
                 status: 503,
                 record_id,
             } => {
@@ -284,8 +287,8 @@ pub fn assert_recorded(connection: &Connection, exchanges: &[Exchange]) {
                     "{path} was answered 503"
                 );
             }
-            Fate::Answered { status, .. } => panic!("{method} {path} was answered {status}"),
-            Fate::Lost { .. } => assert!(rows.len() <= 1, "{path} is there twice: {rows:?}"),
+            Outcome::Responded { status, .. } => panic!("{method} {path} was answered {status}"),
+            Outcome::Lost { .. } => assert!(rows.len() <= 1, "{path} is there twice: {rows:?}"),
         }
     }
     assert!(rows.is_empty(), "rows that nobody asked for: {rows:?}");

@@ -1,15 +1,15 @@
 //! What every black-box test shares: the real server in a temporary directory, a client that sends raw bytes, a look
 //! into the database file, and the one way to wait.
 
+pub mod client;
 pub mod command;
 pub mod config;
 pub mod db;
 pub mod disk;
-pub mod embedded;
-pub mod hold;
+pub mod in_process;
 pub mod load;
+pub mod locks;
 pub mod notes;
-pub mod raw;
 pub mod seed;
 pub mod server;
 pub mod supervisor;
@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Long enough for anything that must happen on a loaded machine, short enough to fail a test in time.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a look at the world gives: `true`/`Some(found)`, or "not yet".
 pub trait Outcome {

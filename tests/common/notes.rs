@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get, post};
 use daybook::store::{RequestStore, WriteError};
 
-use super::embedded::Embedded;
-use super::raw::{Answer, exchange};
+use super::client::{Response, send};
+use super::in_process::InProcessServer;
 
 /// Routes over a table of notes without repetitions.
 fn notes() -> Router {
@@ -108,8 +108,8 @@ fn notes() -> Router {
         .route("/tries-again", get(gives_up_and_tries_again))
 }
 
-pub fn with_notes(keys: &[(&str, &str)]) -> Embedded {
-    let server = Embedded::start(notes(), keys);
+pub fn start_with_notes(keys: &[(&str, &str)]) -> InProcessServer {
+    let server = InProcessServer::start(notes(), keys);
     server
         .db()
         .execute_batch(
@@ -120,16 +120,16 @@ pub fn with_notes(keys: &[(&str, &str)]) -> Embedded {
     server
 }
 
-pub fn post_to(server: &Embedded, path: &str, body: &str) -> Answer {
+pub fn post_text(server: &InProcessServer, path: &str, body: &str) -> Response {
     let length = body.len();
-    exchange(
+    send(
         &server.listen,
         format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}"),
     )
 }
 
 /// Paths of the records, oldest first, and texts of the notes.
-pub fn written(server: &Embedded) -> (Vec<String>, Vec<String>) {
+pub fn records_and_notes(server: &InProcessServer) -> (Vec<String>, Vec<String>) {
     let database = server.db();
     let texts = |sql: &str| {
         let mut statement = database.prepare(sql).expect("a query");

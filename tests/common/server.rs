@@ -9,10 +9,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::client::{self, Response};
 use super::config::{Config, Log, Process};
 use super::db::{self, Row};
-use super::raw::{self, Answer};
-use super::{SOON, eventually};
+use super::{TIMEOUT, eventually};
 
 /// A running daybook. Dropping it kills it.
 pub struct Server {
@@ -50,8 +50,8 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) -> Value {
-        let deadline = Instant::now() + SOON;
-        let found = eventually("daybook has started, or failed to", SOON * 2, || {
+        let deadline = Instant::now() + TIMEOUT;
+        let found = eventually("daybook has started, or failed to", TIMEOUT * 2, || {
             let is_ready = |line: &Value| line["message"] == "ready";
             let line = self
                 .log()
@@ -118,7 +118,9 @@ impl Server {
     /// Waits until the process has ended by itself.
     pub fn wait_exit(&mut self, within: Duration) -> ExitStatus {
         let status = eventually("daybook has ended", within, || self.process.ended());
-        eventually("its last words are read", SOON, || self.log.is_complete());
+        eventually("its last words are read", TIMEOUT, || {
+            self.log.is_complete()
+        });
         status
     }
 
@@ -142,16 +144,16 @@ impl Server {
     }
 
     /// GET on the public listener.
-    pub fn get(&self, path: &str) -> Answer {
-        raw::get(self.addr(), path)
+    pub fn get(&self, path: &str) -> Response {
+        client::get(self.addr(), path)
     }
 
     /// GET on the admin listener.
-    pub fn get_admin(&self, path: &str) -> Answer {
-        raw::get(self.admin(), path)
+    pub fn get_admin(&self, path: &str) -> Response {
+        client::get(self.admin(), path)
     }
 
-    /// The sum of all samples of `name` that have all of `labels`. Panics when nothing has that name, but for the answers
+    /// The sum of all samples of `name` that have all of `labels`. Panics when nothing has that name, but for the responses
     /// that are counted by their status: before the first there is none.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = self.get_admin("/metrics");
@@ -179,15 +181,19 @@ impl Server {
             .sum()
     }
 
-    /// Waits until `n` answers with that status have been counted.
-    pub fn wait_for_count(&self, code: u16, n: u32) {
+    /// Waits until `n` responses with that status have been counted.
+    pub fn wait_for_responses(&self, code: u16, n: u32) {
         let code = code.to_string();
-        eventually(&format!("{n} answers {code} are counted"), SOON, || {
-            self.metric(
-                "daybook_requests_total",
-                &[("code", &code), ("replica", "test")],
-            ) == f64::from(n)
-        });
+        eventually(
+            &format!("{n} responses {code} are counted"),
+            TIMEOUT,
+            || {
+                self.metric(
+                    "daybook_requests_total",
+                    &[("code", &code), ("replica", "test")],
+                ) == f64::from(n)
+            },
+        );
     }
 }
 
@@ -210,7 +216,7 @@ pub fn fails_to_start(configure: impl FnOnce(&mut Config)) -> Failure {
     let mut config = Config::new();
     configure(&mut config);
     let (mut process, log, _dir) = config.spawn();
-    let status = eventually("daybook has failed", SOON, || {
+    let status = eventually("daybook has failed", TIMEOUT, || {
         let log = log.text();
         assert!(
             !log.contains(r#""message":"ready""#),
@@ -218,7 +224,7 @@ pub fn fails_to_start(configure: impl FnOnce(&mut Config)) -> Failure {
         );
         process.ended()
     });
-    eventually("the log is read to its end", SOON, || log.is_complete());
+    eventually("the log is read to its end", TIMEOUT, || log.is_complete());
     Failure {
         code: status.code(),
         stderr: log.text(),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 
 use super::config::Config;
 use super::server::Server;
-use super::{SOON, eventually};
+use super::{TIMEOUT, eventually};
 
 /// The supervisor's end.
 pub struct Notifications {
@@ -17,11 +17,11 @@ pub struct Notifications {
 
 impl Notifications {
     /// Tells the server of `config` where to report.
-    pub fn of(config: &mut Config) -> Self {
+    pub fn configure(config: &mut Config) -> Self {
         let path = config.path("notify.sock");
         let socket = UnixDatagram::bind(&path).expect("binding the socket");
         socket
-            .set_read_timeout(Some(SOON))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("setting the read time-out");
         config.environment("NOTIFY_SOCKET", path.to_str().expect("a path of UTF-8"));
         Self {
@@ -31,10 +31,10 @@ impl Notifications {
     }
 
     /// A server that reports, and the supervisor it reports to.
-    pub fn of_server(configure: impl FnOnce(&mut Config)) -> (Server, Self) {
+    pub fn start_server(configure: impl FnOnce(&mut Config)) -> (Server, Self) {
         let mut notifications = None;
         let server = Server::with(|c| {
-            notifications = Some(Self::of(c));
+            notifications = Some(Self::configure(c));
             configure(c);
         });
         (server, notifications.expect("the socket"))
@@ -42,23 +42,23 @@ impl Notifications {
 
     fn next(&mut self) -> String {
         while self.lines.is_empty() {
-            assert!(self.receive(), "no message within {SOON:?}");
+            assert!(self.receive(), "no message within {TIMEOUT:?}");
         }
         self.lines.pop_front().expect("a line")
     }
 
     /// Reads on until that line has come.
     pub fn wait_for(&mut self, line: &str) {
-        eventually(line, SOON, || self.next() == line);
+        eventually(line, TIMEOUT, || self.next() == line);
     }
 
     /// Forgets what has come so far.
-    pub fn forget(&mut self) {
-        self.so_far();
+    pub fn clear(&mut self) {
+        self.received();
     }
 
     /// The lines that have come so far and that nobody has asked for.
-    pub fn so_far(&mut self) -> Vec<String> {
+    pub fn received(&mut self) -> Vec<String> {
         self.socket
             .set_nonblocking(true)
             .expect("setting non-blocking");

@@ -26,7 +26,7 @@ impl Syncs {
     }
 
     /// A watched server.
-    pub fn of_server(synchronous: &str) -> (Server, Self) {
+    pub fn start_server(synchronous: &str) -> (Server, Self) {
         let syncs = Self::new();
         let server = Server::with(|c| {
             c.text("database.synchronous", synchronous);
@@ -41,16 +41,16 @@ impl Syncs {
         log.expect("made by the library when it is loaded").len()
     }
 
-    pub fn let_the_disk_die(&self) {
+    pub fn fail_syncs(&self) {
         fs::write(self.path("the disk is dying"), "").expect("the trigger");
     }
 
-    /// From now on, until [`Syncs::let_the_disk_go_on`], no sync ends.
-    pub fn let_the_disk_hang(&self) {
+    /// From now on, until [`Syncs::resume_syncs`], no sync ends.
+    pub fn hang_syncs(&self) {
         fs::write(self.path("the disk hangs"), "").expect("the trigger");
     }
 
-    pub fn let_the_disk_go_on(&self) {
+    pub fn resume_syncs(&self) {
         fs::remove_file(self.path("the disk hangs")).expect("removing the trigger");
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::common::raw::exchange;
+use crate::common::client::send;
 use crate::common::server::Server;
 
 /// The `remote_addr` of a request on `address` with these lines of X-Forwarded-For.
@@ -11,12 +11,14 @@ fn recorded(server: &Server, address: &str, lines: &[&str]) -> Option<String> {
         .iter()
         .map(|line| format!("X-Forwarded-For: {line}\r\n"))
         .collect();
-    let answer = exchange(
+    let response = send(
         address,
         format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}Connection: close\r\n\r\n"),
     );
-    assert_eq!(answer.status, 200, "{}", answer.head);
-    server.row(answer.record_id().expect("its id")).remote_addr
+    assert_eq!(response.status, 200, "{}", response.head);
+    server
+        .row(response.record_id().expect("its id"))
+        .remote_addr
 }
 
 fn check(server: &Server, cases: &[(&[&str], &str)]) {
@@ -315,9 +317,9 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
             (&on_unix, "203.0.113.7"),
             (&untrusted, "127.0.0.1"),
         ] {
-            let answer = exchange(server.addr(), request);
-            assert_eq!(answer.status, *status, "{request}");
-            let row = server.row(answer.record_id().expect("its id"));
+            let response = send(server.addr(), request);
+            assert_eq!(response.status, *status, "{request}");
+            let row = server.row(response.record_id().expect("its id"));
             assert_eq!(row.remote_addr.as_deref(), Some(address), "{request}");
         }
     }
@@ -327,26 +329,26 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
         "[2001:db8::1]:443,",
         "203.0.113.7\r\nX-Forwarded-For: ,",
     ] {
-        let answer = exchange(
+        let response = send(
             on_tcp.addr(),
             format!("GET / HTTP/1.1\r\nX-Forwarded-For: {lines}\r\n\r\n"),
         );
-        let row = on_tcp.row(answer.record_id().expect("its id"));
+        let row = on_tcp.row(response.record_id().expect("its id"));
         let wanted = if lines.starts_with('[') {
             "2001:db8::1"
         } else {
             "203.0.113.7"
         };
         assert_eq!(
-            (answer.status, row.remote_addr.as_deref()),
+            (response.status, row.remote_addr.as_deref()),
             (400, Some(wanted))
         );
     }
     // Refused before any field was looked at.
-    let answer = exchange(on_tcp.addr(), format!("GET / HTTP/2.0\r\n{xff}\r\n"));
-    let row = on_tcp.row(answer.record_id().expect("its id"));
+    let response = send(on_tcp.addr(), format!("GET / HTTP/2.0\r\n{xff}\r\n"));
+    let row = on_tcp.row(response.record_id().expect("its id"));
     assert_eq!(
-        (answer.status, row.remote_addr.as_deref()),
+        (response.status, row.remote_addr.as_deref()),
         (505, Some("127.0.0.1"))
     );
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::common::embedded::Embedded;
-use crate::common::hold::WriteLock;
-use crate::common::notes::{post_to, strings, with_notes, written};
-use crate::common::raw::{exchange, get as ask};
-use crate::common::{SOON, eventually};
+use crate::common::client::{get as http_get, send};
+use crate::common::in_process::InProcessServer;
+use crate::common::locks::WriteLock;
+use crate::common::notes::{post_text, records_and_notes, start_with_notes, strings};
+use crate::common::{TIMEOUT, eventually};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{AppendHeaders, IntoResponse};
@@ -14,13 +14,13 @@ use axum::routing::get;
 
 #[test]
 fn a_path_that_no_route_matches_is_recorded() {
-    let server = Embedded::start(Router::new().route("/here", get(async || "here")), &[]);
+    let server = InProcessServer::start(Router::new().route("/here", get(async || "here")), &[]);
     for (path, status) in [("/here", 200), ("/nowhere", 404)] {
-        let answer = ask(&server.listen, path);
-        assert_eq!(answer.status, status);
-        assert!(answer.record_id().is_some(), "{}", answer.head);
+        let response = http_get(&server.listen, path);
+        assert_eq!(response.status, status);
+        assert!(response.record_id().is_some(), "{}", response.head);
     }
-    let wrong_method = exchange(&server.listen, "DELETE /here HTTP/1.1\r\nhost: h\r\n\r\n");
+    let wrong_method = send(&server.listen, "DELETE /here HTTP/1.1\r\nhost: h\r\n\r\n");
     assert_eq!(wrong_method.status, 405);
     assert!(wrong_method.record_id().is_some());
 }
@@ -33,12 +33,12 @@ fn a_panic_is_an_answer_with_a_row_and_the_next_request_is_served() {
             get(async || -> () { panic!("what the client must not read") }),
         )
         .fallback(async || "fine");
-    let server = Embedded::start(routes, &[]);
-    let answer = ask(&server.listen, "/panic");
-    assert_eq!(answer.status, 500);
-    assert!(!answer.text().contains("must not read"));
-    assert!(answer.record_id().is_some());
-    assert_eq!(ask(&server.listen, "/").text(), "fine");
+    let server = InProcessServer::start(routes, &[]);
+    let response = http_get(&server.listen, "/panic");
+    assert_eq!(response.status, 500);
+    assert!(!response.text().contains("must not read"));
+    assert!(response.record_id().is_some());
+    assert_eq!(http_get(&server.listen, "/").text(), "fine");
 }
 
 #[test]
@@ -48,121 +48,121 @@ fn a_record_id_is_the_rows_or_there_is_none_whatever_a_handler_sets() {
         (StatusCode::SERVICE_UNAVAILABLE, ids, "not now")
     }
     let routes = || Router::new().fallback(sets_two);
-    let server = Embedded::start(routes(), &[]);
+    let server = InProcessServer::start(routes(), &[]);
     // Its own 503 has a row, and says so.
-    let answer = ask(&server.listen, "/");
-    assert_eq!((answer.status, answer.text()), (503, "not now"));
-    assert_eq!(answer.record_id(), Some(1));
+    let response = http_get(&server.listen, "/");
+    assert_eq!((response.status, response.text()), (503, "not now"));
+    assert_eq!(response.record_id(), Some(1));
 
-    let server = Embedded::start(routes(), &[("RECORD", "false")]);
-    let answer = ask(&server.listen, "/");
-    assert_eq!((answer.status, answer.text()), (503, "not now"));
-    assert_eq!(answer.record_id(), None);
+    let server = InProcessServer::start(routes(), &[("RECORD", "false")]);
+    let response = http_get(&server.listen, "/");
+    assert_eq!((response.status, response.text()), (503, "not now"));
+    assert_eq!(response.record_id(), None);
 }
 
 #[test]
 fn a_write_and_its_record_are_committed_together() {
-    let server = with_notes(&[]);
-    let answer = post_to(&server, "/notes", "hello");
-    assert_eq!((answer.status, answer.text()), (200, "1"));
-    assert!(answer.record_id().is_some());
+    let server = start_with_notes(&[]);
+    let response = post_text(&server, "/notes", "hello");
+    assert_eq!((response.status, response.text()), (200, "1"));
+    assert!(response.record_id().is_some());
     assert_eq!(
-        written(&server),
+        records_and_notes(&server),
         (strings(&["/notes"]), strings(&["hello"]))
     );
 
     // Held back, neither is there; let go, both are.
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
-        let held_back = scope.spawn(|| post_to(&server, "/notes", "held back"));
+        let held_back = scope.spawn(|| post_text(&server, "/notes", "held back"));
         server.wait_until_queued(1);
-        assert_eq!(written(&server).0.len(), 1);
+        assert_eq!(records_and_notes(&server).0.len(), 1);
         drop(lock);
-        assert_eq!(held_back.join().expect("an answer").status, 200);
+        assert_eq!(held_back.join().expect("a response").status, 200);
     });
-    let (records, notes) = written(&server);
+    let (records, notes) = records_and_notes(&server);
     assert_eq!(records.len(), 2);
     assert_eq!(notes, ["hello", "held back"]);
 }
 
 #[test]
 fn two_writes_of_one_request_make_one_record() {
-    let server = with_notes(&[]);
-    let answer = post_to(&server, "/two", "");
-    assert_eq!((answer.status, answer.text()), (200, "two"));
+    let server = start_with_notes(&[]);
+    let response = post_text(&server, "/two", "");
+    assert_eq!((response.status, response.text()), (200, "two"));
     assert_eq!(
-        written(&server),
+        records_and_notes(&server),
         (strings(&["/two"]), strings(&["first", "second"]))
     );
 }
 
 /// Waits until the write of the one request has been waited for longer than its handler does.
-fn wait_until_given_up(server: &Embedded) {
+fn wait_until_given_up(server: &InProcessServer) {
     server.wait_until_queued(1);
     let begun = std::time::Instant::now();
-    eventually("the handler has given up", SOON, || {
+    eventually("the handler has given up", TIMEOUT, || {
         begun.elapsed() > Duration::from_millis(50)
     });
 }
 
 #[test]
 fn a_write_that_its_handler_gives_up_on_still_carries_the_record() {
-    let server = with_notes(&[]);
+    let server = start_with_notes(&[]);
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
-        let given_up = scope.spawn(|| ask(&server.listen, "/gives-up"));
+        let given_up = scope.spawn(|| http_get(&server.listen, "/gives-up"));
         wait_until_given_up(&server);
         drop(lock);
-        let answer = given_up.join().expect("an answer");
-        assert_eq!((answer.status, answer.text()), (200, "gave up waiting"));
-        assert!(answer.record_id().is_some());
+        let response = given_up.join().expect("a response");
+        assert_eq!((response.status, response.text()), (200, "gave up waiting"));
+        assert!(response.record_id().is_some());
     });
     assert_eq!(
-        written(&server),
+        records_and_notes(&server),
         (strings(&["/gives-up"]), strings(&["late"]))
     );
 }
 
 #[test]
 fn a_second_write_after_one_that_was_given_up_on_makes_no_second_record() {
-    let server = with_notes(&[]);
+    let server = start_with_notes(&[]);
     let lock = WriteLock::take(&server.database_path());
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| ask(&server.listen, "/tries-again"));
+        let asked = scope.spawn(|| http_get(&server.listen, "/tries-again"));
         wait_until_given_up(&server);
         drop(lock);
-        let answer = asked.join().expect("an answer");
+        let response = asked.join().expect("a response");
         assert_eq!(
-            (answer.status, answer.text(), answer.record_id()),
+            (response.status, response.text(), response.record_id()),
             (200, "the first was given up: true", Some(1))
         );
     });
     assert_eq!(
-        written(&server),
+        records_and_notes(&server),
         (strings(&["/tries-again"]), strings(&["late", "again"]))
     );
 }
 
 #[test]
 fn a_second_write_after_one_that_was_given_up_on_and_refused_is_refused_with_it() {
-    let server = with_notes(&[("COMMIT__DEADLINE", "100ms")]);
+    let server = start_with_notes(&[("COMMIT__DEADLINE", "100ms")]);
     let lock = WriteLock::take(&server.database_path());
-    let answer = ask(&server.listen, "/tries-again");
-    assert_eq!((answer.status, answer.record_id()), (503, None));
+    let response = http_get(&server.listen, "/tries-again");
+    assert_eq!((response.status, response.record_id()), (503, None));
     drop(lock);
-    assert_eq!(post_to(&server, "/notes", "after").status, 200);
+    assert_eq!(post_text(&server, "/notes", "after").status, 200);
     assert_eq!(
-        written(&server),
+        records_and_notes(&server),
         (strings(&["/notes"]), strings(&["after"]))
     );
 }
 
 #[test]
 fn two_writes_of_one_request_at_once_are_both_done() {
-    let server = with_notes(&[]);
-    let answer = post_to(&server, "/two-at-once", "");
-    assert_eq!((answer.status, answer.text()), (200, "both"));
-    let (records, mut notes) = written(&server);
+    let server = start_with_notes(&[]);
+    let response = post_text(&server, "/two-at-once", "");
+    assert_eq!((response.status, response.text()), (200, "both"));
+    let (records, mut notes) = records_and_notes(&server);
     notes.sort();
     assert_eq!(
         (records, notes),
@@ -172,18 +172,27 @@ fn two_writes_of_one_request_at_once_are_both_done() {
 
 #[test]
 fn a_body_counts_until_its_request_is_answered_though_the_handler_has_copied_it() {
-    let server = with_notes(&[
+    let server = start_with_notes(&[
         ("HTTP__BODY_BYTES_MAX", "60000"),
         ("HTTP__BODY_BYTES_IN_FLIGHT_MAX", "100000"),
     ]);
     let lock = WriteLock::take(&server.database_path());
     let note = "x".repeat(60_000);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| post_to(&server, "/notes", &note));
+        let first = scope.spawn(|| post_text(&server, "/notes", &note));
         server.wait_until_queued(1);
-        assert_eq!(post_to(&server, "/notes", &note).status, 503);
+        assert_eq!(post_text(&server, "/notes", &note).status, 503);
         drop(lock);
-        assert_eq!(first.join().expect("an answer").status, 200);
+        assert_eq!(first.join().expect("a response").status, 200);
     });
-    assert_eq!(post_to(&server, "/notes", &note[1..]).status, 200);
+    assert_eq!(post_text(&server, "/notes", &note[1..]).status, 200);
+}
+
+#[test]
+fn a_handler_that_hands_on_a_failed_write_responds_500_with_a_row() {
+    let server = start_with_notes(&[]);
+    assert_eq!(post_text(&server, "/two", "").status, 200);
+    // The same notes once more, which their table refuses.
+    let response = post_text(&server, "/two", "");
+    assert_eq!((response.status, response.record_id()), (500, Some(2)));
 }

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::common::raw::{Answer, Client};
+use crate::common::client::{Client, Response};
 use crate::common::server::Server;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 
 const MAX: usize = 1024 * 1024;
 
@@ -36,33 +36,33 @@ fn refused_for_memory(server: &Server) -> f64 {
     server.metric("daybook_records_rejected_total", &[("reason", "memory")])
 }
 
-fn is_refused_for_memory(answer: &Answer) {
-    assert_eq!(answer.status, 503, "{}", answer.head);
-    assert_eq!(answer.record_id(), None);
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(answer.header("connection"), Some("close"));
-    assert!(answer.text().contains("memory"), "{}", answer.text());
+fn is_refused_for_memory(response: &Response) {
+    assert_eq!(response.status, 503, "{}", response.head);
+    assert_eq!(response.record_id(), None);
+    assert_eq!(response.header("retry-after"), Some("1"));
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(response.text().contains("memory"), "{}", response.text());
 }
 
 #[test]
 fn heads_that_do_not_end_are_bounded_together_and_the_oldest_goes_first() {
     let server = server();
     let mut oldest = connect(&server, head("GET", 30_000, ""));
-    eventually("it is counted", SOON, || {
+    eventually("it is counted", TIMEOUT, || {
         bytes_in_flight(&server) >= 30_000.0
     });
     let more: Vec<_> = (0..100)
         .map(|_| connect(&server, head("GET", 30_000, "")))
         .collect();
-    is_refused_for_memory(&oldest.answer());
-    assert_eq!(oldest.rest().expect("an orderly end"), b"");
-    eventually("most of the others are refused", SOON, || {
+    is_refused_for_memory(&oldest.response());
+    assert_eq!(oldest.read_to_end().expect("an orderly end"), b"");
+    eventually("most of the others are refused", TIMEOUT, || {
         refused_for_memory(&server) > 60.0
     });
     assert!(bytes_in_flight(&server) <= MAX as f64);
     assert_eq!(server.get("/small").status, 200);
     drop(more);
-    eventually("all of it is given back", SOON, || {
+    eventually("all of it is given back", TIMEOUT, || {
         bytes_in_flight(&server) == 0.0
     });
     assert_eq!(server.rows(), 1);
@@ -77,19 +77,19 @@ fn large_heads_whose_bodies_do_not_come_are_bounded_too() {
     for end in endings {
         let server = server();
         let mut oldest = connect(&server, head("POST", 30_000, end));
-        eventually("it is counted", SOON, || {
+        eventually("it is counted", TIMEOUT, || {
             bytes_in_flight(&server) >= 30_000.0
         });
         let more: Vec<_> = (0..100)
             .map(|_| connect(&server, head("POST", 30_000, end)))
             .collect();
-        is_refused_for_memory(&oldest.answer());
-        eventually("most of the others are refused", SOON, || {
+        is_refused_for_memory(&oldest.response());
+        eventually("most of the others are refused", TIMEOUT, || {
             refused_for_memory(&server) > 60.0
         });
         assert!(bytes_in_flight(&server) <= MAX as f64);
         drop(more);
-        eventually("all of it is given back", SOON, || {
+        eventually("all of it is given back", TIMEOUT, || {
             bytes_in_flight(&server) == 0.0
         });
         assert_eq!(server.rows(), 0);
@@ -103,18 +103,18 @@ fn idle_connections_that_have_sent_large_heads_make_room() {
     let mut clients: Vec<_> = (0..100)
         .map(|_| {
             let mut client = connect(&server, &large);
-            assert_eq!(client.answer().status, 200);
+            assert_eq!(client.response().status, 200);
             client
         })
         .collect();
     let closed = || server.metric("daybook_connections_closed_total", &[("reason", "memory")]);
-    eventually("most of them are closed", SOON, || closed() > 60.0);
+    eventually("most of them are closed", TIMEOUT, || closed() > 60.0);
     assert!(bytes_in_flight(&server) <= MAX as f64);
     // The newest goes on.
     let newest = clients.last_mut().expect("the last one");
     newest.send(&large);
-    assert_eq!(newest.answer().status, 200);
-    assert_eq!(clients[0].rest().expect("an orderly end"), b"");
+    assert_eq!(newest.response().status, 200);
+    assert_eq!(clients[0].read_to_end().expect("an orderly end"), b"");
     assert_eq!(server.rows(), 101);
 }
 
@@ -124,7 +124,7 @@ fn ordinary_requests_take_nothing_of_it() {
     let mut client = Client::connect(server.addr());
     for _ in 0..3 {
         client.send(head("GET", 2000, "\r\n"));
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
         assert_eq!(bytes_in_flight(&server), 0.0);
     }
 }
@@ -139,7 +139,7 @@ fn what_a_wave_of_clients_took_goes_back_to_the_system() {
     let clients: Vec<_> = (0..1000)
         .map(|_| connect(&server, head("GET", 30_000, "")))
         .collect();
-    eventually("all of it has arrived", SOON, || {
+    eventually("all of it has arrived", TIMEOUT, || {
         bytes_in_flight(&server) >= 30_000_000.0
     });
     let most = resident();
@@ -154,18 +154,18 @@ fn what_a_wave_of_clients_took_goes_back_to_the_system() {
 fn a_client_that_is_refused_and_sends_on_reads_its_answer() {
     let server = server();
     let mut oldest = connect(&server, head("GET", 30_000, ""));
-    eventually("it is counted", SOON, || {
+    eventually("it is counted", TIMEOUT, || {
         bytes_in_flight(&server) >= 30_000.0
     });
     let _more: Vec<_> = (0..100)
         .map(|_| connect(&server, head("GET", 30_000, "")))
         .collect();
-    eventually("the oldest is refused", SOON, || {
+    eventually("the oldest is refused", TIMEOUT, || {
         refused_for_memory(&server) > 0.0
     });
     match oldest.send_in_pieces(&[b'a'; 200_000], 5000) {
         Ok(()) => {}
         Err(error) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
     }
-    is_refused_for_memory(&oldest.answer());
+    is_refused_for_memory(&oldest.response());
 }

@@ -6,9 +6,9 @@ mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::common::raw::{Client, exchange, get};
+use crate::common::client::{Client, get, send};
 use crate::common::server::Server;
-use crate::common::{SOON, db, eventually};
+use crate::common::{TIMEOUT, db, eventually};
 use table::{ACCEPTED, CLOSED, Case, NOT_RECORDED, PROBE, Recorded, STRICT};
 
 #[test]
@@ -60,16 +60,16 @@ fn check(server: &Server, case: &Case, size: usize) {
     } else {
         "GET"
     };
-    let answer = client.answer_to(method);
-    assert_eq!(answer.status, case.status, "{}", answer.head);
+    let response = client.response_to(method);
+    assert_eq!(response.status, case.status, "{}", response.head);
 
     let rows = db::count(&connection) - rows_before;
-    let row = answer.record_id().map(|id| server.row(id));
+    let row = response.record_id().map(|id| server.row(id));
     assert_eq!(
         rows,
         i64::from(row.is_some()),
-        "one row if the answer names it: {}",
-        answer.head
+        "one row if the response names it: {}",
+        response.head
     );
     match (&case.recorded, &row) {
         (Recorded::As(method, path), Some(row)) => {
@@ -77,31 +77,37 @@ fn check(server: &Server, case: &Case, size: usize) {
         }
         (Recorded::No, None) | (Recorded::Either, _) => (),
         (Recorded::No, Some(row)) => panic!("this has no row: {row:?}"),
-        (Recorded::As(..), None) => panic!("no record-id: {}", answer.head),
+        (Recorded::As(..), None) => panic!("no record-id: {}", response.head),
     }
 
-    if answer.status == 200 {
+    if response.status == 200 {
         sent.expect("sending");
         let length = case.body.len();
-        assert_eq!(answer.header("content-length"), Some(&*length.to_string()));
-        assert_eq!(answer.text(), if method == "HEAD" { "" } else { case.body });
+        assert_eq!(
+            response.header("content-length"),
+            Some(&*length.to_string())
+        );
+        assert_eq!(
+            response.text(),
+            if method == "HEAD" { "" } else { case.body }
+        );
         assert_eq!(
             row.expect("its row").content_length,
             i64::try_from(length).expect("a length")
         );
     } else {
         assert!(
-            !answer.mentions(PROBE),
-            "nothing of it is echoed: {answer:?}"
+            !response.contains(PROBE),
+            "nothing of it is echoed: {response:?}"
         );
-        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(response.header("connection"), Some("close"));
     }
 
     if case.closed {
         assert_eq!(
-            client.rest().expect("an orderly end"),
+            client.read_to_end().expect("an orderly end"),
             b"",
-            "nothing after the answer"
+            "nothing after the response"
         );
         assert_eq!(
             db::count(&connection),
@@ -110,7 +116,7 @@ fn check(server: &Server, case: &Case, size: usize) {
         );
     } else {
         client.send("GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
-        let next = client.answer();
+        let next = client.response();
         assert_eq!((next.status, next.text()), (200, ""));
         assert_eq!(server.row(next.record_id().expect("its id")).path, "/next");
     }
@@ -122,16 +128,16 @@ fn the_answer_is_the_requests_own_body_as_plain_text() {
     let every_byte: Vec<u8> = (0..=255).cycle().take(5000).collect();
     let mut request = b"POST /bytes HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n".to_vec();
     request.extend_from_slice(&every_byte);
-    let answer = exchange(server.addr(), request);
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, every_byte);
+    let response = send(server.addr(), request);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, every_byte);
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         Some("text/plain; charset=utf-8")
     );
-    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(answer.header("content-length"), Some("5000"));
-    let row = server.row(answer.record_id().expect("its id"));
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(response.header("content-length"), Some("5000"));
+    let row = server.row(response.record_id().expect("its id"));
     assert_eq!(
         (row.method.as_str(), row.path.as_str(), row.content_length),
         ("POST", "/bytes", 5000)
@@ -143,15 +149,15 @@ fn the_answer_is_the_requests_own_body_as_plain_text() {
 fn the_answer_to_head_has_the_same_headers_and_no_body() {
     let server = Server::start();
     let ask = |method: &str| {
-        exchange(
+        send(
             server.addr(),
             format!("{method} /same HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"),
         )
     };
     let (head, get) = (ask("HEAD"), ask("GET"));
     assert_eq!(get.text(), "hello");
-    let lasting = |answer: &crate::common::raw::Answer| {
-        let mut headers = answer.headers.clone();
+    let lasting = |response: &crate::common::client::Response| {
+        let mut headers = response.headers.clone();
         headers.retain(|(name, _)| name != "record-id" && name != "date");
         headers.sort();
         headers
@@ -171,14 +177,14 @@ fn who_expects_100_continue_gets_it_and_then_the_answer() {
         };
         let mut client = Client::connect(server.addr());
         client.send(head(5));
-        let interim = client.answer();
+        let interim = client.response();
         assert_eq!((interim.status, interim.record_id()), (100, None));
         client.send("hello");
-        let answer = client.answer();
-        assert_eq!((answer.status, answer.text()), (200, "hello"));
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, "hello"));
         // Too large a body is refused before anybody is told to send it.
         client.send(head(99_999_999));
-        assert_eq!(client.answer().status, 413);
+        assert_eq!(client.response().status, 413);
     }
 }
 
@@ -195,10 +201,13 @@ fn pipelined_requests_are_answered_in_order() {
     };
     client.send((0..50).map(request).collect::<String>());
     for n in 0..50 {
-        let answer = client.answer();
-        assert_eq!((answer.status, answer.text()), (200, &*format!("body {n}")));
+        let response = client.response();
         assert_eq!(
-            server.row(answer.record_id().expect("its id")).path,
+            (response.status, response.text()),
+            (200, &*format!("body {n}"))
+        );
+        assert_eq!(
+            server.row(response.record_id().expect("its id")).path,
             format!("/{n}")
         );
     }
@@ -211,9 +220,9 @@ fn what_follows_a_refusal_on_its_connection_is_not_served() {
     client.send(
         "GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /second HTTP/1.1\r\n\r\nGET /third HTTP/1.1\r\nHost: h\r\n\r\n",
     );
-    assert_eq!(client.answer().status, 200);
-    assert_eq!(client.answer().status, 400);
-    assert_eq!(client.rest().expect("an orderly end"), b"");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(client.response().status, 400);
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
     assert_eq!(server.rows(), 2);
 }
 
@@ -222,10 +231,10 @@ fn a_client_that_shuts_down_its_sending_side_still_gets_its_answer() {
     let server = Server::start();
     let mut client = Client::connect(server.addr());
     client.send("POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
-    client.finish_sending();
-    let answer = client.answer();
-    assert_eq!((answer.status, answer.text()), (200, "hello"));
-    assert_eq!(client.rest().expect("an orderly end"), b"");
+    client.shut_down_sending();
+    let response = client.response();
+    assert_eq!((response.status, response.text()), (200, "hello"));
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
 }
 
 #[test]
@@ -239,14 +248,14 @@ fn a_client_that_is_gone_before_its_body_ended_leaves_no_row() {
     for request in part {
         let mut client = Client::connect(server.addr());
         client.send(request);
-        client.finish_sending();
+        client.shut_down_sending();
         // Whether a reason is given is not promised: nobody is there to read it.
-        let answer = client.next_answer("GET");
+        let response = client.next_response("GET");
         assert!(
-            answer.is_none_or(|a| a.status == 400 && a.record_id().is_none()),
+            response.is_none_or(|a| a.status == 400 && a.record_id().is_none()),
             "{request}"
         );
-        assert_eq!(client.rest().expect("an orderly end"), b"");
+        assert_eq!(client.read_to_end().expect("an orderly end"), b"");
     }
     assert_eq!(get(server.addr(), "/after").status, 200);
     assert_eq!(server.rows(), 1);
@@ -262,13 +271,13 @@ fn a_head_that_is_cut_off_leaves_no_row() {
     ] {
         let mut client = Client::connect(server.addr());
         client.send(request);
-        client.finish_sending();
-        let answer = client.next_answer("GET");
+        client.shut_down_sending();
+        let response = client.next_response("GET");
         assert!(
-            answer.is_none_or(|a| a.status == 400 && a.record_id().is_none()),
+            response.is_none_or(|a| a.status == 400 && a.record_id().is_none()),
             "{request}"
         );
-        assert_eq!(client.rest().expect("an orderly end"), b"");
+        assert_eq!(client.read_to_end().expect("an orderly end"), b"");
     }
     assert_eq!(server.rows(), 0);
 }
@@ -279,11 +288,11 @@ fn every_answer_is_counted_by_its_status() {
     let request =
         |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     for target in ["/", "/a", "not-a-path"] {
-        exchange(server.addr(), request(target));
+        send(server.addr(), request(target));
     }
-    server.wait_for_count(200, 2);
-    server.wait_for_count(400, 1);
-    eventually("every duration is observed", SOON, || {
+    server.wait_for_responses(200, 2);
+    server.wait_for_responses(400, 1);
+    eventually("every duration is observed", TIMEOUT, || {
         server.metric("daybook_request_duration_seconds_count", &[]) >= 2.0
     });
 }

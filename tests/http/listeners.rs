@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::common::raw::get;
+use crate::common::client::get;
 use crate::common::server::{Failure, Server, fails_to_start};
 
 /// A port that is taken, by a socket that shares it with nobody.
@@ -117,9 +117,9 @@ fn inherited_sockets_are_told_apart_by_name_in_any_order() {
             };
             c.inherit(sockets, names);
         });
-        let answer = get(&address, "/inherited");
+        let response = get(&address, "/inherited");
         assert_eq!(
-            server.row(answer.record_id().expect("its id")).path,
+            server.row(response.record_id().expect("its id")).path,
             "/inherited"
         );
         let metrics = get(&path, "/metrics");

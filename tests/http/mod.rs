@@ -8,6 +8,7 @@ mod limits;
 mod listeners;
 mod real_clients;
 mod recording;
+mod refusal_reasons;
 mod shared_ports;
 mod streams;
 mod timeouts;

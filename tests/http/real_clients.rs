@@ -133,7 +133,7 @@ fn curl_config(server: &Server, transfers: &[Transfer], dir: &Path) -> String {
         let _ = write!(
             config,
             "output = \"{}\"\nwrite-out = \"%{{http_code}} %header{{record-id}}\\n\"\n",
-            dir.join(format!("answer-{number}")).display(),
+            dir.join(format!("response-{number}")).display(),
         );
     }
     config
@@ -150,13 +150,13 @@ fn whatever_curl_sends_comes_back_and_is_in_the_database() {
         "curl",
         &["--silent", "--config", config.to_str().expect("a path")],
     );
-    let answers: Vec<&str> = printed.lines().collect();
-    assert_eq!(answers.len(), transfers.len());
-    assert!(answers.len() > 400, "only {}", answers.len());
-    for (number, (transfer, answer)) in transfers.iter().zip(answers).enumerate() {
+    let responses: Vec<&str> = printed.lines().collect();
+    assert_eq!(responses.len(), transfers.len());
+    assert!(responses.len() > 400, "only {}", responses.len());
+    for (number, (transfer, response)) in transfers.iter().zip(responses).enumerate() {
         let Transfer { method, target, .. } = transfer;
         let what = format!("{method} {target} with {} bytes", transfer.body);
-        let (status, id) = answer.split_once(' ').expect("a status and an id");
+        let (status, id) = response.split_once(' ').expect("a status and an id");
         assert_eq!(status, "200", "{what}");
         let row = server.row(id.parse().unwrap_or_else(|_| panic!("{what}: id {id:?}")));
         // curl keeps a fragment to itself.
@@ -171,7 +171,7 @@ fn whatever_curl_sends_comes_back_and_is_in_the_database() {
             "{what}"
         );
         if *method != "HEAD" {
-            let echoed = match fs::read(dir.join(format!("answer-{number}"))) {
+            let echoed = match fs::read(dir.join(format!("response-{number}"))) {
                 // Where no byte comes, curl makes no file.
                 Err(e) if e.kind() == ErrorKind::NotFound && transfer.body == 0 => Vec::new(),
                 echoed => echoed.unwrap_or_else(|e| panic!("{what}: reading the echo: {e}")),
@@ -225,6 +225,6 @@ fn every_answer_that_wrk_counts_is_a_row() {
     // When its time is over, wrk leaves what is under way.
     assert!(
         (answered..=answered + CONNECTIONS).contains(&rows),
-        "{rows} rows of {answered} answers"
+        "{rows} rows of {answered} responses"
     );
 }

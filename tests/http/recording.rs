@@ -1,29 +1,29 @@
-//! What an answer proves: a row, on disk before the answer could be read.
+//! What a response proves: a row, on disk before the response could be read.
 
 use std::time::{Duration, Instant};
 
+use crate::common::client::{Client, send};
 use crate::common::db;
-use crate::common::hold::{WriteLock, WriteTransaction, all_queued, asking, wait_until_queued};
-use crate::common::load::{Exchange, Load, assert_recorded};
-use crate::common::raw::{Client, exchange};
+use crate::common::load::{Load, SentRequest, assert_recorded};
+use crate::common::locks::{WriteLock, WriteTransaction, queue_gets, send_get, wait_until_queued};
 use crate::common::seed;
 use crate::common::server::Server;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 
 #[test]
 fn an_answer_waits_for_the_write_lock_and_finds_its_row_there() {
     let server = Server::start();
     let other = server.db();
     let lock = WriteLock::take(server.database_path());
-    let mut client = asking(&server, "/held");
+    let mut client = send_get(&server, "/held");
     wait_until_queued(&server, 1);
     assert!(client.is_silent(), "answered before its commit");
     assert_eq!(db::count(&other), 0);
     drop(lock);
-    let answer = client.answer();
-    let row = db::row(&other, answer.record_id().expect("its id"));
+    let response = client.response();
+    let row = db::row(&other, response.record_id().expect("its id"));
     assert_eq!(
-        (answer.status, row.expect("its row").path.as_str()),
+        (response.status, row.expect("its row").path.as_str()),
         (200, "/held")
     );
 }
@@ -33,14 +33,14 @@ fn an_answer_waits_for_a_foreign_writer_and_finds_its_row_there() {
     let server = Server::start();
     let other = server.db();
     let transaction = WriteTransaction::begin(server.database_path());
-    let mut client = asking(&server, "/held");
+    let mut client = send_get(&server, "/held");
     wait_until_queued(&server, 1);
     assert!(client.is_silent(), "answered before its commit");
     drop(transaction);
-    let answer = client.answer();
-    let row = db::row(&other, answer.record_id().expect("its id"));
+    let response = client.response();
+    let row = db::row(&other, response.record_id().expect("its id"));
     assert_eq!(
-        (answer.status, row.expect("its row").path.as_str()),
+        (response.status, row.expect("its row").path.as_str()),
         (200, "/held")
     );
 }
@@ -50,53 +50,53 @@ fn every_answer_under_load_finds_its_row_there() {
     let server = Server::start();
     let load = Load::start(server.addr(), "beside", 8);
     let (other, mut client) = (server.db(), Client::connect(server.addr()));
-    let mut exchanges = Vec::new();
+    let mut requests = Vec::new();
     for n in 0..200 {
         let path = format!("/{n}");
         client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
-        let answer = client.answer();
-        let id = answer.record_id().expect("its id");
-        // Read at once: whoever answers first and commits later is caught here.
+        let response = client.response();
+        let id = response.record_id().expect("its id");
+        // Read at once: a server that responds before it commits is caught here.
         let row =
-            db::row(&other, id).unwrap_or_else(|| panic!("{id} is not there when its answer is"));
+            db::row(&other, id).unwrap_or_else(|| panic!("{id} is not there when its response is"));
         assert_eq!(row.path, path);
-        exchanges.push(Exchange::get(&path, &answer));
+        requests.push(SentRequest::get(&path, &response));
     }
     let beside = load.stop();
     assert!(beside.len() > 100, "no load: {} requests", beside.len());
-    exchanges.extend(beside);
-    assert_recorded(&other, &exchanges);
+    requests.extend(beside);
+    assert_recorded(&other, &requests);
 }
 
 #[test]
 fn requests_from_many_connections_each_have_their_own_row() {
     let server = Server::start();
     let load = Load::start(server.addr(), "many", 32);
-    load.wait_for(1000, SOON * 3);
-    let exchanges = load.stop();
+    load.wait_for(1000, TIMEOUT * 3);
+    let requests = load.stop();
     assert!(
-        exchanges.iter().all(|e| e.status() == Some(200)),
-        "{exchanges:?}"
+        requests.iter().all(|e| e.status() == Some(200)),
+        "{requests:?}"
     );
-    assert_recorded(&server.db(), &exchanges);
+    assert_recorded(&server.db(), &requests);
     let committed = server.metric("daybook_records_committed_total", &[]);
     assert_eq!(
         usize::try_from(server.rows()).expect("a count"),
-        exchanges.len()
+        requests.len()
     );
-    assert_eq!(committed.to_string(), exchanges.len().to_string());
+    assert_eq!(committed.to_string(), requests.len().to_string());
 }
 
 #[test]
 fn what_waits_together_is_committed_together() {
     let server = Server::start();
     let lock = WriteLock::take(server.database_path());
-    let clients = all_queued(&server, 10);
+    let clients = queue_gets(&server, 10);
     drop(lock);
     for mut client in clients {
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
-    eventually("the batch is counted", SOON, || {
+    eventually("the batch is counted", TIMEOUT, || {
         server.metric("daybook_commit_batch_records_sum", &[]) == 10.0
     });
     // Two, where the last of them arrived at the very moment of the release.
@@ -109,12 +109,12 @@ fn a_batch_is_no_larger_than_configured() {
         c.set("commit.batch_records_max", 2);
     });
     let lock = WriteLock::take(server.database_path());
-    let clients = all_queued(&server, 5);
+    let clients = queue_gets(&server, 5);
     drop(lock);
     for mut client in clients {
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
-    eventually("all batches are counted", SOON, || {
+    eventually("all batches are counted", TIMEOUT, || {
         server.metric("daybook_commit_batch_records_sum", &[]) == 5.0
     });
     assert!(server.metric("daybook_commit_batch_records_count", &[]) >= 3.0);
@@ -140,14 +140,14 @@ fn every_method_is_recorded_and_ids_rise() {
         let request = format!(
             "{method} /m HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"
         );
-        let answer = exchange(server.addr(), request);
-        assert_eq!(answer.status, 200, "{method}");
+        let response = send(server.addr(), request);
+        assert_eq!(response.status, 200, "{method}");
         assert_eq!(
-            answer.text(),
+            response.text(),
             if method == "HEAD" { "" } else { "abc" },
             "{method}"
         );
-        let id = answer.record_id().expect("its id");
+        let id = response.record_id().expect("its id");
         assert!(id > last, "{id} after {last}");
         last = id;
         let row = server.row(id);
@@ -172,20 +172,20 @@ fn odd_paths_are_recorded_as_sent_without_their_query() {
         ("http://elsewhere.example/abs?q", "/abs"),
         ("http://elsewhere.example", "/"),
     ] {
-        let answer = exchange(
+        let response = send(
             server.addr(),
             format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"),
         );
-        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(response.status, 200, "{target}");
         assert_eq!(
-            server.row(answer.record_id().expect("its id")).path,
+            server.row(response.record_id().expect("its id")).path,
             path,
             "{target}"
         );
     }
-    let answer = exchange(server.addr(), "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
-    let row = server.row(answer.record_id().expect("its id"));
-    assert_eq!((answer.status, row.path.as_str()), (200, "*"));
+    let response = send(server.addr(), "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
+    let row = server.row(response.record_id().expect("its id"));
+    assert_eq!((response.status, row.path.as_str()), (200, "*"));
 }
 
 #[test]
@@ -197,15 +197,15 @@ fn the_timestamp_is_when_the_head_had_arrived() {
     };
     let lock = WriteLock::take(server.database_path());
     let before = now();
-    let mut client = asking(&server, "/");
+    let mut client = send_get(&server, "/");
     wait_until_queued(&server, 1);
     let queued = now();
     let start = Instant::now();
-    eventually("some time has passed", SOON, || {
+    eventually("some time has passed", TIMEOUT, || {
         start.elapsed() > Duration::from_millis(100)
     });
     drop(lock);
-    let row = server.row(client.answer().record_id().expect("its id"));
+    let row = server.row(client.response().record_id().expect("its id"));
     assert!(
         (before..=queued).contains(&row.timestamp),
         "{before} <= {} <= {queued}",
@@ -218,11 +218,11 @@ fn a_client_that_is_gone_before_its_body_ended_leaves_no_row() {
     let server = Server::start();
     let mut client = Client::connect(server.addr());
     client.send("POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf");
-    eventually("its request is open", SOON, || {
+    eventually("its request is open", TIMEOUT, || {
         server.metric("daybook_requests_in_flight", &[]) == 1.0
     });
     drop(client);
-    eventually("its request is gone", SOON, || {
+    eventually("its request is gone", TIMEOUT, || {
         server.metric("daybook_requests_in_flight", &[]) == 0.0
     });
     assert_eq!(server.get("/whole").status, 200);
@@ -234,12 +234,12 @@ fn a_server_that_does_not_record_answers_without_a_row() {
     let server = Server::with(|c| {
         c.set("record", false);
     });
-    let answer = exchange(
+    let response = send(
         server.addr(),
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
     );
     assert_eq!(
-        (answer.status, answer.record_id(), answer.text()),
+        (response.status, response.record_id(), response.text()),
         (200, None, "abc")
     );
     assert_eq!(server.rows(), 0);
@@ -254,9 +254,9 @@ fn the_seeds_own_file_is_adopted_with_its_rows() {
     let server = Server::with(|c| seed::create_with_rows(&c.database()));
     assert_eq!(server.rows(), 3);
     assert_eq!(server.row(2).path, "/old/2");
-    let answer = server.get("/new");
+    let response = server.get("/new");
     assert_eq!(
-        (answer.record_id(), server.row(4).path.as_str()),
+        (response.record_id(), server.row(4).path.as_str()),
         (Some(4), "/new")
     );
     let id: i64 = server

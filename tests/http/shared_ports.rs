@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
+use crate::common::client::{Client, get};
 use crate::common::config::{Config, Process};
-use crate::common::hold::{lock_file, waits_for_a_lock};
-use crate::common::raw::{Client, get};
+use crate::common::locks::{lock_file, waits_for_a_lock};
 use crate::common::server::{Server, fails_to_start};
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 use rustix::fs::FlockOperation;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -50,12 +50,12 @@ fn on(database: &Path, address: &str) -> impl FnOnce(&mut Config) {
     }
 }
 
-fn answered(server: &Server) -> f64 {
+fn responses(server: &Server) -> f64 {
     server.metric("daybook_requests_total", &[("code", "200")])
 }
 
 /// It is no replica of `database` that has `address`.
-fn is_refused(database: &Path, address: &str) {
+fn refuses_connections(database: &Path, address: &str) {
     let failure = fails_to_start(on(database, address));
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
     let database = database.display().to_string();
@@ -73,9 +73,9 @@ fn the_replicas_of_one_database_share_a_port() {
     let (dir, address) = (directory(), unused_address());
     let path = database(&dir, "shared.db");
     let replicas = [(); 2].map(|()| Server::with(on(&path, &address)));
-    eventually("both have answered", SOON, || {
+    eventually("both have answered", TIMEOUT, || {
         assert_eq!(get(&address, "/shared").status, 200);
-        replicas.iter().all(|server| answered(server) > 0.0)
+        replicas.iter().all(|server| responses(server) > 0.0)
     });
 }
 
@@ -84,7 +84,7 @@ fn replicas_of_another_database_are_refused_and_disturb_nobody() {
     let (dir, address) = (directory(), unused_address());
     let first = Server::with(on(&database(&dir, "first.db"), &address));
     let other = database(&dir, "other.db");
-    is_refused(&other, &address);
+    refuses_connections(&other, &address);
     for n in 1..=10 {
         assert_eq!(get(&address, "/first").record_id(), Some(n));
     }
@@ -102,7 +102,7 @@ fn another_program_that_would_share_its_port_is_left_alone() {
     let at: std::net::SocketAddr = address.parse().expect("an address");
     socket.bind(&at.into()).expect("binding");
     socket.listen(1).expect("listening");
-    is_refused(&database(&dir, "requests.db"), &address);
+    refuses_connections(&database(&dir, "requests.db"), &address);
 }
 
 /// A replica, and what became of its start.
@@ -122,7 +122,7 @@ fn start_at_once(databases: &[PathBuf], address: &str) -> Vec<Started> {
         let (mut process, log, dir) = config.spawn();
         let database = database.clone();
         thread::spawn(move || {
-            let is_ready = eventually("it has started, or failed to", SOON * 2, || {
+            let is_ready = eventually("it has started, or failed to", TIMEOUT * 2, || {
                 let is_ready = log.text().contains(r#""message":"ready""#);
                 (is_ready || process.ended().is_some()).then_some(is_ready)
             });
@@ -167,12 +167,12 @@ fn replicas_of_one_database_bind_one_after_the_other() {
     let mut config = Config::new();
     on(&path, &address)(&mut config);
     let (process, log, _dir) = config.spawn();
-    eventually("the second waits for its turn", SOON, || {
+    eventually("the second waits for its turn", TIMEOUT, || {
         waits_for_a_lock(process.id())
     });
     assert_eq!(first.get("/").status, 200, "it is no write lock");
     drop(lock);
-    eventually("the second is ready", SOON, || {
+    eventually("the second is ready", TIMEOUT, || {
         log.text().contains(r#""message":"ready""#)
     });
 }
@@ -206,19 +206,19 @@ fn a_port_can_be_had_again_at_once_by_whoever_comes_next() {
     // And this one stays open until the process ends.
     let mut busy = Client::connect(&address);
     busy.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n");
-    eventually("it is being read", SOON, || {
+    eventually("it is being read", TIMEOUT, || {
         first.metric("daybook_requests_in_flight", &[]) > 0.0
     });
     first.signal("TERM");
-    eventually("it accepts no more", SOON, || {
+    eventually("it accepts no more", TIMEOUT, || {
         std::net::TcpStream::connect(&address).is_err()
     });
     // Nobody of its own database listens any more, though the process is still there.
     let other = Server::with(on(&database(&dir, "other.db"), &address));
-    is_refused(&path, &address);
+    refuses_connections(&path, &address);
     busy.send("x");
-    assert_eq!(busy.answer().status, 200);
-    assert!(first.wait_exit(SOON).success());
+    assert_eq!(busy.response().status, 200);
+    assert!(first.wait_exit(TIMEOUT).success());
     assert_eq!(other.get("/").record_id(), Some(1));
 }
 
@@ -236,7 +236,7 @@ fn addresses_of_one_port_that_include_each_other_can_be_used_together() {
     let second = Server::with(on(&path, &local));
     assert_eq!(get(&local, "/").status, 200);
     assert_eq!(get(&format!("[::1]:{port}"), "/").status, 200);
-    is_refused(&database(&dir, "other.db"), &local);
+    refuses_connections(&database(&dir, "other.db"), &local);
     drop((server, second));
 }
 
@@ -248,4 +248,18 @@ fn port_0_is_a_port_of_ones_own_without_a_lock() {
         let name = entry.expect("an entry").file_name();
         assert!(!name.to_string_lossy().contains("port"), "{name:?}");
     }
+}
+
+#[test]
+fn a_replica_joins_after_the_first_one_has_left() {
+    let (dir, address) = (directory(), unused_address());
+    let path = database(&dir, "shared.db");
+    let first = Server::with(on(&path, &address));
+    let second = Server::with(on(&path, &address));
+    drop(first);
+    let third = Server::with(on(&path, &address));
+    eventually("both that are left have answered", TIMEOUT, || {
+        assert_eq!(get(&address, "/shared").status, 200);
+        responses(&second) > 0.0 && responses(&third) > 0.0
+    });
 }

@@ -1,12 +1,12 @@
-//! Answers whose handlers stream them: how they end, and what becomes of their connections.
+//! Responses whose handlers stream them: how they end, and what becomes of their connections.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use crate::common::embedded::Embedded;
-use crate::common::raw::{Client, get as ask, is_refused};
-use crate::common::{SOON, eventually};
+use crate::common::client::{Client, get as http_get, refuses_connections};
+use crate::common::in_process::InProcessServer;
+use crate::common::{TIMEOUT, eventually};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::CONTENT_LENGTH;
@@ -47,19 +47,19 @@ impl HttpBody for Stream {
 }
 
 /// A client of such a stream, whose first bytes have arrived.
-fn listening(server: &Embedded) -> Client {
+fn listening(server: &InProcessServer) -> Client {
     let mut client = Client::connect(&server.listen);
     client.send("GET /stream HTTP/1.1\r\nhost: h\r\n\r\n");
-    eventually("the stream has begun", SOON, || !client.is_silent());
+    eventually("the stream has begun", TIMEOUT, || !client.is_silent());
     client
 }
 
-fn streaming(then: Then) -> Embedded {
+fn streaming(then: Then) -> InProcessServer {
     let body = move || Body::new(Stream { begun: false, then });
     let routes = Router::new()
         .route("/stream", get(async move || body()))
         .fallback(async || "fine");
-    Embedded::start(routes, &[("SHUTDOWN__GRACE", "30s")])
+    InProcessServer::start(routes, &[("SHUTDOWN__GRACE", "30s")])
 }
 
 #[test]
@@ -68,10 +68,10 @@ fn an_open_stream_ends_in_order_when_the_server_is_told_to_stop() {
         let server = streaming(then);
         let mut client = listening(&server);
         let begun = std::time::Instant::now();
-        let reading = std::thread::spawn(move || client.rest().expect("an orderly end"));
+        let reading = std::thread::spawn(move || client.read_to_end().expect("an orderly end"));
         // Waits until it has ended, and asserts that it was in order.
         drop(server);
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
         let rest = reading.join().expect("the client");
         assert!(rest.ends_with(b"piece\r\n0\r\n\r\n"), "cut off");
     }
@@ -102,17 +102,19 @@ fn a_streamed_answer_that_says_its_length_is_sent_to_its_end_though_the_server_s
         ([(CONTENT_LENGTH, "10")], Body::new(Fed(fed)))
     };
     let routes = Router::new().route("/stream", get(download));
-    let server = Embedded::start(routes, &[("SHUTDOWN__GRACE", "30s")]);
+    let server = InProcessServer::start(routes, &[("SHUTDOWN__GRACE", "30s")]);
     let piece = || Bytes::from_static(b"piece");
     feed.blocking_send(piece()).expect("a reader");
     let mut client = listening(&server);
     let listen = server.listen.clone();
     let stopping = std::thread::spawn(move || drop(server));
-    eventually("it accepts nobody any more", SOON, || is_refused(&listen));
+    eventually("it accepts nobody any more", TIMEOUT, || {
+        refuses_connections(&listen)
+    });
     feed.blocking_send(piece()).expect("a reader");
     drop(feed);
-    let answer = client.rest().expect("an orderly end");
-    assert!(answer.ends_with(b"\r\n\r\npiecepiece"), "cut off");
+    let response = client.read_to_end().expect("an orderly end");
+    assert!(response.ends_with(b"\r\n\r\npiecepiece"), "cut off");
     stopping.join().expect("an orderly end");
 }
 
@@ -121,13 +123,13 @@ fn a_stream_that_panics_leaves_no_connection_behind() {
     let server = streaming(Then::Panic);
     let mut client = listening(&server);
     assert!(
-        !client.until_closed().ends_with(b"0\r\n\r\n"),
+        !client.read_until_closed().ends_with(b"0\r\n\r\n"),
         "it looks whole"
     );
-    eventually("no connection is counted", SOON, || {
-        let metrics = ask(&server.admin, "/metrics");
+    eventually("no connection is counted", TIMEOUT, || {
+        let metrics = http_get(&server.admin, "/metrics");
         let gauge = |line: &str| line.starts_with("daybook_connections{") && line.ends_with(" 0");
         metrics.text().lines().any(gauge)
     });
-    assert_eq!(ask(&server.listen, "/").text(), "fine");
+    assert_eq!(http_get(&server.listen, "/").text(), "fine");
 }

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::raw::{Answer, Client};
+use crate::common::client::{Client, Response};
 use crate::common::server::Server;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 
-fn ask(server: &Server, request: &str) -> (Client, Answer) {
+fn ask(server: &Server, request: &str) -> (Client, Response) {
     let mut client = Client::connect(server.addr());
     client.send(request);
-    let answer = client.answer();
-    (client, answer)
+    let response = client.response();
+    (client, response)
 }
 
 fn closed_for(server: &Server, reason: &str) -> bool {
@@ -22,16 +22,16 @@ fn a_head_that_does_not_end_in_time_is_408() {
     let server = Server::with(|c| {
         c.text("http.header_timeout", "200ms");
     });
-    let (mut client, answer) = ask(&server, "GET /slow HTTP/1.1\r\nHo");
+    let (mut client, response) = ask(&server, "GET /slow HTTP/1.1\r\nHo");
     assert_eq!(
-        (answer.status, answer.record_id()),
+        (response.status, response.record_id()),
         (408, None),
         "{}",
-        answer.head
+        response.head
     );
-    assert_eq!(client.rest().expect("an orderly end"), b"");
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
     assert_eq!(server.rows(), 0);
-    server.wait_for_count(408, 1);
+    server.wait_for_responses(408, 1);
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn a_second_head_that_does_not_end_in_time_is_408() {
     let server = Server::with(|c| {
         c.text("http.header_timeout", "200ms");
     });
-    let (mut client, answer) = ask(&server, "GET / HTTP/1.1\r\nHost: h\r\n\r\nG");
-    assert_eq!(answer.status, 200);
-    assert_eq!(client.answer().status, 408);
-    assert_eq!(client.rest().expect("an orderly end"), b"");
+    let (mut client, response) = ask(&server, "GET / HTTP/1.1\r\nHost: h\r\n\r\nG");
+    assert_eq!(response.status, 200);
+    assert_eq!(client.response().status, 408);
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
     assert_eq!(server.rows(), 1);
 }
 
@@ -52,8 +52,8 @@ fn a_connection_on_which_nothing_is_sent_is_closed_in_silence() {
         c.text("http.header_timeout", "200ms");
     });
     let mut client = Client::connect(server.addr());
-    assert_eq!(client.rest().expect("an orderly end"), b"");
-    eventually("the close is counted", SOON, || {
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
+    eventually("the close is counted", TIMEOUT, || {
         closed_for(&server, "header_timeout")
     });
     assert_eq!(server.rows(), 0);
@@ -68,21 +68,21 @@ fn a_body_that_does_not_end_in_time_is_408() {
         let server = Server::with(|c| {
             c.text("http.body_timeout", "200ms");
         });
-        let (mut client, answer) = ask(&server, request);
-        assert_eq!(answer.status, 408, "{}", answer.head);
+        let (mut client, response) = ask(&server, request);
+        assert_eq!(response.status, 408, "{}", response.head);
         assert!(
-            !answer.mentions("abc"),
+            !response.contains("abc"),
             "nothing of it is echoed: {}",
-            answer.text()
+            response.text()
         );
-        assert_eq!(client.rest().expect("an orderly end"), b"");
-        let row = server.row(answer.record_id().expect("its id"));
+        assert_eq!(client.read_to_end().expect("an orderly end"), b"");
+        let row = server.row(response.record_id().expect("its id"));
         assert_eq!(
             (&*row.method, &*row.path, row.content_length),
             ("POST", "/slow", 3)
         );
         assert_eq!(server.rows(), 1);
-        server.wait_for_count(408, 1);
+        server.wait_for_responses(408, 1);
     }
 }
 
@@ -91,10 +91,10 @@ fn a_connection_without_a_next_request_is_closed_in_silence() {
     let server = Server::with(|c| {
         c.text("http.idle_timeout", "200ms");
     });
-    let (mut client, answer) = ask(&server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(answer.status, 200);
-    assert_eq!(client.rest().expect("an orderly end"), b"");
-    eventually("the close is counted", SOON, || {
+    let (mut client, response) = ask(&server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(response.status, 200);
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
+    eventually("the close is counted", TIMEOUT, || {
         closed_for(&server, "idle_timeout")
     });
 }
@@ -112,16 +112,16 @@ fn a_client_that_does_not_read_its_answer_is_cut_off() {
     });
     client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16000000\r\n\r\n");
     client.send("a".repeat(16_000_000));
-    eventually("the close is counted", SOON, || {
+    eventually("the close is counted", TIMEOUT, || {
         closed_for(&server, "write_timeout")
     });
     assert_eq!(
         server.rows(),
         1,
-        "the request was recorded before its answer began"
+        "the request was recorded before its response began"
     );
     // What the kernel had taken may still arrive.
-    assert!(client.until_closed().len() < 16_000_000);
+    assert!(client.read_until_closed().len() < 16_000_000);
 }
 
 #[test]
@@ -134,9 +134,27 @@ fn a_body_that_comes_slowly_but_in_time_is_echoed() {
     client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na");
     // Only the body's own time counts now: let the other two pass.
     let begun = Instant::now();
-    eventually("the other times have passed", SOON, || {
+    eventually("the other times have passed", TIMEOUT, || {
         begun.elapsed() > Duration::from_millis(600)
     });
     client.send("b");
-    assert_eq!(client.answer().text(), "ab");
+    assert_eq!(client.response().text(), "ab");
+}
+
+#[test]
+fn the_time_for_a_head_does_not_count_for_a_body() {
+    let server = Server::with(|c| {
+        c.text("http.header_timeout", "200ms");
+    });
+    let mut client = Client::connect(server.addr());
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    eventually("the body is being read", TIMEOUT, || {
+        server.metric("daybook_requests_in_flight", &[]) > 0.0
+    });
+    // A head that does not end tells when that time is over.
+    let (_slow, response) = ask(&server, "GET / HTTP/1.1\r\nHo");
+    assert_eq!(response.status, 408);
+    client.send("1\r\nb\r\n0\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.status, response.text()), (200, "ab"));
 }

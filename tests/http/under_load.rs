@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::hold::{WriteLock, asking, threads, wait_until_queued};
+use crate::common::client::Client;
 use crate::common::load::{Load, assert_recorded, assert_sound};
-use crate::common::raw::Client;
+use crate::common::locks::{WriteLock, send_get, threads, wait_until_queued};
 use crate::common::server::Server;
-use crate::common::{SOON, db, eventually};
+use crate::common::{TIMEOUT, db, eventually};
 use rusqlite::Connection;
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -49,16 +49,16 @@ fn stays_bounded(wal_bytes_max: u64, read: Option<fn(&Connection)>) {
         eventually("enough is written", Duration::from_secs(180), || {
             largest = largest.max(fs::metadata(&wal).expect("the write-ahead log").len());
             assert_eq!(server.get_admin("/requests?limit=1").status, 200);
-            largest >= wal_bytes_max || load.answered() > enough
+            largest >= wal_bytes_max || load.responses() > enough
         });
     });
-    let exchanges = load.stop();
+    let requests = load.stop();
     assert!(
         largest < wal_bytes_max,
         "the write-ahead log grew to {largest} bytes"
     );
-    assert!(exchanges.iter().all(|e| e.status() == Some(200)));
-    assert_recorded(&server.db(), &exchanges);
+    assert!(requests.iter().all(|e| e.status() == Some(200)));
+    assert_recorded(&server.db(), &requests);
     assert_sound(&server.db());
 }
 
@@ -88,14 +88,14 @@ fn whoever_has_the_lock_file_is_the_only_writer() {
     connection
         .busy_timeout(Duration::ZERO)
         .expect("no busy time-out");
-    while load.answered() < 4000 {
+    while load.responses() < 4000 {
         let _lock = WriteLock::take(server.database_path());
         connection
             .execute_batch("begin immediate; rollback")
             .expect("beginning, with the lock file locked");
     }
-    let exchanges = load.stop();
-    assert_recorded(&connection, &exchanges);
+    let requests = load.stop();
+    assert_recorded(&connection, &requests);
 }
 
 /// How often the process's threads of that name, or all of them, have gone to sleep so far.
@@ -120,7 +120,7 @@ fn naps(server: &Server, name: Option<&str>) -> u64 {
 /// Asserts that the process sleeps through the next second, but for a few regular chores.
 fn sleeps_soundly(server: &Server) {
     let (start, before) = (Instant::now(), naps(server, None));
-    eventually("a second has passed", SOON, || {
+    eventually("a second has passed", TIMEOUT, || {
         start.elapsed() >= Duration::from_secs(1)
     });
     let naps = naps(server, None) - before;
@@ -140,11 +140,11 @@ fn a_server_that_waits_for_the_lock_sleeps() {
         c.text("commit.deadline", "30s");
     });
     let lock = WriteLock::take(server.database_path());
-    let mut client = asking(&server, "/");
+    let mut client = send_get(&server, "/");
     wait_until_queued(&server, 1);
     sleeps_soundly(&server);
     drop(lock);
-    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.response().status, 200);
 }
 
 /// A writer that paused to let a batch grow, or looked for work now and then, would sleep more than once a request.
@@ -156,7 +156,7 @@ fn a_lone_request_is_committed_without_a_pause() {
     let before = naps(&server, Some("writer"));
     for _ in 0..REQUESTS {
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
     let naps = naps(&server, Some("writer")) - before;
     assert!(naps > 0, "it sleeps between two requests");

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use crate::common::SOON;
+use crate::common::TIMEOUT;
 use crate::common::server::{Failure, Server, fails_to_start};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -124,13 +124,13 @@ fn a_socket_that_can_be_seen_lets_everybody_in() {
         // Looks without a pause: between `bind` and `listen` there are only microseconds.
         let look = thread::spawn(move || {
             let start = Instant::now();
-            while start.elapsed() < SOON {
+            while start.elapsed() < TIMEOUT {
                 match UnixStream::connect(&seen) {
                     Ok(_) => return fs::metadata(&seen).expect("its file").permissions().mode(),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
                 }
             }
-            panic!("not within {SOON:?}: a socket");
+            panic!("not within {TIMEOUT:?}: a socket");
         });
         let server = Server::with(|c| {
             c.text("listen", format!("unix:{}", path.display()));

@@ -1,10 +1,11 @@
 //! WebSockets: the request is recorded, the socket stays open and is counted, and it ends at a stop.
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::embedded::Embedded;
-use crate::common::raw::{self, Client};
-use crate::common::{SOON, db, eventually};
+use crate::common::client::{self, Client};
+use crate::common::in_process::InProcessServer;
+use crate::common::{TIMEOUT, db, eventually};
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -43,10 +44,10 @@ async fn deaf(_socket: WebSocket) {
     std::future::pending().await
 }
 
-fn connect(server: &Embedded, path: &str) -> (Socket<TcpStream>, i64) {
+fn connect(server: &InProcessServer, path: &str) -> (Socket<TcpStream>, i64) {
     let stream = TcpStream::connect(&server.listen).expect("connecting");
     stream
-        .set_read_timeout(Some(SOON))
+        .set_read_timeout(Some(TIMEOUT))
         .expect("setting the read time-out");
     let (socket, response) =
         tungstenite::client(format!("ws://h{path}"), stream).expect("a handshake");
@@ -59,8 +60,8 @@ fn echoes(socket: &mut Socket<TcpStream>, text: &str) {
     assert_eq!(socket.read().expect("an echo"), Sent::text(text));
 }
 
-fn open_connections(server: &Embedded) -> f64 {
-    let metrics = raw::get(&server.admin, "/metrics");
+fn open_connections(server: &InProcessServer) -> f64 {
+    let metrics = client::get(&server.admin, "/metrics");
     let sample = |line: &str| {
         line.strip_prefix("daybook_connections{")?
             .split_once(' ')?
@@ -73,7 +74,7 @@ fn open_connections(server: &Embedded) -> f64 {
 
 #[test]
 fn a_websocket_is_recorded_before_it_opens_and_stays_open() {
-    let server = Embedded::start(
+    let server = InProcessServer::start(
         routes(),
         &[
             ("HTTP__IDLE_TIMEOUT", "100ms"),
@@ -87,30 +88,30 @@ fn a_websocket_is_recorded_before_it_opens_and_stays_open() {
         echoes(&mut socket, text);
         // Longer than any time-out of HTTP: another request's connection is closed meanwhile.
         let mut idle = Client::connect(&server.listen);
-        assert_eq!(idle.rest().expect("an orderly end"), b"");
+        assert_eq!(idle.read_to_end().expect("an orderly end"), b"");
     }
     socket.close(None).expect("closing");
-    eventually("it is not counted any more", SOON, || {
+    eventually("it is not counted any more", TIMEOUT, || {
         open_connections(&server) == 0.0
     });
 }
 
 #[test]
 fn a_message_sent_together_with_the_handshake_arrives() {
-    let server = Embedded::start(routes(), &[]);
+    let server = InProcessServer::start(routes(), &[]);
     let mut client = Client::connect(&server.listen);
     // "Hello" in one masked text frame, as RFC 6455, 5.7 has it.
     let frame = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     client.send([HANDSHAKE.as_bytes(), frame].concat());
-    assert_eq!(client.answer_to("GET").status, 101);
-    client.finish_sending();
-    let received = client.rest().expect("an orderly end");
+    assert_eq!(client.response_to("GET").status, 101);
+    client.shut_down_sending();
+    let received = client.read_to_end().expect("an orderly end");
     assert!(received.starts_with(b"\x81\x05Hello"), "{received:?}");
 }
 
 #[test]
 fn a_websocket_keeps_its_place_among_the_connections() {
-    let server = Embedded::start(routes(), &[("HTTP__CONNECTIONS_MAX", "1")]);
+    let server = InProcessServer::start(routes(), &[("HTTP__CONNECTIONS_MAX", "1")]);
     let (mut socket, _) = connect(&server, "/echo");
     let mut waiting = Client::connect(&server.listen);
     waiting.send("GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -119,13 +120,13 @@ fn a_websocket_keeps_its_place_among_the_connections() {
     assert!(waiting.is_silent());
     socket.close(None).expect("closing");
     drop(socket);
-    assert_eq!(waiting.answer().status, 200);
+    assert_eq!(waiting.response().status, 200);
 }
 
 #[test]
 fn a_stop_ends_it_and_waits_for_no_handler() {
     // Dropping the server asserts that it has ended in order, within its grace period.
-    let server = Embedded::start(routes(), &[("SHUTDOWN__GRACE", "8s")]);
+    let server = InProcessServer::start(routes(), &[("SHUTDOWN__GRACE", "8s")]);
     let (mut echoing, _) = connect(&server, "/echo");
     echoes(&mut echoing, "open");
     let (_deaf, _) = connect(&server, "/deaf");
@@ -136,27 +137,27 @@ fn a_stop_ends_it_and_waits_for_no_handler() {
 
 #[test]
 fn an_offer_that_no_handler_takes_up_is_an_ordinary_request() {
-    let server = Embedded::start(routes(), &[]);
+    let server = InProcessServer::start(routes(), &[]);
     let mut client = Client::connect(&server.listen);
     let request = HANDSHAKE.replace("/echo", "/plain");
     for id in [1, 2] {
         client.send(&request);
-        let answer = client.answer();
+        let response = client.response();
         assert_eq!(
-            (answer.status, answer.record_id()),
+            (response.status, response.record_id()),
             (200, Some(id)),
             "{}",
-            answer.head
+            response.head
         );
     }
     client.send(request.replace("Connection: Upgrade", "Connection: Upgrade, close"));
-    assert_eq!(client.answer().record_id(), Some(3));
-    assert_eq!(client.rest().expect("an orderly end"), b"");
+    assert_eq!(client.response().record_id(), Some(3));
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
 }
 
 #[test]
 fn a_client_that_offers_another_protocol_and_sends_on_reads_its_answer() {
-    let server = Embedded::start(routes(), &[]);
+    let server = InProcessServer::start(routes(), &[]);
     let mut client = Client::connect(&server.listen);
     client.send(
         HANDSHAKE
@@ -165,6 +166,22 @@ fn a_client_that_offers_another_protocol_and_sends_on_reads_its_answer() {
     );
     // What nobody reads would reset the connection, were it closed at once.
     client.send(vec![b'x'; 500_000]);
-    assert_eq!(client.answer().status, 200);
-    assert_eq!(client.rest().expect("an orderly end"), b"");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(client.read_to_end().expect("an orderly end"), b"");
+}
+
+#[test]
+fn a_handler_that_reads_sees_the_end_at_a_stop() {
+    static SAW_THE_END: AtomicBool = AtomicBool::new(false);
+    async fn read_to_the_end(mut socket: WebSocket) {
+        while let Some(Ok(_)) = socket.recv().await {}
+        SAW_THE_END.store(true, Ordering::Relaxed);
+    }
+    let open =
+        async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(read_to_the_end) };
+    let server = InProcessServer::start(Router::new().route("/read", get(open)), &[]);
+    let (_socket, _) = connect(&server, "/read");
+    assert_eq!(open_connections(&server), 1.0);
+    drop(server);
+    assert!(SAW_THE_END.load(Ordering::Relaxed));
 }

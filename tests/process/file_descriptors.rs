@@ -1,8 +1,8 @@
 //! The limit of open files: raised where that is allowed, respected where it is not, never at the operator's cost.
 
-use crate::common::raw::Client;
+use crate::common::client::Client;
 use crate::common::server::{Server, fails_to_start};
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 use serde_json::Value;
 
 fn with_limits(soft: u32, hard: u32, connections_max: u32) -> Server {
@@ -29,7 +29,7 @@ fn warning(server: &Server) -> Option<Value> {
 fn an_ordinary_shells_soft_limit_is_raised() {
     let server = with_limits(64, 1000, 200);
     let _idle = idle_clients(&server, 150);
-    eventually("all of them are served", SOON, || {
+    eventually("all of them are served", TIMEOUT, || {
         server.metric("daybook_connections", &[]) == 150.0
     });
     assert_eq!(server.get("/one-more").status, 200);
@@ -46,22 +46,22 @@ fn a_limit_that_is_too_low_is_said_with_its_numbers_and_keeps_the_operator_a_pla
     let connections_max = number("connections_max");
     assert_eq!(number("open_files_wanted") - 10_000, 500 - connections_max);
     let mut served = idle_clients(&server, connections_max);
-    eventually("all of them are served", SOON, || {
+    eventually("all of them are served", TIMEOUT, || {
         server.metric("daybook_connections", &[]) == connections_max as f64
     });
     // More clients than there are descriptors in all.
     let mut waiting = idle_clients(&server, 600);
-    eventually("one of them waits", SOON, || {
+    eventually("one of them waits", TIMEOUT, || {
         server.metric("daybook_accept_waits_total", &[]) > 0.0
     });
     served[0].send("GET /served HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(served[0].answer().status, 200);
+    assert_eq!(served[0].response().status, 200);
     assert_eq!(server.get_admin("/readyz").status, 200);
     assert_eq!(server.get_admin("/requests/1").json()["path"], "/served");
     waiting[0].send("GET /waited HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(waiting[0].is_silent());
     drop(served);
-    assert_eq!(waiting[0].answer().status, 200);
+    assert_eq!(waiting[0].response().status, 200);
     assert!(
         !server.log().contains("could not be accepted"),
         "{}",

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::thread;
 
-use crate::common::SOON;
-use crate::common::raw;
+use crate::common::TIMEOUT;
+use crate::common::client;
 use crate::common::server::{Server, fails_to_start};
 
 /// One of the replicas whose sockets are in `directory`.
@@ -21,8 +21,8 @@ fn numbered(directory: &Path) -> Server {
 
 /// What a replica is called in its metrics.
 fn is_called(replica: &Server, number: u32) {
-    let answer = replica.get_admin("/metrics");
-    let metrics = answer.text();
+    let response = replica.get_admin("/metrics");
+    let metrics = response.text();
     let line = format!("daybook_ready{{replica=\"{number}\"}} 1");
     assert!(metrics.lines().any(|it| it == line), "{metrics}");
 }
@@ -46,7 +46,7 @@ fn replicas_that_start_at_once_each_have_a_number_of_their_own() {
             .find(|it| it.addr() == socket)
             .expect("its number");
         assert_eq!(replica.admin(), admin);
-        assert_eq!(raw::get(&socket, "/numbered").status, 200);
+        assert_eq!(client::get(&socket, "/numbered").status, 200);
         is_called(replica, number);
         let log = replica.log();
         let name = format!("\"replica\":\"{number}\"");
@@ -63,7 +63,7 @@ fn the_number_of_a_replica_that_is_gone_goes_to_the_next_that_starts() {
         numbered(directory.path()),
     );
     second.signal("KILL");
-    second.wait_exit(SOON);
+    second.wait_exit(TIMEOUT);
     let next = numbered(directory.path());
     for (replica, number) in [(&first, 1), (&next, 2), (&third, 3)] {
         is_called(replica, number);

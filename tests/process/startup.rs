@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::command::daybook;
 use crate::common::config::Config;
-use crate::common::hold::lock_file;
+use crate::common::locks::lock_file;
 use crate::common::seed;
 use crate::common::server::{Server, fails_to_start};
 use rusqlite::Connection;
@@ -56,7 +56,7 @@ fn is_refused_with(database: &Path, words: &[&str], configure: impl FnOnce(&mut 
 }
 
 /// The same, of a file that is there: it is left as it was.
-fn is_refused(database: &Path, words: &[&str]) {
+fn refuses_database(database: &Path, words: &[&str]) {
     let before = fs::read(database).expect("reading the file");
     is_refused_with(database, words, |_| ());
     assert!(
@@ -124,7 +124,7 @@ fn another_programs_database_is_refused() {
     ] {
         let (_dir, path) = directory();
         create_foreign(&path, sql);
-        is_refused(&path, &["not", "foreign", "another", "other"]);
+        refuses_database(&path, &["not", "foreign", "another", "other"]);
     }
 }
 
@@ -148,7 +148,7 @@ fn a_table_of_the_same_name_and_another_shape_is_refused() {
     ] {
         let (_dir, path) = directory();
         create_foreign(&path, &format!("create table requests({shape})"));
-        is_refused(&path, &["requests"]);
+        refuses_database(&path, &["another shape"]);
     }
 }
 
@@ -156,7 +156,7 @@ fn a_table_of_the_same_name_and_another_shape_is_refused() {
 fn a_file_of_something_else_is_refused() {
     let (_dir, path) = directory();
     fs::write(&path, "Dear diary, today it rained.\n".repeat(500)).expect("writing");
-    is_refused(&path, &["not", "damaged"]);
+    refuses_database(&path, &["not", "damaged"]);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_truncated_file_is_refused() {
             .open(&path)
             .and_then(|file| file.set_len(length))
             .expect("truncating");
-        is_refused(
+        refuses_database(
             &path,
             &["damaged", "malformed", "corrupt", "truncated", "restore"],
         );
@@ -187,7 +187,7 @@ fn a_file_with_a_damaged_header_is_refused() {
             .open(&path)
             .and_then(|file| file.write_all_at(&[0xA5; 16], offset))
             .expect("damaging");
-        is_refused(
+        refuses_database(
             &path,
             &[
                 "damaged",
@@ -260,7 +260,28 @@ fn a_copy_made_by_way_of_sql_text_has_lost_its_application_id_and_is_judged_as_b
         &path,
         "pragma application_id = 0; update daybook_schema set version = 100, oldest = 99",
     );
-    is_refused(&path, &["newer", "too new", "version", "upgrade"]);
+    refuses_database(&path, &["newer", "too new", "version", "upgrade"]);
+}
+
+#[test]
+fn a_newer_versions_copy_without_its_application_id_is_judged_by_its_table() {
+    for (change, is_taken) in [
+        ("alter table requests add column later text", true),
+        ("alter table requests drop column remote_addr", false),
+    ] {
+        let (_dir, path) = directory();
+        create_ours(&path);
+        create_foreign(
+            &path,
+            &format!(
+                "pragma application_id = 0; update daybook_schema set version = 100, oldest = 1; {change}"
+            ),
+        );
+        match is_taken {
+            true => assert_eq!(start(&path).get("/").record_id(), Some(21)),
+            false => refuses_database(&path, &["another shape"]),
+        }
+    }
 }
 
 #[test]
@@ -268,7 +289,7 @@ fn a_file_of_ours_that_has_lost_its_table_is_damaged() {
     let (_dir, path) = directory();
     create_ours(&path);
     create_foreign(&path, "drop table requests");
-    is_refused(&path, &["damaged", "requests", "restore"]);
+    refuses_database(&path, &["damaged", "requests", "restore"]);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::common::SOON;
-use crate::common::hold::{WriteLock, asking, wait_until_queued};
-use crate::common::load::{Exchange, assert_recorded};
-use crate::common::raw::Client;
+use crate::common::TIMEOUT;
+use crate::common::client::Client;
+use crate::common::load::{SentRequest, assert_recorded};
+use crate::common::locks::{WriteLock, send_get, wait_until_queued};
 use crate::common::server::Server;
 
 /// A server on a file where a trigger does this to records of that path.
@@ -25,16 +25,16 @@ fn a_trigger_that_leaves_rows_out_costs_no_other_request_its_row() {
     // In one batch, where every id after the missing row would be wrong.
     let lock = WriteLock::take(server.database_path());
     let paths = ["/1", "/2", "/skip", "/3"];
-    let clients = paths.map(|path| (path, asking(&server, path)));
+    let clients = paths.map(|path| (path, send_get(&server, path)));
     wait_until_queued(&server, 4);
     drop(lock);
     for (path, mut client) in clients {
-        let answer = client.answer();
+        let response = client.response();
         if path == "/skip" {
-            assert_eq!((answer.status, answer.record_id()), (503, None));
+            assert_eq!((response.status, response.record_id()), (503, None));
         } else {
-            assert_eq!(answer.status, 200);
-            assert_eq!(server.row(answer.record_id().expect("its id")).path, path);
+            assert_eq!(response.status, 200);
+            assert_eq!(server.row(response.record_id().expect("its id")).path, path);
         }
     }
     assert_eq!(server.rows(), 3);
@@ -45,13 +45,13 @@ fn a_trigger_that_fails_on_a_row_and_keeps_those_before_it_doubles_none() {
     let server = with_trigger("/fail", "raise(fail, 'not this one')");
     let lock = WriteLock::take(server.database_path());
     let paths = ["/1", "/2", "/fail", "/3"];
-    let clients = paths.map(|path| (path, asking(&server, path)));
+    let clients = paths.map(|path| (path, send_get(&server, path)));
     wait_until_queued(&server, 4);
     drop(lock);
     for (path, mut client) in clients {
-        let answer = client.answer();
+        let response = client.response();
         let wanted = if path == "/fail" { 503 } else { 200 };
-        assert_eq!(answer.status, wanted, "{path}");
+        assert_eq!(response.status, wanted, "{path}");
     }
     assert_eq!(server.rows(), 3);
 }
@@ -61,28 +61,28 @@ fn a_trigger_that_rolls_the_transaction_back_leaves_no_row_of_what_was_refused()
     let server = with_trigger("/roll-back", "raise(rollback, 'all of it')");
     let lock = WriteLock::take(server.database_path());
     let paths = ["/1", "/roll-back", "/2"];
-    let clients = paths.map(|path| (path, asking(&server, path)));
+    let clients = paths.map(|path| (path, send_get(&server, path)));
     wait_until_queued(&server, 3);
     drop(lock);
-    let mut exchanges = Vec::new();
+    let mut requests = Vec::new();
     for (path, mut client) in clients {
-        let answer = client.answer();
+        let response = client.response();
         // One that has come into another batch is recorded.
-        assert!(answer.status == 503 || path != "/roll-back", "{path}");
-        exchanges.push(Exchange::get(path, &answer));
+        assert!(response.status == 503 || path != "/roll-back", "{path}");
+        requests.push(SentRequest::get(path, &response));
     }
-    let answer = server.get("/after");
-    assert_eq!(answer.status, 200);
-    exchanges.push(Exchange::get("/after", &answer));
-    assert_recorded(&server.db(), &exchanges);
+    let response = server.get("/after");
+    assert_eq!(response.status, 200);
+    requests.push(SentRequest::get("/after", &response));
+    assert_recorded(&server.db(), &requests);
 }
 
-/// Asks once more, and waits for the end of a process that must not answer.
+/// Asks once more, and waits for the end of a process that must not respond.
 fn ends_without_an_answer(server: &mut Server, code: i32) -> String {
     let mut client = Client::connect(server.addr());
     client.send("GET /lost HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(client.until_closed(), b"");
-    assert_eq!(server.wait_exit(SOON).code(), Some(code));
+    assert_eq!(client.read_until_closed(), b"");
+    assert_eq!(server.wait_exit(TIMEOUT).code(), Some(code));
     server.log()
 }
 

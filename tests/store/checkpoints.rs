@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use crate::common::SOON;
+use crate::common::TIMEOUT;
 use crate::common::eventually;
-use crate::common::hold::{WriteLock, lock_file};
 use crate::common::load::Load;
+use crate::common::locks::{WriteLock, lock_file};
 use crate::common::server::Server;
 use rusqlite::Connection;
 
@@ -41,7 +41,7 @@ fn a_short_log_is_left_alone() {
     let server = Server::start();
     assert_eq!(server.get("/").status, 200);
     let begun = Instant::now();
-    eventually("it was looked at several times", SOON, || {
+    eventually("it was looked at several times", TIMEOUT, || {
         begun.elapsed() > Duration::from_secs(1)
     });
     assert_eq!(checkpoints(&server), 0.0);
@@ -54,10 +54,10 @@ fn a_checkpoint_of_a_log_that_is_not_long_waits_for_nobody() {
     let _reader = reader_without_end(&server);
     let load = Load::with_long_paths(server.addr(), "some", 4, 6000);
     // Rows of two pages or three: more than the 1,000 that are worth a checkpoint, fewer than the 4,000 of a long log.
-    load.wait_for(500, SOON * 6);
+    load.wait_for(500, TIMEOUT * 6);
     load.stop();
     let mut held: Option<(WriteLock, f64, Instant)> = None;
-    eventually("a checkpoint ends beside the lock", SOON * 3, || {
+    eventually("a checkpoint ends beside the lock", TIMEOUT * 3, || {
         if let Some((_, before, _)) = &held
             && checkpoints(&server) > *before
         {
@@ -82,10 +82,10 @@ fn a_checkpoint_of_a_long_log_waits_for_whoever_has_the_lock_file() {
     let reader = reader_without_end(&server);
     let load = Load::with_long_paths(server.addr(), "long", 16, 6000);
     // Beyond 16 MiB, with rows of two pages or more.
-    load.wait_for(4000, SOON * 6);
+    load.wait_for(4000, TIMEOUT * 6);
     load.stop();
     let mut held: Option<(WriteLock, Instant)> = None;
-    eventually("the checkpoint waits for the lock", SOON * 3, || {
+    eventually("the checkpoint waits for the lock", TIMEOUT * 3, || {
         if held.is_some() && waits_for_the_lock(&server) {
             return true;
         }

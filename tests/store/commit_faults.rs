@@ -2,30 +2,30 @@
 
 use std::time::{Duration, Instant};
 
+use crate::common::client::Response;
 use crate::common::db;
 use crate::common::disk::SmallDisk;
-use crate::common::hold::{
-    WriteLock, WriteTransaction, all_queued, asking, freeze, wait_until_queued,
+use crate::common::load::{SentRequest, assert_recorded, assert_sound};
+use crate::common::locks::{
+    WriteLock, WriteTransaction, freeze, queue_gets, send_get, wait_until_queued,
 };
-use crate::common::load::{Exchange, assert_recorded, assert_sound};
-use crate::common::raw::Answer;
 use crate::common::server::Server;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 
 /// A 503 that says when to come back, and why in one line.
-fn is_rejected(answer: &Answer) {
-    assert_eq!(answer.status, 503, "{}", answer.head);
-    let retry_after = answer.header("retry-after").expect("retry-after");
+fn is_rejected(response: &Response) {
+    assert_eq!(response.status, 503, "{}", response.head);
+    let retry_after = response.header("retry-after").expect("retry-after");
     assert!(
         retry_after.parse::<u32>().is_ok(),
         "retry-after: {retry_after}"
     );
-    assert_eq!(answer.record_id(), None);
+    assert_eq!(response.record_id(), None);
     assert_eq!(
-        answer.text().trim_end().lines().count(),
+        response.text().trim_end().lines().count(),
         1,
         "{}",
-        answer.text()
+        response.text()
     );
 }
 
@@ -45,32 +45,34 @@ fn a_full_disk_is_503_until_there_is_space_again() {
     let server = Server::with(|c| {
         c.text("database.path", disk.path().join("requests.db").display());
     });
-    let mut exchanges = Vec::new();
+    let mut requests = Vec::new();
     let mut ask = |n: u32| {
         // Long, so that every row takes a page of its own.
         let path = format!("/{n}/{}", "x".repeat(5000));
-        let answer = server.get(&path);
-        exchanges.push(Exchange::get(&path, &answer));
-        answer
+        let response = server.get(&path);
+        requests.push(SentRequest::get(&path, &response));
+        response
     };
     assert_eq!(ask(0).status, 200);
     disk.fill();
-    let refused = (1..500).map(&mut ask).find(|answer| answer.status != 200);
+    let refused = (1..500)
+        .map(&mut ask)
+        .find(|response| response.status != 200);
     is_rejected(&refused.expect("a full disk"));
     // It does not give up after the first.
     for n in 500..510 {
-        let answer = ask(n);
-        assert!(matches!(answer.status, 200 | 503), "{}", answer.head);
+        let response = ask(n);
+        assert!(matches!(response.status, 200 | 503), "{}", response.head);
     }
     disk.free();
     let mut n = 1000;
-    eventually("it records again", SOON, || {
+    eventually("it records again", TIMEOUT, || {
         n += 1;
         ask(n).status == 200
     });
     assert!(rejected(&server, "storage") >= 1.0);
     assert_eq!(server.get_admin("/livez").status, 200);
-    assert_recorded(&server.db(), &exchanges);
+    assert_recorded(&server.db(), &requests);
     assert_sound(&server.db());
 }
 
@@ -83,17 +85,17 @@ fn a_record_that_cannot_be_written_does_not_take_its_batch_along() {
         .execute_batch("create unique index poison on requests(path)")
         .expect("creating the index");
     let lock = WriteLock::take(server.database_path());
-    let mut clients = all_queued(&server, 5);
+    let mut clients = queue_gets(&server, 5);
     drop(lock);
     for (n, client) in clients.iter_mut().enumerate() {
-        let answer = client.answer();
+        let response = client.response();
         if n == 2 {
-            is_rejected(&answer);
+            is_rejected(&response);
             continue;
         }
-        assert_eq!(answer.status, 200, "/{n}: {}", answer.head);
+        assert_eq!(response.status, 200, "/{n}: {}", response.head);
         assert_eq!(
-            server.row(answer.record_id().expect("its id")).path,
+            server.row(response.record_id().expect("its id")).path,
             format!("/{n}")
         );
     }
@@ -129,7 +131,7 @@ fn a_full_queue_is_503_at_once() {
         c.set("commit.queue_records_max", 2);
     });
     let lock = WriteLock::take(server.database_path());
-    let clients = all_queued(&server, 2);
+    let clients = queue_gets(&server, 2);
     let start = Instant::now();
     is_rejected(&server.get("/one-too-many"));
     assert!(
@@ -140,7 +142,7 @@ fn a_full_queue_is_503_at_once() {
     assert_eq!(rejected(&server, "queue_full"), 1.0);
     drop(lock);
     for mut client in clients {
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
     assert_eq!(server.get("/after").status, 200);
     assert_eq!(server.rows(), 3);
@@ -161,7 +163,7 @@ fn a_record_past_its_deadline_is_503_and_never_written() {
     wait_until_queued(&server, 0);
     assert_eq!(rejected(&server, "deadline"), 1.0);
 
-    eventually("it is unready", SOON, || {
+    eventually("it is unready", TIMEOUT, || {
         server.get_admin("/readyz").status == 503
     });
     assert_eq!(
@@ -175,7 +177,7 @@ fn a_record_past_its_deadline_is_503_and_never_written() {
     );
     assert_eq!(server.metric("daybook_ready", &[]), 0.0);
     drop(lock);
-    eventually("it is ready again by itself", SOON, || {
+    eventually("it is ready again by itself", TIMEOUT, || {
         server.get_admin("/readyz").status == 200
     });
     let next = server.get("/next");
@@ -194,15 +196,15 @@ fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written()
         "{:?}",
         start.elapsed()
     );
-    eventually("it is unready", SOON, || {
+    eventually("it is unready", TIMEOUT, || {
         server.get_admin("/readyz").status == 503
     });
     // It is daybook itself that has the lock file.
-    eventually("the log says who keeps it waiting", SOON, || {
+    eventually("the log says who keeps it waiting", TIMEOUT, || {
         server.log().contains("a foreign writer, has held")
     });
     drop(transaction);
-    eventually("it is ready again by itself", SOON, || {
+    eventually("it is ready again by itself", TIMEOUT, || {
         server.get_admin("/readyz").status == 200
     });
     assert_eq!(server.get("/next").status, 200);
@@ -214,16 +216,16 @@ fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired()
     let server = with_deadline("4s");
     let lock = WriteLock::take(server.database_path());
     let start = Instant::now();
-    let mut client = asking(&server, "/frozen");
+    let mut client = send_get(&server, "/frozen");
     wait_until_queued(&server, 1);
     freeze(&server);
     drop(lock);
-    eventually("its deadline has passed", SOON, || {
+    eventually("its deadline has passed", TIMEOUT, || {
         start.elapsed() > Duration::from_millis(4500)
     });
     assert!(client.is_silent(), "answered before it could be known");
     server.signal("CONT");
-    is_rejected(&client.answer());
+    is_rejected(&client.response());
     assert_eq!(server.get("/next").status, 200);
     assert_eq!(server.rows(), 1);
 }
@@ -236,8 +238,8 @@ fn a_foreign_writer_that_outlasts_the_busy_timeout_kills_nothing() {
     });
     let transaction = WriteTransaction::begin(server.database_path());
     let start = Instant::now();
-    let mut clients = all_queued(&server, 3);
-    eventually("the busy time-out has passed many times", SOON, || {
+    let mut clients = queue_gets(&server, 3);
+    eventually("the busy time-out has passed many times", TIMEOUT, || {
         start.elapsed() > Duration::from_millis(500)
     });
     assert!(clients.iter_mut().all(|client| client.is_silent()));
@@ -245,8 +247,8 @@ fn a_foreign_writer_that_outlasts_the_busy_timeout_kills_nothing() {
     drop(transaction);
     let connection = server.db();
     for client in &mut clients {
-        let answer = client.answer();
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        assert!(db::row(&connection, answer.record_id().expect("its id")).is_some());
+        let response = client.response();
+        assert_eq!(response.status, 200, "{}", response.head);
+        assert!(db::row(&connection, response.record_id().expect("its id")).is_some());
     }
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::command::{Run, daybook};
-use crate::common::hold::{WriteLock, asking, lock_file, wait_until_queued};
+use crate::common::locks::{WriteLock, lock_file, send_get, wait_until_queued};
 use crate::common::server::{Server, fails_to_start};
-use crate::common::{SOON, seed};
+use crate::common::{TIMEOUT, seed};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -39,9 +39,9 @@ fn init(database: &Path, create: bool) -> Run {
     )
 }
 
-fn is_refused(run: &Run, database: &Path, words: &[&str]) {
+fn refuses_connections(run: &Run, database: &Path, words: &[&str]) {
     assert_eq!(run.code, Some(78), "{}", run.stderr);
-    let first = run.complaint();
+    let first = run.error_line();
     assert!(first.contains(&database.display().to_string()), "{first}");
     for word in words {
         assert!(first.contains(word), "{word} is not in: {first}");
@@ -85,11 +85,11 @@ fn a_replica_that_goes_through_a_link_shares_lock_and_sizes_with_one_that_does_n
     assert_eq!(linked.get_admin("/requests/2").status, 200);
 
     let held = WriteLock::take(&path);
-    let mut client = asking(&linked, "/3");
+    let mut client = send_get(&linked, "/3");
     wait_until_queued(&linked, 1);
     assert!(client.is_silent(), "it uses another lock");
     drop(held);
-    assert_eq!(client.answer().record_id(), Some(3));
+    assert_eq!(client.response().record_id(), Some(3));
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn a_link_that_is_turned_while_it_runs_changes_nothing() {
 fn what_is_no_file_is_refused() {
     let (_dir, path) = directory();
     fs::create_dir(&path).expect("a directory");
-    is_refused(&init(&path, true), &path, &["not a file"]);
+    refuses_connections(&init(&path, true), &path, &["not a file"]);
     fs::remove_dir(&path).expect("removing it");
     let status = Command::new("mkfifo").arg(&path).status();
     assert!(status.expect("starting mkfifo").success());
-    is_refused(&init(&path, true), &path, &["not a file"]);
+    refuses_connections(&init(&path, true), &path, &["not a file"]);
     assert!(!lock_file(&path).exists());
 }
 
@@ -122,7 +122,7 @@ fn what_is_no_file_is_refused() {
 fn an_empty_file_is_missing_where_it_may_not_be_created() {
     let (_dir, path) = directory();
     File::create(&path).expect("creating an empty file");
-    is_refused(&init(&path, false), &path, &["empty", "restore"]);
+    refuses_connections(&init(&path, false), &path, &["empty", "restore"]);
     assert!(!lock_file(&path).exists());
     assert_eq!(path.metadata().expect("the file").len(), 0);
 }
@@ -134,7 +134,7 @@ fn killed_with_rows(path: &Path) -> i64 {
         assert_eq!(server.get("/").record_id(), Some(n));
     }
     server.signal("KILL");
-    server.wait_exit(SOON);
+    server.wait_exit(TIMEOUT);
     5
 }
 
@@ -159,7 +159,7 @@ fn a_log_whose_database_is_lost_is_kept_and_of_use_when_that_is_back() {
         }
         let before = everything_beside(&path);
         for create in [true, false] {
-            is_refused(&init(&path, create), &path, &["damaged", &log, "restore"]);
+            refuses_connections(&init(&path, create), &path, &["damaged", &log, "restore"]);
             is_untouched(&path, &before);
         }
         let failure = fails_to_start(|c| {
@@ -191,7 +191,7 @@ fn a_log_that_sqlite_would_take_for_an_empty_one_is_refused() {
     };
     write(&[0; 32]);
     let before = everything_beside(&path);
-    is_refused(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
+    refuses_connections(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
     is_untouched(&path, &before);
     write(&header);
     assert_eq!(start(&path).rows(), rows);
@@ -225,7 +225,7 @@ fn a_rollback_journal_whose_database_is_lost_is_kept() {
     fs::write(&journal, changed).expect("a journal");
     let before = everything_beside(&path);
     let named = journal.display().to_string();
-    is_refused(&init(&path, true), &path, &["damaged", &named]);
+    refuses_connections(&init(&path, true), &path, &["damaged", &named]);
     is_untouched(&path, &before);
 }
 
@@ -239,7 +239,7 @@ fn another_programs_database_is_left_as_it_was_with_nothing_beside_it() {
             &format!("pragma journal_mode={journal_mode}; {notes}"),
         );
         let before = everything_beside(&path);
-        is_refused(&init(&path, true), &path, &["another", "notes"]);
+        refuses_connections(&init(&path, true), &path, &["another", "notes"]);
         assert!(everything_beside(&path) == before, "{journal_mode}");
     }
 }
@@ -259,7 +259,7 @@ fn a_log_that_another_program_left_when_it_crashed_is_left_to_it() {
     }
     let read = |suffix: &str| fs::read(format!("{}{suffix}", crashed.display())).expect("reading");
     let before = (read(""), read("-wal"));
-    is_refused(&init(&crashed, true), &crashed, &["another", "notes"]);
+    refuses_connections(&init(&crashed, true), &crashed, &["another", "notes"]);
     assert!((read(""), read("-wal")) == before, "its log was touched");
     assert!(!lock_file(&crashed).exists());
 }
@@ -328,7 +328,7 @@ fn a_schema_table_that_names_no_version_is_refused() {
         assert_eq!(init(&path, true).code, Some(0));
         execute(&path, sql);
         println!("{sql}");
-        is_refused(&init(&path, true), &path, &["daybook_schema"]);
+        refuses_connections(&init(&path, true), &path, &["daybook_schema"]);
     }
 }
 
@@ -340,7 +340,7 @@ fn a_table_whose_name_has_other_letters_is_refused() {
         &path,
         "alter table requests rename to r; alter table r rename to Requests",
     );
-    is_refused(&init(&path, true), &path, &["another", "Requests"]);
+    refuses_connections(&init(&path, true), &path, &["another", "Requests"]);
 }
 
 #[test]
@@ -359,6 +359,6 @@ fn init_says_what_it_did() {
     says("brought to this version's schema");
     says("already at this version's schema");
     // It is not asked to write, so it does not wait for who does.
-    let _busy = crate::common::hold::WriteTransaction::begin(&path);
+    let _busy = crate::common::locks::WriteTransaction::begin(&path);
     says("already at this version's schema");
 }

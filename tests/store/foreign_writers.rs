@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::hold::{WriteTransaction, all_queued};
-use crate::common::load::{Fate, Load, assert_sound};
-use crate::common::raw::exchange;
+use crate::common::client::send;
+use crate::common::load::{Load, Outcome, assert_sound};
+use crate::common::locks::{WriteTransaction, queue_gets};
 use crate::common::server::{Server, fails_to_start};
-use crate::common::{SOON, db, eventually, seed};
+use crate::common::{TIMEOUT, db, eventually, seed};
 use tempfile::TempDir;
 
 #[test]
@@ -17,8 +17,8 @@ fn a_foreign_writer_of_two_seconds_only_delays_answers() {
     let server = Server::start();
     let transaction = WriteTransaction::begin(server.database_path());
     let start = Instant::now();
-    let mut clients = all_queued(&server, 5);
-    eventually("two seconds have passed in silence", SOON, || {
+    let mut clients = queue_gets(&server, 5);
+    eventually("two seconds have passed in silence", TIMEOUT, || {
         assert!(
             clients.iter_mut().all(|client| client.is_silent()),
             "answered before its commit"
@@ -37,9 +37,9 @@ fn a_foreign_writer_of_two_seconds_only_delays_answers() {
         .expect("the foreign row");
     let connection = server.db();
     for (n, client) in clients.iter_mut().enumerate() {
-        let answer = client.answer();
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        let row = db::row(&connection, answer.record_id().expect("its id")).expect("its row");
+        let response = client.response();
+        assert_eq!(response.status, 200, "{}", response.head);
+        let row = db::row(&connection, response.record_id().expect("its id")).expect("its row");
         assert_eq!(row.path, format!("/{n}"));
     }
     assert_eq!(db::count(&connection), 6);
@@ -51,34 +51,34 @@ fn the_seeds_application_writes_beside_a_daybook_under_load() {
     let load = Load::start(server.addr(), "daybook", 8);
     let connection = seed::connect(server.database_path());
     let mut foreign = Vec::new();
-    eventually("both have written", SOON * 3, || {
+    eventually("both have written", TIMEOUT * 3, || {
         // Fails the test where it waits longer than its own busy time-out of 10 s.
         foreign.push(seed::record(
             &connection,
             &format!("/seed/{}", foreign.len()),
         ));
-        foreign.len() >= 50 && load.answered() >= 1000
+        foreign.len() >= 50 && load.responses() >= 1000
     });
-    let exchanges = load.stop();
+    let requests = load.stop();
 
     for (n, id) in foreign.iter().enumerate() {
         let row = db::row(&connection, *id).expect("the row of the seed's application");
         assert_eq!((row.path, row.timestamp), (format!("/seed/{n}"), 1.5e9));
     }
-    for exchange in &exchanges {
-        let Fate::Answered {
+    for request in &requests {
+        let Outcome::Responded {
             status: 200,
             record_id: Some(id),
-        } = exchange.fate
+        } = request.outcome
         else {
-            panic!("{exchange:?}");
+            panic!("{request:?}");
         };
         assert_eq!(
             db::row(&connection, id).expect("its row").path,
-            exchange.path
+            request.path
         );
     }
-    let all = i64::try_from(foreign.len() + exchanges.len()).expect("a count");
+    let all = i64::try_from(foreign.len() + requests.len()).expect("a count");
     assert_eq!(db::count(&connection), all);
     assert_sound(&connection);
 }
@@ -104,7 +104,7 @@ fn is_waited_for(path: &Path) {
         let start = Instant::now();
         let is_over = &is_over;
         scope.spawn(move || {
-            eventually("a second has passed", SOON, || {
+            eventually("a second has passed", TIMEOUT, || {
                 start.elapsed() >= Duration::from_secs(1)
             });
             is_over.store(true, Ordering::Relaxed);
@@ -172,7 +172,7 @@ fn a_database_of_this_version_that_was_given_a_rollback_journal_gets_its_log_bac
     let mut first = start();
     assert_eq!(first.get("/").record_id(), Some(1));
     first.signal("TERM");
-    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    assert_eq!(first.wait_exit(TIMEOUT).code(), Some(0));
     let journal_mode = |sql: &str| -> String {
         let connection = db::open(&path);
         let mode = connection.query_row(sql, [], |row| row.get(0));
@@ -187,7 +187,7 @@ fn a_database_of_this_version_that_was_given_a_rollback_journal_gets_its_log_bac
 #[test]
 fn rows_deleted_by_others_do_not_bring_ids_back() {
     let server = Server::start();
-    let ask = || exchange(server.addr(), "GET / HTTP/1.1\r\nHost: h\r\n\r\n").record_id();
+    let ask = || send(server.addr(), "GET / HTTP/1.1\r\nHost: h\r\n\r\n").record_id();
     assert_eq!((ask(), ask()), (Some(1), Some(2)));
     server
         .db()

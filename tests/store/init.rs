@@ -51,5 +51,5 @@ fn init_adopts_the_seeds_file_and_refuses_another_programs() {
         .expect("another program's database");
     let run = init();
     assert_eq!(run.code, Some(78), "{}", run.stderr);
-    assert!(run.complaint().contains(&name), "{}", run.stderr);
+    assert!(run.error_line().contains(&name), "{}", run.stderr);
 }

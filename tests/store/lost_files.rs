@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::embedded::Embedded;
-use crate::common::hold::{WriteLock, asking, lock_file, wait_until_queued, waits_for_a_lock};
+use crate::common::client::Client;
+use crate::common::in_process::InProcessServer;
 use crate::common::load::{Load, assert_recorded, assert_sound};
-use crate::common::raw::Client;
+use crate::common::locks::{WriteLock, lock_file, send_get, wait_until_queued, waits_for_a_lock};
 use crate::common::server::Server;
-use crate::common::{SOON, db, eventually};
+use crate::common::{TIMEOUT, db, eventually};
 use axum::Router;
 use axum::routing::get;
 use daybook::store::RequestStore;
@@ -64,9 +64,9 @@ fn a_log_or_an_index_that_is_removed_or_replaced_ends_each_replica_at_its_next_r
             let file = beside(&path, suffix);
             change(&file);
             for mut server in replicas {
-                let mut client = asking(&server, "/lost");
-                assert!(client.next_answer("GET").is_none(), "{suffix} {what}");
-                assert_eq!(server.wait_exit(SOON).code(), Some(1));
+                let mut client = send_get(&server, "/lost");
+                assert!(client.next_response("GET").is_none(), "{suffix} {what}");
+                assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
                 says(&server, &file, what);
             }
         }
@@ -81,15 +81,15 @@ fn what_was_answered_before_its_log_was_removed_is_not_lost() {
         Load::start(replicas[1].addr(), "b", 8),
     ];
     for load in &loads {
-        load.wait_for(500, SOON);
+        load.wait_for(500, TIMEOUT);
     }
     remove(&beside(&path, "-wal"));
-    let exchanges: Vec<_> = loads.into_iter().flat_map(Load::join).collect();
+    let requests: Vec<_> = loads.into_iter().flat_map(Load::join).collect();
     for server in &mut replicas {
-        assert_eq!(server.wait_exit(SOON).code(), Some(1));
+        assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
     }
     let connection = db::open(&path);
-    assert_recorded(&connection, &exchanges);
+    assert_recorded(&connection, &requests);
     assert_sound(&connection);
 }
 
@@ -105,14 +105,14 @@ fn a_log_that_is_removed_while_a_request_is_written_takes_its_response_along() {
         removed.map_or("not removed", |()| "removed")
     }
     for synchronous in ["full", "normal"] {
-        let server = Embedded::start(
+        let server = InProcessServer::start(
             Router::new().route("/", get(removes_the_log)),
             &[("DATABASE__SYNCHRONOUS", synchronous)],
         );
         let mut client = Client::connect(&server.listen);
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert!(client.next_answer("GET").is_none());
-        let error = server.ends_by_itself().to_string();
+        assert!(client.next_response("GET").is_none());
+        let error = server.wait_for_error().to_string();
         assert!(error.contains("-wal was removed"), "{error}");
     }
 }
@@ -125,7 +125,7 @@ fn a_stop_removes_no_file_that_is_not_its_own() {
     replace(&log);
     let other = fs::read(&log).expect("the other log");
     server.signal("TERM");
-    assert_eq!(server.wait_exit(SOON).code(), Some(1));
+    assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
     says(&server, &log, "was replaced");
     assert!(fs::read(&log).expect("the other log") == other);
 }
@@ -156,7 +156,7 @@ fn what_others_may_do_with_a_database_ends_nobody() {
     // A replica that comes and goes.
     let mut other = replica(path);
     other.signal("TERM");
-    assert!(other.wait_exit(SOON).success());
+    assert!(other.wait_exit(TIMEOUT).success());
     is_recorded("another replica's end");
 }
 
@@ -168,27 +168,27 @@ fn a_lock_file_that_was_removed_is_made_again_and_shared() {
     let third = replica(&path);
     // Which of its locks a replica takes, one sees where somebody else has the file that is there now.
     for server in [&first, &second, &third] {
-        eventually("it takes the lock that is there", SOON, || {
+        eventually("it takes the lock that is there", TIMEOUT, || {
             let held = WriteLock::take(&path);
-            let mut client = asking(server, "/looks");
-            let waits = eventually("it waits or answers", SOON, || {
+            let mut client = send_get(server, "/looks");
+            let waits = eventually("it waits or responds", TIMEOUT, || {
                 let waits = waits_for_a_lock(server.pid());
                 (waits || !client.is_silent()).then_some(waits)
             });
             drop(held);
-            assert_eq!(client.answer().status, 200);
+            assert_eq!(client.response().status, 200);
             waits
         });
     }
     let held = WriteLock::take(&path);
     let mut clients = [&first, &second, &third].map(|server| {
-        let client = asking(server, "/waits");
+        let client = send_get(server, "/waits");
         wait_until_queued(server, 1);
         client
     });
     assert!(clients.iter_mut().all(|client| client.is_silent()));
     drop(held);
     for client in &mut clients {
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.response().status, 200);
     }
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::hold::{WriteLock, asking, wait_until_queued};
-use crate::common::load::{Exchange, Load, assert_recorded, assert_sound};
-use crate::common::raw;
+use crate::common::client;
+use crate::common::load::{Load, SentRequest, assert_recorded, assert_sound};
+use crate::common::locks::{WriteLock, send_get, wait_until_queued};
 use crate::common::server::Server;
-use crate::common::{SOON, db, eventually, seed};
+use crate::common::{TIMEOUT, db, eventually, seed};
 use tempfile::TempDir;
 
 /// The time one of the replicas gives a record.
@@ -44,18 +44,18 @@ fn two_replicas_lose_nothing_and_write_nothing_twice() {
         Load::start(b.addr(), "b", 16),
     ];
     for load in &loads {
-        load.wait_for(1000, SOON * 3);
+        load.wait_for(1000, TIMEOUT * 3);
     }
-    let exchanges: Vec<Exchange> = loads.into_iter().flat_map(Load::stop).collect();
+    let requests: Vec<SentRequest> = loads.into_iter().flat_map(Load::stop).collect();
     assert!(
-        exchanges.iter().all(|e| e.status() == Some(200)),
-        "{exchanges:?}"
+        requests.iter().all(|e| e.status() == Some(200)),
+        "{requests:?}"
     );
     let connection = db::open(&path);
-    assert_recorded(&connection, &exchanges);
+    assert_recorded(&connection, &requests);
     assert_eq!(
         usize::try_from(db::count(&connection)).expect("a count"),
-        exchanges.len()
+        requests.len()
     );
     assert_sound(&connection);
 }
@@ -68,16 +68,16 @@ fn one_replica_killed_under_load_takes_no_answered_record_along() {
         Load::start(a.addr(), "a", 16),
         Load::start(b.addr(), "b", 16),
     );
-    to_a.wait_for(500, SOON * 3);
+    to_a.wait_for(500, TIMEOUT * 3);
     a.signal("KILL");
-    a.wait_exit(SOON);
-    let mut exchanges = to_a.join();
-    to_b.wait_for(500, SOON);
+    a.wait_exit(TIMEOUT);
+    let mut requests = to_a.join();
+    to_b.wait_for(500, TIMEOUT);
     let of_b = to_b.stop();
     assert!(of_b.iter().all(|e| e.status() == Some(200)), "{of_b:?}");
-    exchanges.extend(of_b);
+    requests.extend(of_b);
     let connection = db::open(&path);
-    assert_recorded(&connection, &exchanges);
+    assert_recorded(&connection, &requests);
     assert_sound(&connection);
 }
 
@@ -86,12 +86,12 @@ fn a_replica_started_again_after_a_kill_goes_on_where_it_was() {
     let (_dir, path) = shared_database();
     let mut first = replica(&path);
     let load = Load::start(first.addr(), "first", 8);
-    load.wait_for(100, SOON);
+    load.wait_for(100, TIMEOUT);
     first.signal("KILL");
-    first.wait_exit(SOON);
-    let exchanges = load.join();
+    first.wait_exit(TIMEOUT);
+    let requests = load.join();
     let second = replica(&path);
-    assert_recorded(&second.db(), &exchanges);
+    assert_recorded(&second.db(), &requests);
     let last: i64 = second
         .db()
         .query_row("select max(id) from requests", [], |row| row.get(0))
@@ -101,20 +101,20 @@ fn a_replica_started_again_after_a_kill_goes_on_where_it_was() {
 
 /// Stops `holder`, which must be under load, at a moment when it holds the write lock: `other` then refuses a request.
 /// Gives back what `other` was asked meanwhile.
-fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<Exchange> {
-    let mut exchanges = Vec::new();
+fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<SentRequest> {
+    let mut requests = Vec::new();
     let mut n = 0;
     eventually(
         "a replica is stopped while it holds the lock",
-        SOON * 6,
+        TIMEOUT * 6,
         || {
             holder.signal("STOP");
             let path = format!("/probe/{n}");
             n += 1;
             let start = Instant::now();
-            let answer = other.get(&path);
-            exchanges.push(Exchange::get(&path, &answer));
-            if answer.status == 200 {
+            let response = other.get(&path);
+            requests.push(SentRequest::get(&path, &response));
+            if response.status == 200 {
                 holder.signal("CONT");
                 return false;
             }
@@ -127,27 +127,31 @@ fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<Exchange> {
                 took < DEADLINE + Duration::from_secs(4),
                 "503 after {took:?}"
             );
-            assert!(answer.header("retry-after").is_some(), "{}", answer.head);
+            assert!(
+                response.header("retry-after").is_some(),
+                "{}",
+                response.head
+            );
             true
         },
     );
-    exchanges
+    requests
 }
 
 /// Asks until it is recorded; gives back all that was asked.
-fn ask_until_recorded(server: &Server, name: &str) -> Vec<Exchange> {
-    let mut exchanges = Vec::new();
-    eventually("it records again", SOON, || {
-        let path = format!("/{name}/{}", exchanges.len());
-        let answer = server.get(&path);
-        exchanges.push(Exchange::get(&path, &answer));
-        answer.status == 200
+fn ask_until_recorded(server: &Server, name: &str) -> Vec<SentRequest> {
+    let mut requests = Vec::new();
+    eventually("it records again", TIMEOUT, || {
+        let path = format!("/{name}/{}", requests.len());
+        let response = server.get(&path);
+        requests.push(SentRequest::get(&path, &response));
+        response.status == 200
     });
-    exchanges
+    requests
 }
 
 fn is_unready(server: &Server) {
-    eventually("it is unready", SOON, || {
+    eventually("it is unready", TIMEOUT, || {
         server.get_admin("/readyz").status == 503
     });
     let readyz = server.get_admin("/readyz");
@@ -160,7 +164,7 @@ fn is_unready(server: &Server) {
 }
 
 fn is_ready(server: &Server) {
-    eventually("it is ready by itself", SOON, || {
+    eventually("it is ready by itself", TIMEOUT, || {
         server.get_admin("/readyz").status == 200
     });
 }
@@ -170,15 +174,15 @@ fn a_frozen_holder_of_the_lock_stops_the_others_until_it_goes_on() {
     let (_dir, path) = shared_database();
     let (a, b) = (replica(&path), impatient_replica(&path));
     let load = Load::start(a.addr(), "a", 16);
-    load.wait_for(100, SOON);
-    let mut exchanges = freeze_holding_the_lock(&a, &b);
+    load.wait_for(100, TIMEOUT);
+    let mut requests = freeze_holding_the_lock(&a, &b);
     is_unready(&b);
     a.signal("CONT");
     is_ready(&b);
-    exchanges.extend(ask_until_recorded(&b, "after"));
-    load.wait_for(100, SOON);
-    exchanges.extend(load.stop());
-    assert_recorded(&b.db(), &exchanges);
+    requests.extend(ask_until_recorded(&b, "after"));
+    load.wait_for(100, TIMEOUT);
+    requests.extend(load.stop());
+    assert_recorded(&b.db(), &requests);
     assert_sound(&b.db());
 }
 
@@ -187,15 +191,15 @@ fn a_frozen_holder_of_the_lock_stops_the_others_until_it_is_killed() {
     let (_dir, path) = shared_database();
     let (mut a, b) = (replica(&path), impatient_replica(&path));
     let load = Load::start(a.addr(), "a", 16);
-    load.wait_for(100, SOON);
-    let mut exchanges = freeze_holding_the_lock(&a, &b);
+    load.wait_for(100, TIMEOUT);
+    let mut requests = freeze_holding_the_lock(&a, &b);
     is_unready(&b);
     a.signal("KILL");
-    a.wait_exit(SOON);
+    a.wait_exit(TIMEOUT);
     is_ready(&b);
-    exchanges.extend(ask_until_recorded(&b, "after"));
-    exchanges.extend(load.join());
-    assert_recorded(&b.db(), &exchanges);
+    requests.extend(ask_until_recorded(&b, "after"));
+    requests.extend(load.join());
+    assert_recorded(&b.db(), &requests);
     assert_sound(&b.db());
 }
 
@@ -204,16 +208,16 @@ fn a_replica_that_dies_while_it_waits_for_the_lock_harms_nobody() {
     let (_dir, path) = shared_database();
     let (mut a, b) = (replica(&path), replica(&path));
     let lock = WriteLock::take(&path);
-    let mut to_a = asking(&a, "/of-the-dead");
+    let mut to_a = send_get(&a, "/of-the-dead");
     wait_until_queued(&a, 1);
-    let mut to_b = asking(&b, "/of-the-living");
+    let mut to_b = send_get(&b, "/of-the-living");
     wait_until_queued(&b, 1);
     a.signal("KILL");
-    a.wait_exit(SOON);
+    a.wait_exit(TIMEOUT);
     drop(lock);
-    assert_eq!(to_b.answer().status, 200);
+    assert_eq!(to_b.response().status, 200);
     assert_eq!(b.rows(), 1);
-    assert_eq!(to_a.until_closed(), b"", "an answer without a row");
+    assert_eq!(to_a.read_until_closed(), b"", "a response without a row");
 }
 
 /// Ten replicas started at the same time on `path`, once each of them has recorded a request: the ids.
@@ -227,9 +231,9 @@ fn ten_at_once(path: &Path) -> HashSet<i64> {
             .collect();
         for (n, replica) in replicas.iter().enumerate() {
             assert_eq!(replica.get_admin("/readyz").status, 200);
-            let answer = raw::get(replica.addr(), &format!("/{n}"));
-            assert_eq!(answer.status, 200, "{}", answer.head);
-            let id = answer.record_id().expect("its id");
+            let response = client::get(replica.addr(), &format!("/{n}"));
+            assert_eq!(response.status, 200, "{}", response.head);
+            let id = response.record_id().expect("its id");
             assert_eq!(replicas[0].row(id).path, format!("/{n}"));
             ids.insert(id);
         }
@@ -250,4 +254,15 @@ fn ten_replicas_starting_at_once_on_the_seeds_file_all_come_up() {
     seed::create_with_rows(&path);
     assert_eq!(ten_at_once(&path), (4..=13).collect());
     assert_eq!(db::count(&db::open(&path)), 13);
+}
+
+#[test]
+fn a_replica_starts_though_another_process_holds_the_write_lock() {
+    let (_dir, path) = shared_database();
+    let _first = replica(&path);
+    let lock = WriteLock::take(&path);
+    let second = replica(&path);
+    let mut client = send_get(&second, "/waits");
+    drop(lock);
+    assert_eq!(client.response().status, 200);
 }

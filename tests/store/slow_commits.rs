@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::hold::asking;
+use crate::common::locks::send_get;
 use crate::common::server::Server;
 use crate::common::supervisor::Notifications;
 use crate::common::syncs::Syncs;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 
 fn wait_until_unready(server: &Server) {
-    eventually("it is unready for its slow commit", SOON, || {
+    eventually("it is unready for its slow commit", TIMEOUT, || {
         let readyz = server.get_admin("/readyz");
         readyz.status == 503 && readyz.text().contains("a commit has taken longer")
     });
@@ -23,18 +23,18 @@ fn a_replica_whose_commit_outlasts_the_deadline_is_unready_until_it_is_done() {
             .text("commit.deadline", "200ms");
         syncs.watch(c);
     });
-    syncs.let_the_disk_hang();
-    let mut client = asking(&server, "/slow");
+    syncs.hang_syncs();
+    let mut client = send_get(&server, "/slow");
     wait_until_unready(&server);
     assert_eq!(server.get("/healthz").status, 503);
     assert_eq!(server.metric("daybook_ready", &[]), 0.0);
     assert_eq!(server.get_admin("/livez").status, 200);
     assert!(client.is_silent(), "answered before its sync");
 
-    syncs.let_the_disk_go_on();
-    let answer = client.answer();
-    assert_eq!((answer.status, answer.record_id()), (200, Some(1)));
-    eventually("it is ready again", SOON, || {
+    syncs.resume_syncs();
+    let response = client.response();
+    assert_eq!((response.status, response.record_id()), (200, Some(1)));
+    eventually("it is ready again", TIMEOUT, || {
         server.get_admin("/readyz").status == 200
     });
     assert_eq!(server.get("/healthz").status, 200);
@@ -43,41 +43,41 @@ fn a_replica_whose_commit_outlasts_the_deadline_is_unready_until_it_is_done() {
 #[test]
 fn the_watchdog_is_not_fed_while_a_commit_outlasts_its_interval() {
     let syncs = Syncs::new();
-    let (server, mut notifications) = Notifications::of_server(|c| {
+    let (server, mut notifications) = Notifications::start_server(|c| {
         c.environment("WATCHDOG_USEC", "200000")
             .text("database.synchronous", "full")
             .text("commit.deadline", "400ms");
         syncs.watch(c);
     });
     notifications.wait_for("WATCHDOG=1");
-    syncs.let_the_disk_hang();
-    let mut client = asking(&server, "/stuck");
+    syncs.hang_syncs();
+    let mut client = send_get(&server, "/stuck");
     // The deadline is longer than the interval: from here on the writer counts as stuck.
     wait_until_unready(&server);
-    notifications.forget();
+    notifications.clear();
     let begun = Instant::now();
-    eventually("many feeding times have passed", SOON, || {
+    eventually("many feeding times have passed", TIMEOUT, || {
         begun.elapsed() > Duration::from_secs(1)
     });
-    assert_eq!(notifications.so_far(), [""; 0]);
+    assert_eq!(notifications.received(), [""; 0]);
 
-    syncs.let_the_disk_go_on();
-    assert_eq!(client.answer().status, 200);
+    syncs.resume_syncs();
+    assert_eq!(client.response().status, 200);
     notifications.wait_for("WATCHDOG=1");
 }
 
 #[test]
 fn an_idle_replica_is_ready_however_long_ago_its_last_commit_was() {
-    let (server, mut notifications) = Notifications::of_server(|c| {
+    let (server, mut notifications) = Notifications::start_server(|c| {
         c.environment("WATCHDOG_USEC", "200000")
             .text("commit.deadline", "100ms");
     });
     let mut is_ready = |path: &str| {
         assert_eq!(server.get(path).status, 200);
         let begun = Instant::now();
-        eventually("both times have passed", SOON, || {
+        eventually("both times have passed", TIMEOUT, || {
             // Read, as a supervisor does: else the server waits until there is room for more.
-            notifications.forget();
+            notifications.clear();
             begun.elapsed() > Duration::from_millis(500)
         });
         assert_eq!(server.get_admin("/readyz").status, 200);
@@ -85,13 +85,13 @@ fn an_idle_replica_is_ready_however_long_ago_its_last_commit_was() {
     // A health check leaves no record, so nothing has been committed.
     is_ready("/healthz");
     is_ready("/recorded");
-    notifications.forget();
+    notifications.clear();
     notifications.wait_for("WATCHDOG=1");
 }
 
 #[test]
 fn the_watchdog_is_fed_before_its_interval_is_over() {
-    let (_server, mut notifications) = Notifications::of_server(|c| {
+    let (_server, mut notifications) = Notifications::start_server(|c| {
         c.environment("WATCHDOG_USEC", "12000000");
     });
     // The first comes at once. For the second the test waits less long than the interval.

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::common::hold::WriteLock;
-use crate::common::{SOON, eventually, raw};
+use crate::common::locks::WriteLock;
+use crate::common::{TIMEOUT, client, eventually};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tempfile::TempDir;
 
@@ -27,7 +27,7 @@ impl Mute {
             .expect("starting daybook");
         let mut server = Self { child, dir };
         let socket = server.dir.path().join("public.sock");
-        eventually("it takes requests", SOON, || {
+        eventually("it takes requests", TIMEOUT, || {
             assert_eq!(server.child.try_wait().expect("its status"), None);
             UnixStream::connect(&socket).is_ok()
         });
@@ -41,13 +41,13 @@ impl Mute {
     /// Makes it log: a record that expires in the queue is an error, logged once in ten seconds.
     fn provoke_a_line(&self) {
         let lock = WriteLock::take(&self.dir.path().join("requests.db"));
-        let answer = raw::get(&self.address("public.sock"), "/expires");
-        assert_eq!(answer.status, 503, "{}", answer.head);
+        let response = client::get(&self.address("public.sock"), "/expires");
+        assert_eq!(response.status, 503, "{}", response.head);
         drop(lock);
     }
 
     fn lines_lost(&self) -> f64 {
-        let metrics = raw::get(&self.address("admin.sock"), "/metrics");
+        let metrics = client::get(&self.address("admin.sock"), "/metrics");
         let sample = |line: &str| {
             line.strip_prefix("daybook_log_lines_lost_total{replica=\"mute\"} ")?
                 .parse()
@@ -58,9 +58,11 @@ impl Mute {
 
     fn answers_and_counts_lost_lines(&self) {
         self.provoke_a_line();
-        let answer = raw::get(&self.address("public.sock"), "/after");
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        eventually("lost lines are counted", SOON, || self.lines_lost() > 0.0);
+        let response = client::get(&self.address("public.sock"), "/after");
+        assert_eq!(response.status, 200, "{}", response.head);
+        eventually("lost lines are counted", TIMEOUT, || {
+            self.lines_lost() > 0.0
+        });
     }
 
     /// Stops it as a supervisor does.
@@ -69,7 +71,7 @@ impl Mute {
             .arg(self.child.id().to_string())
             .status();
         assert!(kill.expect("running kill").success());
-        eventually("it has ended", SOON, || {
+        eventually("it has ended", TIMEOUT, || {
             self.child.try_wait().expect("its status")
         })
     }
@@ -138,8 +140,8 @@ fn it_serves_and_stops_in_order_while_the_reader_of_its_log_is_stuck() {
     let (_reader, writer) = full_pipe();
     let server = Mute::start(writer);
     server.provoke_a_line();
-    let answer = raw::get(&server.address("public.sock"), "/after");
-    assert_eq!(answer.status, 200, "{}", answer.head);
+    let response = client::get(&server.address("public.sock"), "/after");
+    assert_eq!(response.status, 200, "{}", response.head);
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -187,9 +189,9 @@ fn a_configuration_that_could_not_be_printed_is_a_failure() {
         .output()
         .expect("running daybook");
     assert_eq!(output.status.code(), Some(1));
-    let complaint = String::from_utf8_lossy(&output.stderr);
+    let error_line = String::from_utf8_lossy(&output.stderr);
     assert!(
-        complaint.starts_with("daybook: standard output: "),
-        "{complaint}"
+        error_line.starts_with("daybook: standard output: "),
+        "{error_line}"
     );
 }

@@ -3,16 +3,16 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::hold::WriteLock;
+use crate::common::locks::WriteLock;
 use crate::common::server::Server;
-use crate::common::{SOON, eventually};
+use crate::common::{TIMEOUT, eventually};
 
 #[test]
 fn every_line_is_json_with_the_replicas_name() {
     let mut server = Server::start();
     assert_eq!(server.get("/").status, 200);
     server.signal("TERM");
-    server.wait_exit(SOON);
+    server.wait_exit(TIMEOUT);
     let log = server.log();
     for line in log.lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect(line);
@@ -33,7 +33,7 @@ fn requests_are_not_logged() {
         assert_eq!(server.get("/quiet").status, 200);
     }
     server.signal("TERM");
-    server.wait_exit(SOON);
+    server.wait_exit(TIMEOUT);
     // To its end: a line can come later than the response.
     let log = server.log();
     let after_the_start = log.split_once(r#""message":"ready""#).expect("the start").1;
@@ -63,7 +63,7 @@ fn a_storm_of_errors_is_logged_once_and_then_summed_up() {
             .count()
     };
     let cause = format!("process {} has held the write lock", std::process::id());
-    eventually("the first is logged, with its cause", SOON, || {
+    eventually("the first is logged, with its cause", TIMEOUT, || {
         server.log().contains(&cause)
     });
     eventually("the storm is summed up", Duration::from_secs(30), || {

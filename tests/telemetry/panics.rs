@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::common::embedded::Embedded;
-use crate::common::raw::get as ask;
+use crate::common::client::get as http_get;
+use crate::common::in_process::InProcessServer;
 use axum::Router;
 use axum::routing::get;
 use daybook::config::{Log, LogFormat, LogLevel};
@@ -48,9 +48,9 @@ fn panic_often() {
     };
     daybook::telemetry::init(&log, "test");
     let handler = async || -> () { panic!("first line\nsecond line") };
-    let server = Embedded::start(Router::new().fallback(get(handler)), &[]);
+    let server = InProcessServer::start(Router::new().fallback(get(handler)), &[]);
     for _ in 0..5 {
-        assert_eq!(ask(&server.listen, "/").status, 500);
+        assert_eq!(http_get(&server.listen, "/").status, 500);
     }
     drop(server);
     daybook::telemetry::flush();

@@ -1,6 +1,6 @@
 //! The table: raw requests, and what becomes of each.
 
-/// Every refused request says this somewhere; no answer may.
+/// Every refused request says this somewhere; no response may.
 pub const PROBE: &str = "zq7";
 
 pub struct Case {
@@ -10,7 +10,7 @@ pub struct Case {
     pub recorded: Recorded,
     /// The body of a 200.
     pub body: &'static str,
-    /// Whether the server closes after the answer. Else the connection must serve another request.
+    /// Whether the server closes after the response. Else the connection must serve another request.
     pub closed: bool,
 }
 
@@ -18,7 +18,7 @@ pub enum Recorded {
     /// Method and path of the row.
     As(&'static str, &'static str),
     No,
-    /// Not promised; the answer's `record-id` and the file must agree all the same.
+    /// Not promised; the response's `record-id` and the file must agree all the same.
     Either,
 }
 

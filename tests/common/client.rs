@@ -5,11 +5,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::SOON;
+use super::TIMEOUT;
 
-/// One answer, final or interim.
+/// One response, final or interim.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// Names in lower case, in the order they came.
     pub headers: Vec<(String, String)>,
@@ -18,8 +18,8 @@ pub struct Answer {
     pub head: String,
 }
 
-impl Answer {
-    /// The value of a field. Panics when the answer has it twice.
+impl Response {
+    /// The value of a field. Panics when the response has it twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
             .headers
@@ -49,13 +49,13 @@ impl Answer {
     }
 
     /// Whether it says that it is the last one of its connection.
-    pub fn says_close(&self) -> bool {
+    pub fn closes_connection(&self) -> bool {
         self.header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// Panics unless this is an error as RFC 9457 has it.
-    pub fn is_problem(&self, status: u16) {
+    pub fn assert_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.head);
         assert_eq!(
             self.header("content-type"),
@@ -66,8 +66,8 @@ impl Answer {
         assert!(problem["title"].is_string(), "{problem}");
     }
 
-    /// Whether `needle` is anywhere in the answer, head or body.
-    pub fn mentions(&self, needle: &str) -> bool {
+    /// Whether `needle` is anywhere in the response, head or body.
+    pub fn contains(&self, needle: &str) -> bool {
         self.head.contains(needle) || String::from_utf8_lossy(&self.body).contains(needle)
     }
 }
@@ -75,7 +75,7 @@ impl Answer {
 /// One connection.
 pub struct Client {
     socket: Socket,
-    /// Received and not yet part of an answer.
+    /// Received and not yet part of a response.
     unread: Vec<u8>,
 }
 
@@ -108,10 +108,10 @@ impl Client {
             socket.set_tcp_nodelay(true).expect("setting TCP_NODELAY");
         }
         socket
-            .set_read_timeout(Some(SOON))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("setting the read time-out");
         socket
-            .set_write_timeout(Some(SOON))
+            .set_write_timeout(Some(TIMEOUT))
             .expect("setting the write time-out");
         Self {
             socket,
@@ -131,31 +131,31 @@ impl Client {
             .try_for_each(|piece| self.socket.write_all(piece))
     }
 
-    /// Shuts down the sending side; answers can still be read.
-    pub fn finish_sending(&self) {
+    /// Shuts down the sending side; responses can still be read.
+    pub fn shut_down_sending(&self) {
         self.socket
             .shutdown(Shutdown::Write)
             .expect("shutting down the sending side");
     }
 
-    /// The next answer, to anything but HEAD. Panics when there is none.
-    pub fn answer(&mut self) -> Answer {
-        self.answer_to("GET")
+    /// The next response, to anything but HEAD. Panics when there is none.
+    pub fn response(&mut self) -> Response {
+        self.response_to("GET")
     }
 
-    /// The next answer, to a request of that method. Panics when there is none.
-    pub fn answer_to(&mut self, method: &str) -> Answer {
-        self.next_answer(method)
-            .expect("an answer, but the server closed the connection")
+    /// The next response, to a request of that method. Panics when there is none.
+    pub fn response_to(&mut self, method: &str) -> Response {
+        self.next_response(method)
+            .expect("a response, but the server closed the connection")
     }
 
-    /// The next answer, or nothing where the server closed without one.
-    pub fn next_answer(&mut self, method: &str) -> Option<Answer> {
+    /// The next response, or nothing where the server closed without one.
+    pub fn next_response(&mut self, method: &str) -> Option<Response> {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at + 4;
             }
-            if self.fill().expect("reading an answer") == 0 {
+            if self.fill().expect("reading a response") == 0 {
                 assert!(
                     self.unread.is_empty(),
                     "half a head: {}",
@@ -165,16 +165,16 @@ impl Client {
             }
         };
         let head = String::from_utf8(self.unread.drain(..end).collect()).expect("a head of UTF-8");
-        let mut answer = parse_head(head);
-        if method == "HEAD" || answer.status < 200 || matches!(answer.status, 204 | 304) {
-            return Some(answer);
+        let mut response = parse_head(head);
+        if method == "HEAD" || response.status < 200 || matches!(response.status, 204 | 304) {
+            return Some(response);
         }
         assert_eq!(
-            answer.header("transfer-encoding"),
+            response.header("transfer-encoding"),
             None,
-            "an answer whose length is known is not chunked"
+            "a response whose length is known is not chunked"
         );
-        match answer
+        match response
             .header("content-length")
             .map(|n| n.parse::<usize>().expect("content-length"))
         {
@@ -184,26 +184,26 @@ impl Client {
                         self.fill().expect("reading a body"),
                         0,
                         "the body is cut off: {}",
-                        answer.head
+                        response.head
                     );
                 }
-                answer.body = self.unread.drain(..length).collect();
+                response.body = self.unread.drain(..length).collect();
             }
-            None => answer.body = self.rest().expect("reading a body to its end"),
+            None => response.body = self.read_to_end().expect("reading a body to its end"),
         }
-        Some(answer)
+        Some(response)
     }
 
     /// All that comes until the server closes. An error: it reset the connection, or did not close in time.
-    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+    pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         while self.fill()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
     }
 
     /// All that comes until the server closes the connection or resets it, as the kernel does where the server was killed,
     /// or closed before it had read everything. Panics when it does neither in time.
-    pub fn until_closed(&mut self) -> Vec<u8> {
-        match self.rest() {
+    pub fn read_until_closed(&mut self) -> Vec<u8> {
+        match self.read_to_end() {
             Ok(rest) => rest,
             Err(e) if e.kind() == ErrorKind::ConnectionReset => std::mem::take(&mut self.unread),
             Err(e) => panic!(
@@ -240,7 +240,7 @@ impl Client {
 }
 
 /// Whether nobody listens there any more.
-pub fn is_refused(address: &str) -> bool {
+pub fn refuses_connections(address: &str) -> bool {
     match TcpStream::connect(address) {
         Ok(_) => false,
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => true,
@@ -249,15 +249,15 @@ pub fn is_refused(address: &str) -> bool {
 }
 
 /// One GET on a connection of its own.
-pub fn get(address: &str, path: &str) -> Answer {
-    exchange(
+pub fn get(address: &str, path: &str) -> Response {
+    send(
         address,
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
     )
 }
 
-/// One request on a connection of its own, and its answer.
-pub fn exchange(address: &str, request: impl AsRef<[u8]>) -> Answer {
+/// One request on a connection of its own, and its response.
+pub fn send(address: &str, request: impl AsRef<[u8]>) -> Response {
     let mut client = Client::connect(address);
     client.send(&request);
     let method = if request.as_ref().starts_with(b"HEAD ") {
@@ -265,10 +265,10 @@ pub fn exchange(address: &str, request: impl AsRef<[u8]>) -> Answer {
     } else {
         "GET"
     };
-    client.answer_to(method)
+    client.response_to(method)
 }
 
-fn parse_head(head: String) -> Answer {
+fn parse_head(head: String) -> Response {
     let mut lines = head.trim_end_matches("\r\n").split("\r\n");
     let status_line = lines.next().unwrap_or_default();
     assert!(
@@ -283,7 +283,7 @@ fn parse_head(head: String) -> Answer {
         (name.to_ascii_lowercase(), value.trim().to_owned())
     };
     let headers = lines.map(field).collect();
-    Answer {
+    Response {
         status: status.expect("a status"),
         headers,
         body: Vec::new(),

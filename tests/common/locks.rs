@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::raw::Client;
+use super::client::Client;
 use super::server::Server;
-use super::{SOON, db, eventually};
+use super::{TIMEOUT, db, eventually};
 
 /// The lock file beside a database.
 pub fn lock_file(database: &Path) -> PathBuf {
@@ -72,21 +72,21 @@ impl std::ops::Deref for WriteTransaction {
 
 /// Waits until exactly `n` records wait for the writer.
 pub fn wait_until_queued(server: &Server, n: u32) {
-    eventually(&format!("{n} records are waiting"), SOON, || {
+    eventually(&format!("{n} records are waiting"), TIMEOUT, || {
         server.metric("daybook_commit_queue_records", &[]) == f64::from(n)
     });
 }
 
-/// A connection that has sent a GET of that path and waits for its answer.
-pub fn asking(server: &Server, path: &str) -> Client {
+/// A connection that has sent a GET of that path and waits for its response.
+pub fn send_get(server: &Server, path: &str) -> Client {
     let mut client = Client::connect(server.addr());
     client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
     client
 }
 
 /// `n` such connections, to `/0`, `/1`…, all of whose records are waiting for the writer.
-pub fn all_queued(server: &Server, n: u32) -> Vec<Client> {
-    let clients = (0..n).map(|n| asking(server, &format!("/{n}"))).collect();
+pub fn queue_gets(server: &Server, n: u32) -> Vec<Client> {
+    let clients = (0..n).map(|n| send_get(server, &format!("/{n}"))).collect();
     wait_until_queued(server, n);
     clients
 }
@@ -94,7 +94,7 @@ pub fn all_queued(server: &Server, n: u32) -> Vec<Client> {
 /// Stops the process, and waits until every thread of it stands still. `signal("CONT")` lets it go on.
 pub fn freeze(server: &Server) {
     server.signal("STOP");
-    eventually("every thread stands still", SOON, || {
+    eventually("every thread stands still", TIMEOUT, || {
         let threads = threads(server.pid(), "stat");
         // The state follows the name, which is in parentheses.
         !threads.is_empty() && threads.iter().all(|stat| stat.contains(") T "))

@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{SOON, db, eventually, raw};
+use super::{TIMEOUT, client, db, eventually};
 
 /// A running server. Dropping it stops it as SIGTERM would, and asserts that it ended in order.
-pub struct Embedded {
+pub struct InProcessServer {
     pub listen: String,
     pub admin: String,
     stop: mpsc::Sender<Stop>,
@@ -21,7 +21,7 @@ pub struct Embedded {
     dir: TempDir,
 }
 
-impl Embedded {
+impl InProcessServer {
     /// Serves `routes`, with these keys set as in the environment (`COMMIT__DEADLINE`).
     pub fn start(routes: Router, keys: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -64,8 +64,8 @@ impl Embedded {
 
     /// Waits until `n` records wait for the writer.
     pub fn wait_until_queued(&self, n: u32) {
-        eventually(&format!("{n} records are waiting"), SOON, || {
-            raw::get(&self.admin, "/metrics")
+        eventually(&format!("{n} records are waiting"), TIMEOUT, || {
+            client::get(&self.admin, "/metrics")
                 .text()
                 .lines()
                 .any(|line| {
@@ -76,9 +76,9 @@ impl Embedded {
     }
 
     /// Waits for the end of a server that cannot go on.
-    pub fn ends_by_itself(mut self) -> ServeError {
+    pub fn wait_for_error(mut self) -> ServeError {
         let thread = self.thread.take().expect("not joined yet");
-        eventually("the server has ended", SOON, || thread.is_finished());
+        eventually("the server has ended", TIMEOUT, || thread.is_finished());
         thread.join().expect("no panic").expect_err("an error")
     }
 
@@ -99,7 +99,7 @@ impl Embedded {
     }
 }
 
-impl Drop for Embedded {
+impl Drop for InProcessServer {
     fn drop(&mut self) {
         if self.thread.is_none() {
             return;
