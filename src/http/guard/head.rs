@@ -10,9 +10,6 @@ use super::framing_headers::{BodyLength, FramingHeaders};
 use super::request_line::RequestLine;
 use super::{Fault, Limits, RefusedRequest, expect};
 
-/// The longest field name that hyper supports.
-const NAME_BYTES_MAX: usize = 65_535;
-
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A resumable scan of one head: it can stop at any byte. Every call gets the head's bytes from their beginning, without
@@ -152,9 +149,6 @@ impl Scan {
             match self.fields.scan(input, &mut self.at, limits.fields_max)? {
                 fields::Found::Field => {
                     let (name, value) = self.fields.field(input, self.at);
-                    if name.len() > NAME_BYTES_MAX {
-                        return Err(Fault::FIELDS_TOO_LONG);
-                    }
                     self.framing_headers.add(name, value);
                 }
                 fields::Found::End => {

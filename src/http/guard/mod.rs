@@ -57,7 +57,8 @@ use crate::config::Http;
 pub struct Limits {
     /// For the request line and for each chunk size line, without CRLF.
     pub line_bytes_max: usize,
-    /// For the whole head, and for all trailers together, with the last CRLF.
+    /// For the whole head, and for all trailers together, with the last CRLF. At most 65,535: hyper supports no longer
+    /// target or field name.
     pub head_bytes_max: usize,
     /// The most field lines in a head, and in the trailers.
     pub fields_max: usize,

@@ -7,9 +7,6 @@ use hyper::{Method, StatusCode};
 use super::byte_class::{self, PATH, QUERY, TOKEN};
 use super::{Fault, Limits, target};
 
-/// The longest `Uri` that hyper supports.
-const TARGET_BYTES_MAX: usize = 65_534;
-
 const LINE_TOO_LONG: Fault = Fault::new(StatusCode::URI_TOO_LONG, "the request line is too long");
 /// 501: no implemented method is as long (RFC 9112 3).
 const METHOD_TOO_LONG: Fault = Fault::new(StatusCode::NOT_IMPLEMENTED, "the method is too long");
@@ -129,7 +126,6 @@ impl RequestLine {
 
     fn target_end(&mut self, byte: u8, at: usize) -> Result<State, Fault> {
         match byte {
-            b' ' if at - self.method_end - 1 > TARGET_BYTES_MAX => Err(LINE_TOO_LONG),
             b' ' if at > self.method_end + 1 => {
                 if matches!(self.state, State::Path) {
                     self.query = at;

@@ -2,10 +2,9 @@
 
 mod fields;
 mod messages;
-mod on_a_pipe;
 mod properties;
 mod request_line;
-mod with_hyper;
+mod stream;
 
 use std::time::Duration;
 
