@@ -16,9 +16,9 @@ pub struct HeadBudget(Arc<Mutex<State>>);
 struct State {
     used: usize,
     max: usize,
-    /// The number of the newest share.
+    /// The number of the newest reservation.
     newest: u64,
-    /// The shares of connections that wait for their client: only these can be evicted. The first has waited longest.
+    /// The reservations of connections that wait for their client: only these can be evicted. The first has waited longest.
     waiting: BTreeMap<u64, Waiting>,
 }
 
@@ -44,10 +44,10 @@ impl HeadBudget {
         self.state().used
     }
 
-    pub(super) fn new_share(&self) -> HeadShare {
+    pub(super) fn new_reservation(&self) -> HeadReservation {
         let mut state = self.state();
         state.newest += 1;
-        HeadShare {
+        HeadReservation {
             number: state.newest,
             bytes: 0,
             is_waiting: false,
@@ -62,7 +62,7 @@ impl HeadBudget {
 }
 
 impl State {
-    /// Evicts the shares that have waited longest until the rest fits, and wakes their connections.
+    /// Evicts the reservations that have waited longest until the rest fits, and wakes their connections.
     fn evict(&mut self) {
         while self.used > self.max
             && let Some((_, longest)) = self.waiting.pop_first()
@@ -75,7 +75,7 @@ impl State {
 
 /// What one connection takes from the budget, until this is dropped.
 #[derive(Debug)]
-pub(super) struct HeadShare {
+pub(super) struct HeadReservation {
     number: u64,
     bytes: usize,
     /// Then it is in [`State::waiting`], unless it was evicted.
@@ -83,7 +83,7 @@ pub(super) struct HeadShare {
     budget: HeadBudget,
 }
 
-impl HeadShare {
+impl HeadReservation {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -118,7 +118,7 @@ impl HeadShare {
     }
 }
 
-impl Drop for HeadShare {
+impl Drop for HeadReservation {
     fn drop(&mut self) {
         let mut state = self.budget.state();
         if state.waiting.remove(&self.number).is_some() || !self.is_waiting {
@@ -149,10 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn the_share_that_has_waited_longest_is_evicted_first() {
+    fn the_reservation_that_has_waited_longest_is_evicted_first() {
         let budget = HeadBudget::new(100);
-        let (mut first, mut second, mut third) =
-            (budget.new_share(), budget.new_share(), budget.new_share());
+        let (mut first, mut second, mut third) = (
+            budget.new_reservation(),
+            budget.new_reservation(),
+            budget.new_reservation(),
+        );
         let (wakes, waker) = task();
         let (others, other) = task();
         second.set_waiting(40, &other);
@@ -175,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_share_is_counted_and_not_evicted() {
+    fn a_busy_reservation_is_counted_and_not_evicted() {
         let budget = HeadBudget::new(100);
-        let (mut busy, mut waiting) = (budget.new_share(), budget.new_share());
+        let (mut busy, mut waiting) = (budget.new_reservation(), budget.new_reservation());
         let (_, waker) = task();
         busy.set_waiting(90, &waker);
         busy.set_busy(90);

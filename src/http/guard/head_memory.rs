@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::head_budget::{HeadBudget, HeadShare};
+use super::head_budget::{HeadBudget, HeadReservation};
 
 /// The initial size of hyper's read buffer (hyper 1.12, `INIT_BUFFER_SIZE`).
 const HYPER_BUFFER_BYTES: usize = 8192;
@@ -11,49 +11,53 @@ const HYPER_BUFFER_BYTES: usize = 8192;
 pub(super) struct HeadMemory {
     budget: HeadBudget,
     /// None while this connection's heads are small and arrive whole.
-    share: Option<HeadShare>,
+    reservation: Option<HeadReservation>,
 }
 
 impl HeadMemory {
     pub(super) fn new(budget: HeadBudget) -> Self {
         Self {
             budget,
-            share: None,
+            reservation: None,
         }
     }
 
     /// A head goes to hyper.
     pub(super) fn head_forwarded(&mut self, head_bytes: usize) {
         if head_bytes <= HYPER_BUFFER_BYTES {
-            self.share = None;
+            self.reservation = None;
             return;
         }
         // hyper doubles its buffer until the head fits, so it may be nearly twice as large (estimated, not measured).
         let bytes = head_bytes * 2;
-        let share = self.share.get_or_insert_with(|| self.budget.new_share());
-        share.set_busy(bytes);
+        let reservation = self
+            .reservation
+            .get_or_insert_with(|| self.budget.new_reservation());
+        reservation.set_busy(bytes);
     }
 
     /// The connection waits for its client. `incomplete_head_bytes`: the memory of a head that has begun, if any.
     pub(super) fn set_waiting(&mut self, incomplete_head_bytes: Option<usize>, task: &Waker) {
-        let share = match (&mut self.share, incomplete_head_bytes) {
-            (Some(share), _) => share,
-            (None, Some(_)) => self.share.insert(self.budget.new_share()),
+        let reservation = match (&mut self.reservation, incomplete_head_bytes) {
+            (Some(reservation), _) => reservation,
+            (None, Some(_)) => self.reservation.insert(self.budget.new_reservation()),
             (None, None) => return,
         };
-        let bytes = share.bytes().max(incomplete_head_bytes.unwrap_or(0));
-        share.set_waiting(bytes, task);
+        let bytes = reservation.bytes().max(incomplete_head_bytes.unwrap_or(0));
+        reservation.set_waiting(bytes, task);
     }
 
     /// hyper has new bytes, and reads no more before it has processed them.
     pub(super) fn set_busy(&mut self) {
-        if let Some(share) = &mut self.share {
-            share.set_busy(share.bytes());
+        if let Some(reservation) = &mut self.reservation {
+            reservation.set_busy(reservation.bytes());
         }
     }
 
-    /// Whether this connection's share was evicted since the last call. Then the connection must close.
+    /// Whether this connection's reservation was evicted since the last call. Then the connection must close.
     pub(super) fn take_eviction(&mut self) -> bool {
-        self.share.take_if(|share| share.is_evicted()).is_some()
+        self.reservation
+            .take_if(|reservation| reservation.is_evicted())
+            .is_some()
     }
 }

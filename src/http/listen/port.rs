@@ -156,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_overlap_where_the_kernel_would_refuse_the_second() {
-        let is_taken = |first: &str, second: &str| {
+    fn addresses_overlap_if_the_kernel_refuses_to_bind_the_second() {
+        let is_refused = |first: &str, second: &str| {
             let at = |ip: &str, port| SocketAddr::new(ip.parse().expect("an address"), port);
             let first = listen(at(first, 0), false).expect("a free port");
             let port = first.local_addr().expect("its address").as_socket();
@@ -175,7 +175,7 @@ mod tests {
             ("::1", "0.0.0.0"),
             ("::ffff:127.0.0.1", "127.0.0.1"),
         ] {
-            let expected = is_taken(one, other);
+            let expected = is_refused(one, other);
             let addresses = [one, other].map(|ip| ip.parse().expect("an address"));
             assert_eq!(
                 overlap(addresses[0], addresses[1]),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_lock_reads_back() {
+    fn the_address_can_be_read_from_the_name_of_a_lock() {
         let database = Path::new("/data/requests.db");
         for address in ["127.0.0.1:8080", "[::1]:8080", "0.0.0.0:1"] {
             let address = address.parse().expect("an address");
