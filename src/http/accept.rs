@@ -24,7 +24,7 @@ use crate::telemetry::log_rate_limited;
 /// The pause after accept(2) fails for lack of file descriptors or memory.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What a connection needs. All public listeners share one, all admin listeners another.
+/// Accepts and serves connections. All public listeners share one, all admin listeners another.
 #[derive(Clone)]
 pub struct Acceptor<R> {
     /// For every connection's guard.

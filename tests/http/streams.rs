@@ -14,7 +14,7 @@ use axum::routing::get;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-/// What a stream does after its first chunk.
+/// The stream's behavior after its first chunk.
 #[derive(Clone, Copy)]
 enum Then {
     /// Sends nothing, like an event stream without events.

@@ -1,4 +1,4 @@
-//! What the guard of a connection and the service that responds on it share.
+//! The state that a connection's guard and its service share.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use super::{CloseReason, Refusal};
 
-/// What the guard knows about the request whose head hyper has just parsed.
+/// The guard's information about the request whose head hyper has just parsed.
 #[derive(Clone, Debug)]
 pub struct RequestStart {
     /// When the head was complete.
@@ -18,7 +18,7 @@ pub struct RequestStart {
     pub refusal: Option<Refusal>,
 }
 
-/// What the guard of a connection and the service that responds on it share.
+/// The state that a connection's guard and its service share.
 #[derive(Debug)]
 pub struct ConnectionState {
     inner: Mutex<Inner>,

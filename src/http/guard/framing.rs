@@ -9,7 +9,7 @@ use super::head;
 use super::size_line::SizeLine;
 use super::{Fault, Limits, Refusal};
 
-/// What hyper gets in place of a refused head: a valid request without a body that asks to close.
+/// Replaces a refused head for hyper: a valid request without a body that asks to close.
 const PLACEHOLDER: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 /// The same for HEAD, whose response must not have a body.
 const PLACEHOLDER_FOR_HEAD: &[u8] =
@@ -33,7 +33,7 @@ enum State {
     Refused,
 }
 
-/// What to do next.
+/// The next step for the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Read more bytes.

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use super::{Fault, Limits, expect, list, target};
 
-/// What the fields read so far say about the end of the message, and about Host and Expect.
+/// A summary of the fields read so far.
 #[derive(Debug, Default)]
 pub(super) struct FramingHeaders {
     /// The minor HTTP version: 0, or 1 for all others.

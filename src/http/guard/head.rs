@@ -1,7 +1,7 @@
 //! A request's head, from its first byte to its empty line.
 //!
 //! A head is refused at the first byte that makes it invalid, so the result does not depend on how its bytes were split
-//! over reads. What only the whole head shows, such as a missing Host, is checked at its end.
+//! over reads. A defect that only the whole head shows, such as a missing Host, is found at its end.
 
 use hyper::{HeaderMap, header::HeaderName, header::HeaderValue};
 

@@ -73,7 +73,7 @@ impl State {
     }
 }
 
-/// What one connection takes from the budget, until this is dropped.
+/// The bytes that one connection takes from the budget; dropping it returns them.
 #[derive(Debug)]
 pub(super) struct HeadReservation {
     number: u64,
@@ -168,7 +168,7 @@ mod tests {
         assert!(first.is_evicted() && !second.is_evicted() && !third.is_evicted());
         assert_eq!((wakes.0.load(Relaxed), others.0.load(Relaxed)), (1, 0));
         assert_eq!(budget.used(), 51);
-        // What it does before it notices changes nothing.
+        // Until its connection notices, further calls change nothing.
         first.set_waiting(60, &waker);
         assert!(first.is_evicted());
         drop((first, second));

@@ -1,4 +1,4 @@
-//! What one connection takes from the [`HeadBudget`].
+//! One connection's part of the [`HeadBudget`].
 
 use std::task::Waker;
 

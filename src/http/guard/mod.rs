@@ -102,7 +102,7 @@ pub struct Refusal {
     pub status: StatusCode,
     /// One line for the client. It never contains bytes of the request.
     pub reason: &'static str,
-    /// What to record. `None` if method or target are malformed, or if the head is incomplete. Always `None` for a refused
+    /// The request to record. `None` if method or target are malformed, or if the head is incomplete. Always `None` for a refused
     /// body: the service has its request.
     pub request: Option<RefusedRequest>,
 }
@@ -159,7 +159,7 @@ impl CloseReason {
     }
 }
 
-/// What is wrong with a request, before it is known whether the request is recorded.
+/// A request's defect, before it is known whether the request is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fault {
     status: StatusCode,

@@ -24,10 +24,10 @@ const LIMITS: Limits = Limits {
     closing_timeout: Duration::from_secs(1),
 };
 
-/// What the framing did with a connection's bytes.
+/// The result for a connection's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
-    /// What hyper gets.
+    /// The bytes that hyper gets.
     forwarded: Vec<u8>,
     /// The number of accepted heads.
     accepted: usize,

@@ -102,7 +102,7 @@ fn messages(count: usize) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What the service saw of one request.
+/// One request as the service saw it.
 #[derive(Debug)]
 enum Seen {
     Refused(u16),
