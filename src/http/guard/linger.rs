@@ -54,3 +54,17 @@ impl Linger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_after_a_clean_shutdown_start_the_linger_and_16_mib_end_it() {
+        let mut linger = Linger::start(false);
+        assert!(linger.is_over());
+        assert!(!linger.discard(1) && !linger.is_over());
+        assert!(!linger.discard(LINGER_BYTES_MAX - 2) && !linger.is_over());
+        assert!(linger.discard(1) && linger.is_over());
+    }
+}
