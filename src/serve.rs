@@ -194,9 +194,9 @@ impl Server {
             phase: self.shutdown.watch(),
             connections: connections.clone(),
             metrics: Some(self.metrics.clone()),
-            answer: move |peer: Peer,
-                          connection: Arc<ConnectionState>,
-                          request: Request<Incoming>| {
+            respond: move |peer: Peer,
+                           connection: Arc<ConnectionState>,
+                           request: Request<Incoming>| {
                 let recorder = recorder.clone();
                 async move { recorder.respond(peer, &connection, request).await }
             },
@@ -229,9 +229,9 @@ impl Server {
             phase: shutdown.watch(),
             connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
             metrics: None,
-            answer: move |peer: Peer,
-                          connection: Arc<ConnectionState>,
-                          request: Request<Incoming>| {
+            respond: move |peer: Peer,
+                           connection: Arc<ConnectionState>,
+                           request: Request<Incoming>| {
                 admin::respond(router.clone(), hosts.clone(), peer, connection, request)
             },
         };

@@ -1,4 +1,4 @@
-//! Accepting: one loop a listener, with a bound on what is open.
+//! Accepts connections: one loop for each listener, and a limit on open connections.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,37 +21,37 @@ use crate::metrics::Metrics;
 use crate::shutdown::{Phase, reached};
 use crate::telemetry::log_rate_limited;
 
-/// How long to let be when accept(2) fails for want of descriptors or memory.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after accept(2) fails for lack of file descriptors or memory.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What a connection needs; shared by the listeners of one kind.
+/// Accepts and serves connections. All public listeners share one, all admin listeners another.
 #[derive(Clone)]
-pub struct Acceptor<A> {
+pub struct Acceptor<R> {
     /// For every connection's guard.
     pub limits: Limits,
-    /// For all of their heads together.
+    /// For the heads of all connections together.
     pub heads: HeadBudget,
     /// Ends the loop, and idle connections, at [`Phase::Closing`].
     pub phase: watch::Receiver<Phase>,
-    /// One permit a connection.
+    /// One permit for each connection.
     pub connections: Arc<Semaphore>,
-    /// Counts connections; none for the admin listeners.
+    /// Counts connections. None for the admin listeners.
     pub metrics: Option<Arc<Metrics>>,
-    /// Answers one request.
-    pub answer: A,
+    /// Responds to one request.
+    pub respond: R,
 }
 
-impl<A, F, E> Acceptor<A>
+impl<R, F, E> Acceptor<R>
 where
-    A: Fn(Peer, Arc<ConnectionState>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    R: Fn(Peer, Arc<ConnectionState>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Response<Body>, E>> + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
-    /// Accepts until the phase is [`Phase::Closing`], and then what the kernel has queued by that time: closing a
-    /// listener resets what waits in it.
+    /// Accepts until [`Phase::Closing`], and then the connections that the kernel has queued by that time: closing a
+    /// listener resets those that wait in it.
     ///
-    /// A connection gets its permit when it is there, so that a listener where nobody calls holds none. One that finds
-    /// no permit free waits, accepted but not served, and whatever comes behind it waits in the kernel.
+    /// A permit is taken after a connection is accepted, so that an unused listener holds none. A connection without a
+    /// free permit waits unserved, and all later ones wait in the kernel.
     pub async fn run(self, listener: Listener) {
         let mut phase = self.phase.clone();
         loop {
@@ -65,14 +65,14 @@ where
                 Err(error) => {
                     log_rate_limited("a connection could not be accepted", &error);
                     if !concerns_one_connection(&error) {
-                        tokio::time::sleep(PAUSE).await;
+                        tokio::time::sleep(RETRY_DELAY).await;
                     }
                 }
             }
         }
-        // Lets the runtime learn of what has arrived meanwhile.
+        // Lets the runtime notice connections that have arrived meanwhile.
         tokio::task::yield_now().await;
-        // Else the runtime would say "pending" after so many, to let others run, and the rest would be taken for none.
+        // Unconstrained: otherwise tokio's cooperative budget returns "pending" before the queue is empty.
         unconstrained(self.accept_queued(&listener)).await;
     }
 
@@ -87,23 +87,23 @@ where
         }
     }
 
-    /// Waits for a permit, and leaves the connection to a task of its own.
+    /// Waits for a permit, then serves the connection in a task of its own.
     async fn serve(&self, stream: Box<dyn Stream>, peer: Peer) {
-        let open = Open::enter(self.permit().await, self.metrics.clone());
+        let open = OpenConnection::new(self.permit().await, self.metrics.clone());
         let Self {
             limits,
             heads,
             phase,
-            answer,
+            respond,
             ..
         } = self.clone();
         tokio::spawn(async move {
-            let closed_by =
-                connection::drive(stream, limits, heads, phase, move |exchange, request| {
-                    answer(peer, exchange, request)
+            let close_reason =
+                connection::serve(stream, limits, heads, phase, move |state, request| {
+                    respond(peer, state, request)
                 })
                 .await;
-            if let (Some(metrics), Some(reason)) = (&open.metrics, closed_by) {
+            if let (Some(metrics), Some(reason)) = (&open.metrics, close_reason) {
                 metrics.count_closed(reason);
             }
         });
@@ -120,18 +120,18 @@ where
             .clone()
             .acquire_owned()
             .await
-            .expect("nobody closes the semaphore")
+            .expect("the semaphore is never closed")
     }
 }
 
-/// An open connection: it is counted, and has its permit, while this lives, however its task ends.
-struct Open {
+/// Counts an open connection and holds its permit until it is dropped, even if its task panics.
+struct OpenConnection {
     metrics: Option<Arc<Metrics>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Open {
-    fn enter(permit: OwnedSemaphorePermit, metrics: Option<Arc<Metrics>>) -> Self {
+impl OpenConnection {
+    fn new(permit: OwnedSemaphorePermit, metrics: Option<Arc<Metrics>>) -> Self {
         if let Some(metrics) = &metrics {
             metrics.connections.inc();
         }
@@ -142,7 +142,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         if let Some(metrics) = &self.metrics {
             metrics.connections.dec();
@@ -150,7 +150,7 @@ impl Drop for Open {
     }
 }
 
-/// Errors of the connection that was waiting, not of the listener (accept(2), "Error handling").
+/// Whether the error belongs to the accepted connection rather than to the listener (accept(2), "Error handling").
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Who sent a request: the connection's peer, or what trusted proxies say of it.
+//! The client's address: the connection's peer, or what trusted proxies say in X-Forwarded-For.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,8 +15,8 @@ pub enum Peer {
     Unix,
 }
 
-/// The client's address: read from the right, past trusted proxies, to the first that is not one. Garbage stops
-/// the walk at the last valid address.
+/// The client's address. Behind a trusted peer, X-Forwarded-For is read from the right, past trusted proxies, to the first
+/// untrusted address. A malformed entry stops at the last valid address.
 pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
     let (mut client, is_trusted) = match peer {
         Peer::Ip(address) => {
@@ -28,7 +28,7 @@ pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies)
     if !is_trusted {
         return client;
     }
-    // All its lines are one list (the newest proxy has written last), and an empty member counts for nothing.
+    // All lines are one list, to which each proxy appends. Empty members are skipped.
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
@@ -43,8 +43,8 @@ pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &TrustedProxies)
     client
 }
 
-/// An address as proxies write it: alone, or with a port; of IPv6 in brackets then, which may also stand without a port.
-/// A zone (`fe80::1%eth0`) is dropped, as it is of a peer's own address.
+/// An address as proxies write it: alone or with a port. IPv6 with a port is in brackets; brackets without a port are also
+/// accepted. A zone (`fe80::1%eth0`) is dropped, as it is from the peer's address.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?;
     let address: IpAddr = match text.strip_prefix('[') {
@@ -56,7 +56,7 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
             parse_v6(address)?.into()
         }
         None => match text.split_once(':') {
-            // Of an IPv6 address what follows is no port.
+            // Exactly one colon: otherwise it is IPv6, and what follows is no port.
             Some((address, port)) if is_port(port) => address.parse::<Ipv4Addr>().ok()?.into(),
             Some(_) => parse_v6(text)?.into(),
             None => text.parse::<Ipv4Addr>().ok()?.into(),
@@ -73,10 +73,10 @@ fn parse_v6(text: &str) -> Option<Ipv6Addr> {
     address.parse().ok()
 }
 
-/// What RFC 6874 lets a zone be made of.
+/// RFC 6874: one or more unreserved characters.
 fn is_zone(zone: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    !zone.is_empty() && zone.bytes().all(is_good)
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !zone.is_empty() && zone.bytes().all(is_unreserved)
 }
 
 fn is_port(port: &str) -> bool {
@@ -100,7 +100,7 @@ mod tests {
             .collect()
     }
 
-    /// Proxies on a network of their own, and those on a unix socket.
+    /// Proxies on one network and on a unix socket.
     fn trusted() -> TrustedProxies {
         TrustedProxies::parse(&["10.0.0.0/8", "unix"]).unwrap()
     }
@@ -121,8 +121,8 @@ mod tests {
         any::<IpAddr>().prop_filter("trusted", |address| !trusted().trusts_ip(*address))
     }
 
-    /// An address as some proxy writes it.
-    fn written(address: IpAddr, form: u8, port: u16) -> String {
+    /// An address in one of the forms that proxies write.
+    fn format_address(address: IpAddr, form: u8, port: u16) -> String {
         match (address, form) {
             (_, 0) => address.to_string(),
             (_, 1) => format!("\t{address} "),
@@ -134,9 +134,9 @@ mod tests {
         }
     }
 
-    /// One entry, as proxies write it, as others do, or of any bytes.
+    /// One entry: in a proxy's form, an unusual one, or random bytes.
     fn entry() -> impl Strategy<Value = Vec<u8>> {
-        const ODD: [&str; 8] = [
+        const UNUSUAL: [&str; 8] = [
             "",
             " ",
             "unknown",
@@ -149,17 +149,17 @@ mod tests {
         let address = prop_oneof![trusted_address(), any::<IpAddr>()];
         prop_oneof![
             2 => (address, 0..6_u8, any::<u16>())
-                .prop_map(|(address, form, port)| written(address, form, port).into_bytes()),
-            1 => select(&ODD[..]).prop_map(|text| text.as_bytes().to_vec()),
+                .prop_map(|(address, form, port)| format_address(address, form, port).into_bytes()),
+            1 => select(&UNUSUAL[..]).prop_map(|text| text.as_bytes().to_vec()),
             1 => vec(any::<u8>(), 0..8),
         ]
     }
 
-    /// The addresses that an entry might be about, read without rules.
+    /// Every address that is a part of an entry, in any form.
     fn addresses(entry: &[u8]) -> Vec<IpAddr> {
         let text = String::from_utf8_lossy(entry);
         let text = text.trim().trim_start_matches('[');
-        let ends = text.char_indices().map(|(place, _)| place);
+        let ends = text.char_indices().map(|(index, _)| index);
         ends.chain([text.len()])
             .filter_map(|end| text[..end].parse::<IpAddr>().ok())
             .map(|address| address.to_canonical())
@@ -170,7 +170,7 @@ mod tests {
         vec(entry(), 0..4).prop_map(|entries| entries.join(&b','))
     }
 
-    fn of_peer(peer: Peer) -> Option<IpAddr> {
+    fn peer_address(peer: Peer) -> Option<IpAddr> {
         match peer {
             Peer::Ip(address) => Some(address.to_canonical()),
             Peer::Unix => None,
@@ -179,19 +179,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_peers_address_or_one_that_the_header_has(
+        fn the_result_is_the_peers_address_or_one_in_the_header(
             peer in peer(),
             lines in vec(line(), 0..4),
         ) {
             let headers = header(&lines);
             let found = client_address(peer, &headers, &trusted());
             let mut entries = headers.values().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-            let is_there = found.is_some_and(|found| entries.any(|entry| addresses(entry).contains(&found)));
-            prop_assert!(found == of_peer(peer) || is_there, "{:?}", found);
+            let is_in_header = found.is_some_and(|found| entries.any(|entry| addresses(entry).contains(&found)));
+            prop_assert!(found == peer_address(peer) || is_in_header, "{:?}", found);
         }
 
         #[test]
-        fn how_an_address_is_written_and_empty_members_make_no_difference(
+        fn the_form_of_an_address_and_empty_members_make_no_difference(
             peer in prop_oneof![Just(Peer::Unix), trusted_address().prop_map(Peer::Ip)],
             hops in vec(
                 (prop_oneof![trusted_address(), any::<IpAddr>()], 0..6_u8, any::<u16>(), select(&[",", ", ", ",,", " ,\t, "][..])),
@@ -204,7 +204,7 @@ mod tests {
             let mut others = vec![lead.to_owned()];
             for (address, form, port, end) in &hops {
                 let line = others.last_mut().unwrap();
-                line.push_str(&written(*address, *form, *port));
+                line.push_str(&format_address(*address, *form, *port));
                 line.push_str(end);
                 if cut {
                     others.push(String::new());
@@ -218,13 +218,13 @@ mod tests {
         }
 
         #[test]
-        fn where_nobody_is_trusted_it_is_the_peers(peer in peer(), lines in vec(line(), 0..4)) {
-            let nobody = TrustedProxies::default();
-            prop_assert_eq!(client_address(peer, &header(&lines), &nobody), of_peer(peer));
+        fn without_trusted_proxies_it_is_the_peers_address(peer in peer(), lines in vec(line(), 0..4)) {
+            let none = TrustedProxies::default();
+            prop_assert_eq!(client_address(peer, &header(&lines), &none), peer_address(peer));
         }
 
         #[test]
-        fn what_stands_left_of_an_untrusted_address_changes_nothing(
+        fn entries_left_of_an_untrusted_address_change_nothing(
             peer in prop_oneof![Just(Peer::Unix), trusted_address().prop_map(Peer::Ip)],
             mut lines in vec(line(), 0..3),
             left in prop::option::of(line()),
@@ -232,7 +232,7 @@ mod tests {
             proxies in vec(trusted_address(), 0..3),
         ) {
             let mut line = left.map(|left| [left, b", ".to_vec()].concat()).unwrap_or_default();
-            // Bytes that no header may have would take the whole line with them.
+            // Bytes that are invalid in a header would drop the whole line.
             line.retain(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
             line.extend(client.to_string().bytes());
             for proxy in proxies {

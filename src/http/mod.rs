@@ -1,7 +1,8 @@
 //! The public side: from a socket to a recorded response.
 //!
-//! A connection: [`listen`] → [`accept`] → [`connection`], which runs hyper on a [`guard`]ed socket. A request on it:
-//! [`recorder`] → [`layers`] → the handler, and back through the recorder, which waits for the commit.
+//! A connection goes through [`listen`] → [`accept`] → [`connection`], which runs hyper on a [`guard`]ed socket. A request
+//! on it goes through [`recorder`] → [`layers`] → the handler. The response goes back through the recorder, which waits for
+//! the commit.
 
 pub mod accept;
 pub mod body;

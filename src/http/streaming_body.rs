@@ -1,4 +1,4 @@
-//! An answer whose end nobody knows, such as an event stream, ends with the server.
+//! Ends responses of unknown length, such as event streams, when the server shuts down.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,19 +11,19 @@ use tokio::sync::watch;
 
 use crate::shutdown::{Phase, reached};
 
-/// Lets an answer pass as it is if its length is known, by its body or by its `content-length`. Any other ends, in order,
-/// at [`Phase::Closing`]: it could go on for ever, and an open event stream must not delay a shutdown.
+/// Ends the body at [`Phase::Closing`] with a valid last chunk, unless the response has a known length, from its body or
+/// its `content-length`. A body of unknown length may be endless, and an open event stream must not delay a shutdown.
 pub fn end_when_closing(
     response: Response<Body>,
     phase: &watch::Receiver<Phase>,
 ) -> Response<Body> {
-    let says_length = response.headers().contains_key(CONTENT_LENGTH);
-    if says_length || response.body().size_hint().exact().is_some() {
+    let has_content_length = response.headers().contains_key(CONTENT_LENGTH);
+    if has_content_length || response.body().size_hint().exact().is_some() {
         return response;
     }
     let mut phase = phase.clone();
     response.map(|body| {
-        Body::new(Streamed {
+        Body::new(EndedWhenClosing {
             body,
             closing: Some(Box::pin(async move {
                 reached(&mut phase, Phase::Closing).await;
@@ -32,13 +32,13 @@ pub fn end_when_closing(
     })
 }
 
-struct Streamed {
+struct EndedWhenClosing {
     body: Body,
-    /// None once it has come.
+    /// Completes at [`Phase::Closing`]; then None.
     closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl HttpBody for Streamed {
+impl HttpBody for EndedWhenClosing {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -47,7 +47,7 @@ impl HttpBody for Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
-        // First, for a stream may never have nothing to send.
+        // Polled first: a stream may always have more to send.
         if let Some(closing) = &mut this.closing
             && closing.as_mut().poll(context).is_ready()
         {
@@ -63,7 +63,7 @@ impl HttpBody for Streamed {
 
     fn size_hint(&self) -> SizeHint {
         match self.closing {
-            // It may be cut short: no lower bound is sure.
+            // The body may end early, so there is no lower bound.
             Some(_) => SizeHint::default(),
             None => self.body.size_hint(),
         }

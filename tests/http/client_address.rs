@@ -1,12 +1,12 @@
-//! Whose address a row shows: the peer's, or what a trusted proxy says of its client.
+//! The client address of a row: the peer's, or what a trusted proxy says.
 
 use std::net::TcpListener;
 
 use crate::common::client::send;
 use crate::common::server::Server;
 
-/// The `remote_addr` of a request on `address` with these lines of X-Forwarded-For.
-fn recorded(server: &Server, address: &str, lines: &[&str]) -> Option<String> {
+/// The `remote_addr` that is recorded for a request to `address` with these X-Forwarded-For lines.
+fn recorded_address(server: &Server, address: &str, lines: &[&str]) -> Option<String> {
     let lines: String = lines
         .iter()
         .map(|line| format!("X-Forwarded-For: {line}\r\n"))
@@ -24,7 +24,7 @@ fn recorded(server: &Server, address: &str, lines: &[&str]) -> Option<String> {
 fn check(server: &Server, cases: &[(&[&str], &str)]) {
     for (lines, expected) in cases {
         assert_eq!(
-            recorded(server, server.addr(), lines).as_deref(),
+            recorded_address(server, server.addr(), lines).as_deref(),
             Some(*expected),
             "{lines:?}"
         );
@@ -32,7 +32,7 @@ fn check(server: &Server, cases: &[(&[&str], &str)]) {
 }
 
 #[test]
-fn x_forwarded_for_from_nobody_in_particular_is_not_believed() {
+fn x_forwarded_for_is_ignored_without_trusted_proxies() {
     let server = Server::start();
     check(
         &server,
@@ -45,7 +45,7 @@ fn x_forwarded_for_from_nobody_in_particular_is_not_believed() {
 }
 
 #[test]
-fn x_forwarded_for_from_outside_the_trusted_networks_is_not_believed() {
+fn x_forwarded_for_from_outside_the_trusted_networks_is_ignored() {
     let server = Server::with(|c| {
         c.set(
             "trusted_proxies",
@@ -114,9 +114,9 @@ fn an_address_may_have_a_port_brackets_and_a_zone() {
             ),
             (&["[2001:db8::1]:0, [::ffff:10.0.0.1]:80"], "2001:db8::1"),
             (&["[::ffff:203.0.113.9]:80"], "203.0.113.9"),
-            // This is an address; that its end was meant as a port, nobody can know.
+            // A valid address, even if its end was meant as a port.
             (&["2001:db8::1:443"], "2001:db8::1:443"),
-            // A zone means something on the proxy alone, and is dropped as a peer's own is.
+            // A zone has a meaning only on the proxy, and is dropped.
             (&["fe80::1%eth0"], "fe80::1"),
             (&["[fe80::1%25]:443"], "fe80::1"),
         ],
@@ -124,7 +124,7 @@ fn an_address_may_have_a_port_brackets_and_a_zone() {
 }
 
 #[test]
-fn empty_members_count_for_nothing() {
+fn empty_members_are_skipped() {
     let server = Server::with(|c| {
         c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
     });
@@ -143,7 +143,7 @@ fn empty_members_count_for_nothing() {
 }
 
 #[test]
-fn garbage_ends_the_walk_at_the_last_valid_address() {
+fn a_malformed_entry_ends_the_search_at_the_last_valid_address() {
     let server = Server::with(|c| {
         c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
     });
@@ -178,7 +178,7 @@ fn garbage_ends_the_walk_at_the_last_valid_address() {
 }
 
 #[test]
-fn where_all_addresses_are_trusted_the_leftmost_counts() {
+fn if_all_addresses_are_trusted_the_leftmost_is_recorded() {
     let server = Server::with(|c| {
         c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
     });
@@ -192,7 +192,7 @@ fn where_all_addresses_are_trusted_the_leftmost_counts() {
 }
 
 #[test]
-fn an_ipv4_address_in_ipv6_clothes_is_an_ipv4_address() {
+fn an_ipv4_mapped_ipv6_address_is_recorded_as_ipv4() {
     let server = Server::with(|c| {
         c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
     });
@@ -228,16 +228,16 @@ fn an_ipv4_client_of_an_ipv6_listener_is_recorded_as_ipv4() {
     let port = server.addr().rsplit(':').next().expect("a port");
     let address = format!("127.0.0.1:{port}");
     assert_eq!(
-        recorded(&server, &address, &[]).as_deref(),
+        recorded_address(&server, &address, &[]).as_deref(),
         Some("127.0.0.1")
     );
     assert_eq!(
-        recorded(&server, &address, &["203.0.113.7"]).as_deref(),
+        recorded_address(&server, &address, &["203.0.113.7"]).as_deref(),
         Some("203.0.113.7")
     );
     let address = format!("[::1]:{port}");
     assert_eq!(
-        recorded(&server, &address, &["203.0.113.7"]).as_deref(),
+        recorded_address(&server, &address, &["203.0.113.7"]).as_deref(),
         Some("::1")
     );
 }
@@ -254,26 +254,32 @@ fn on_unix(trusted_proxies: &str) -> Server {
 #[test]
 fn a_bare_unix_socket_has_no_address() {
     let server = on_unix(r#"["127.0.0.0/8", "0.0.0.0/0"]"#);
-    assert_eq!(recorded(&server, server.addr(), &[]), None);
-    assert_eq!(recorded(&server, server.addr(), &["203.0.113.7"]), None);
+    assert_eq!(recorded_address(&server, server.addr(), &[]), None);
+    assert_eq!(
+        recorded_address(&server, server.addr(), &["203.0.113.7"]),
+        None
+    );
 }
 
 #[test]
-fn x_forwarded_for_over_a_trusted_unix_socket_is_believed() {
+fn x_forwarded_for_over_a_trusted_unix_socket_is_used() {
     let server = on_unix(r#"["unix", "10.0.0.0/8"]"#);
-    let at = |lines: &[&str]| recorded(&server, server.addr(), lines);
-    assert_eq!(at(&[]), None);
-    assert_eq!(at(&["203.0.113.7"]).as_deref(), Some("203.0.113.7"));
+    let address_for = |lines: &[&str]| recorded_address(&server, server.addr(), lines);
+    assert_eq!(address_for(&[]), None);
     assert_eq!(
-        at(&["203.0.113.7, 10.0.0.1"]).as_deref(),
+        address_for(&["203.0.113.7"]).as_deref(),
         Some("203.0.113.7")
     );
-    assert_eq!(at(&["10.0.0.1"]).as_deref(), Some("10.0.0.1"));
     assert_eq!(
-        at(&["203.0.113.7, unknown, 10.0.0.1"]).as_deref(),
+        address_for(&["203.0.113.7, 10.0.0.1"]).as_deref(),
+        Some("203.0.113.7")
+    );
+    assert_eq!(address_for(&["10.0.0.1"]).as_deref(), Some("10.0.0.1"));
+    assert_eq!(
+        address_for(&["203.0.113.7, unknown, 10.0.0.1"]).as_deref(),
         Some("10.0.0.1")
     );
-    assert_eq!(at(&["203.0.113.7, unknown"]), None);
+    assert_eq!(address_for(&["203.0.113.7, unknown"]), None);
 }
 
 #[test]
@@ -301,7 +307,7 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
             400,
             format!("GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n{xff}\r\n"),
         ),
-        // The verdict falls behind the lines: they count. What comes later does not.
+        // Refused after these lines: they count. Later lines do not.
         (
             400,
             format!("GET / HTTP/1.1\r\n{xff}Bad : x\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"),
@@ -323,7 +329,7 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
             assert_eq!(row.remote_addr.as_deref(), Some(address), "{request}");
         }
     }
-    // A refused request's lines are read as all others are.
+    // The same rules as for accepted requests.
     for lines in [
         "203.0.113.7:51234",
         "[2001:db8::1]:443,",
@@ -344,7 +350,7 @@ fn a_refused_request_is_recorded_with_its_clients_address() {
             (400, Some(wanted))
         );
     }
-    // Refused before any field was looked at.
+    // Refused before any field was read.
     let response = send(on_tcp.addr(), format!("GET / HTTP/2.0\r\n{xff}\r\n"));
     let row = on_tcp.row(response.record_id().expect("its id"));
     assert_eq!(

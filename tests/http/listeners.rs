@@ -1,4 +1,4 @@
-//! Each kind of listener, several at once, and those that cannot be had.
+//! Each kind of listener, several at once, and listeners that cannot be bound.
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -8,14 +8,14 @@ use std::path::Path;
 use crate::common::client::get;
 use crate::common::server::{Failure, Server, fails_to_start};
 
-/// A port that is taken, by a socket that shares it with nobody.
-fn taken() -> (TcpListener, String) {
+/// A port in use, by a socket that does not share it.
+fn port_in_use() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address").to_string();
     (listener, address)
 }
 
-fn must_say(failure: &Failure, code: i32, words: &[&str]) {
+fn assert_error(failure: &Failure, code: i32, words: &[&str]) {
     assert_eq!(failure.code, Some(code), "{}", failure.stderr);
     for word in words {
         assert!(
@@ -27,7 +27,7 @@ fn must_say(failure: &Failure, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_tcp_listener_on_port_0_answers_on_the_port_that_the_log_names() {
+fn a_tcp_listener_on_port_0_responds_on_the_port_in_the_log() {
     let server = Server::start();
     assert!(
         server.addr().starts_with("127.0.0.1:") && !server.addr().ends_with(":0"),
@@ -39,7 +39,7 @@ fn a_tcp_listener_on_port_0_answers_on_the_port_that_the_log_names() {
 }
 
 #[test]
-fn listeners_of_several_kinds_answer_at_once() {
+fn listeners_of_several_kinds_respond_at_once() {
     let server = Server::with(|c| {
         let socket = format!("unix:{}", c.path("public.sock").display());
         c.set(
@@ -56,7 +56,7 @@ fn listeners_of_several_kinds_answer_at_once() {
 }
 
 #[test]
-fn several_admin_listeners_answer_at_once() {
+fn several_admin_listeners_respond_at_once() {
     let server = Server::with(|c| {
         let socket = format!("unix:{}", c.path("admin.sock").display());
         c.set("admin.listen", format!("[{socket:?}, \"127.0.0.1:0\"]"));
@@ -66,12 +66,12 @@ fn several_admin_listeners_answer_at_once() {
 }
 
 #[test]
-fn a_taken_admin_port_is_an_error() {
-    let (_owner, address) = taken();
+fn an_admin_port_in_use_is_an_error() {
+    let (_owner, address) = port_in_use();
     let failure = fails_to_start(|c| {
         c.text("admin.listen", &address);
     });
-    must_say(&failure, 1, &[&address, "admin.listen"]);
+    assert_error(&failure, 1, &[&address, "admin.listen"]);
 }
 
 #[test]
@@ -80,21 +80,21 @@ fn an_admin_port_is_not_shared_between_replicas() {
     let failure = fails_to_start(|c| {
         c.text("admin.listen", first.admin());
     });
-    must_say(&failure, 1, &[first.admin(), "admin.listen"]);
+    assert_error(&failure, 1, &[first.admin(), "admin.listen"]);
 }
 
 #[test]
-fn a_public_port_that_its_owner_does_not_share_is_an_error() {
-    let (_owner, address) = taken();
+fn a_public_port_in_use_by_an_exclusive_socket_is_an_error() {
+    let (_owner, address) = port_in_use();
     let failure = fails_to_start(|c| {
         c.text("listen", &address);
     });
-    must_say(&failure, 1, &[&address, "listen"]);
+    assert_error(&failure, 1, &[&address, "listen"]);
 }
 
-/// A TCP socket and a unix socket that listen, with their addresses.
+/// A listening TCP socket and a listening unix socket, with their addresses.
 fn tcp_and_unix(dir: &Path) -> ((OwnedFd, String), (OwnedFd, String)) {
-    let (tcp, address) = taken();
+    let (tcp, address) = port_in_use();
     let path = dir.join("inherited.sock");
     let unix = UnixListener::bind(&path).expect("a unix socket");
     (
@@ -104,7 +104,7 @@ fn tcp_and_unix(dir: &Path) -> ((OwnedFd, String), (OwnedFd, String)) {
 }
 
 #[test]
-fn inherited_sockets_are_told_apart_by_name_in_any_order() {
+fn inherited_sockets_are_distinguished_by_name_in_any_order() {
     for reversed in [false, true] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let ((tcp, address), (unix, path)) = tcp_and_unix(dir.path());
@@ -146,27 +146,27 @@ fn a_public_unix_socket_can_be_inherited() {
 }
 
 #[test]
-fn a_name_that_was_not_inherited_is_a_wrong_configuration() {
+fn a_name_that_was_not_inherited_is_a_configuration_error() {
     let failure = fails_to_start(|c| {
         c.text("listen", "fd:web");
     });
-    must_say(&failure, 78, &["web", "listen"]);
+    assert_error(&failure, 78, &["web", "listen"]);
 
     let dir = tempfile::tempdir().expect("a temporary directory");
     let ((tcp, _), (unix, _)) = tcp_and_unix(dir.path());
     let failure = fails_to_start(|c| {
         c.text("listen", "fd:web").inherit([tcp, unix], "wob:ops");
     });
-    must_say(&failure, 78, &["web", "listen"]);
+    assert_error(&failure, 78, &["web", "listen"]);
 }
 
 #[test]
-fn sockets_that_are_meant_for_another_process_are_not_taken() {
+fn sockets_meant_for_another_process_are_not_used() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let ((tcp, _), (unix, _)) = tcp_and_unix(dir.path());
     let failure = fails_to_start(|c| {
         c.text("listen", "fd:web")
             .inherit_as([tcp, unix], "web:ops", "1");
     });
-    must_say(&failure, 78, &["web"]);
+    assert_error(&failure, 78, &["web"]);
 }

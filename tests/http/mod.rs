@@ -1,9 +1,9 @@
 //! The public side.
 
 mod client_address;
+mod conformance;
 mod handlers;
 mod head_memory;
-mod http_by_the_book;
 mod limits;
 mod listeners;
 mod real_clients;

@@ -1,4 +1,4 @@
-//! A public TCP port belongs to one database: its replicas share it, and nobody else gets in.
+//! A public TCP port belongs to one database: only its replicas share it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 static PORTS: AtomicU16 = AtomicU16::new(8080);
 
-/// An address that no other test has: a loopback address for this process, a port for each call.
+/// An address that no other test uses: a loopback address for this process, a port for each call.
 fn unused_address() -> String {
     let [a, b, c, d] = std::process::id().to_be_bytes();
     assert_eq!(a, 0, "process numbers have 22 bits");
@@ -28,13 +28,13 @@ fn unused_port() -> u16 {
     PORTS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A port of every address that nobody has at this moment.
+/// A port that is free on every address.
 fn port_of_all_addresses() -> u16 {
     let listener = std::net::TcpListener::bind("[::]:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }
 
-/// A directory that outlives the servers, and a database in it.
+/// The path of a database in a directory that outlives the servers.
 fn database(dir: &TempDir, name: &str) -> PathBuf {
     dir.path().join(name)
 }
@@ -43,7 +43,7 @@ fn directory() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
-fn on(database: &Path, address: &str) -> impl FnOnce(&mut Config) {
+fn listening_on(database: &Path, address: &str) -> impl FnOnce(&mut Config) {
     let (database, address) = (database.to_owned(), address.to_owned());
     move |c| {
         c.text("database.path", database.display())
@@ -55,9 +55,9 @@ fn responses(server: &Server) -> f64 {
     server.metric("daybook_requests_total", &[("code", "200")])
 }
 
-/// It is no replica of `database` that has `address`.
-fn assert_refused(database: &Path, address: &str) {
-    let failure = fails_to_start(on(database, address));
+/// A replica of `database` cannot start at `address`.
+fn assert_start_refused(database: &Path, address: &str) {
+    let failure = fails_to_start(listening_on(database, address));
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
     let database = database.display().to_string();
     for words in [address, "listen = ", &database, "another"] {
@@ -73,29 +73,29 @@ fn assert_refused(database: &Path, address: &str) {
 fn the_replicas_of_one_database_share_a_port() {
     let (dir, address) = (directory(), unused_address());
     let path = database(&dir, "shared.db");
-    let replicas = [(); 2].map(|()| Server::with(on(&path, &address)));
-    eventually("both have answered", TIMEOUT, || {
+    let replicas = [(); 2].map(|()| Server::with(listening_on(&path, &address)));
+    eventually("both have responded", TIMEOUT, || {
         assert_eq!(get(&address, "/shared").status, 200);
         replicas.iter().all(|server| responses(server) > 0.0)
     });
 }
 
 #[test]
-fn replicas_of_another_database_are_refused_and_disturb_nobody() {
+fn replicas_of_another_database_are_refused_without_disturbing_the_first() {
     let (dir, address) = (directory(), unused_address());
-    let first = Server::with(on(&database(&dir, "first.db"), &address));
+    let first = Server::with(listening_on(&database(&dir, "first.db"), &address));
     let other = database(&dir, "other.db");
-    assert_refused(&other, &address);
+    assert_start_refused(&other, &address);
     for n in 1..=10 {
         assert_eq!(get(&address, "/first").record_id(), Some(n));
     }
     drop(first);
-    let second = Server::with(on(&other, &address));
+    let second = Server::with(listening_on(&other, &address));
     assert_eq!(second.get("/other").record_id(), Some(1));
 }
 
 #[test]
-fn another_program_that_would_share_its_port_is_left_alone() {
+fn a_port_that_another_program_shares_is_not_used() {
     let (dir, address) = (directory(), unused_address());
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("an option");
@@ -103,10 +103,10 @@ fn another_program_that_would_share_its_port_is_left_alone() {
     let at: std::net::SocketAddr = address.parse().expect("an address");
     socket.bind(&at.into()).expect("binding");
     socket.listen(1).expect("listening");
-    assert_refused(&database(&dir, "requests.db"), &address);
+    assert_start_refused(&database(&dir, "requests.db"), &address);
 }
 
-/// A replica, and what became of its start.
+/// A replica, and whether it became ready.
 struct Started {
     _process: Process,
     _dir: TempDir,
@@ -119,7 +119,7 @@ struct Started {
 fn start_at_once(databases: &[PathBuf], address: &str) -> Vec<Started> {
     let begin = |database: &PathBuf| {
         let mut config = Config::new();
-        on(database, address)(&mut config);
+        listening_on(database, address)(&mut config);
         let (mut process, log, dir) = config.spawn();
         let database = database.clone();
         thread::spawn(move || {
@@ -153,20 +153,20 @@ fn replicas_that_start_at_once_all_get_the_port() {
     }
 }
 
-/// Otherwise two that find the port taken by a stranger could each take the other for its owner.
+/// Otherwise two replicas that find the port in use by another program could each take the other for its owner.
 #[test]
 fn replicas_of_one_database_bind_one_after_the_other() {
     let (dir, address) = (directory(), unused_address());
     let path = database(&dir, "shared.db");
-    let first = Server::with(on(&path, &address));
-    // What another replica holds while it binds: not the write lock, which is of another kind.
+    let first = Server::with(listening_on(&path, &address));
+    // The lock that a replica holds while it binds. It is independent of the write lock.
     let lock = File::options()
         .write(true)
         .open(lock_file(&path))
         .expect("the lock file");
     rustix::fs::fcntl_lock(&lock, FlockOperation::LockExclusive).expect("locking");
     let mut config = Config::new();
-    on(&path, &address)(&mut config);
+    listening_on(&path, &address)(&mut config);
     let (process, log, _dir) = config.spawn();
     eventually("the second waits for its turn", TIMEOUT, || {
         waits_for_a_lock(process.id())
@@ -198,11 +198,11 @@ fn of_two_databases_that_start_at_once_one_gets_the_port() {
 }
 
 #[test]
-fn a_port_can_be_had_again_at_once_by_whoever_comes_next() {
+fn a_port_is_free_at_once_when_its_owner_stops_listening() {
     let (dir, address) = (directory(), unused_address());
     let path = database(&dir, "first.db");
-    let mut first = Server::with(on(&path, &address));
-    // The server closes this one first, which leaves its end in TIME_WAIT.
+    let mut first = Server::with(listening_on(&path, &address));
+    // The server closes this connection first, which leaves it in TIME_WAIT.
     assert_eq!(get(&address, "/").status, 200);
     // And this one stays open until the process ends.
     let mut busy = Client::connect(&address);
@@ -214,9 +214,9 @@ fn a_port_can_be_had_again_at_once_by_whoever_comes_next() {
     eventually("it accepts no more", TIMEOUT, || {
         std::net::TcpStream::connect(&address).is_err()
     });
-    // Nobody of its own database listens any more, though the process is still there.
-    let other = Server::with(on(&database(&dir, "other.db"), &address));
-    assert_refused(&path, &address);
+    // No replica of its database listens any more, although the process still runs.
+    let other = Server::with(listening_on(&database(&dir, "other.db"), &address));
+    assert_start_refused(&path, &address);
     busy.send("x");
     assert_eq!(busy.response().status, 200);
     assert!(first.wait_exit(TIMEOUT).success());
@@ -224,7 +224,7 @@ fn a_port_can_be_had_again_at_once_by_whoever_comes_next() {
 }
 
 #[test]
-fn addresses_of_one_port_that_include_each_other_can_be_used_together() {
+fn overlapping_addresses_on_one_port_can_be_used_together() {
     let dir = directory();
     let path = database(&dir, "shared.db");
     let port = port_of_all_addresses();
@@ -234,15 +234,15 @@ fn addresses_of_one_port_that_include_each_other_can_be_used_together() {
         c.set("listen", format!("[\"0.0.0.0:{port}\", \"[::]:{port}\"]"));
     });
     let local = format!("127.0.0.1:{port}");
-    let second = Server::with(on(&path, &local));
+    let second = Server::with(listening_on(&path, &local));
     assert_eq!(get(&local, "/").status, 200);
     assert_eq!(get(&format!("[::1]:{port}"), "/").status, 200);
-    assert_refused(&database(&dir, "other.db"), &local);
+    assert_start_refused(&database(&dir, "other.db"), &local);
     drop((server, second));
 }
 
 #[test]
-fn port_0_is_a_port_of_ones_own_without_a_lock() {
+fn port_0_is_not_shared_and_has_no_lock() {
     let server = Server::start();
     let locks = fs::read_dir(server.dir()).expect("its directory");
     for entry in locks {
@@ -255,11 +255,11 @@ fn port_0_is_a_port_of_ones_own_without_a_lock() {
 fn a_replica_joins_after_the_first_one_has_left() {
     let (dir, address) = (directory(), unused_address());
     let path = database(&dir, "shared.db");
-    let first = Server::with(on(&path, &address));
-    let second = Server::with(on(&path, &address));
+    let first = Server::with(listening_on(&path, &address));
+    let second = Server::with(listening_on(&path, &address));
     drop(first);
-    let third = Server::with(on(&path, &address));
-    eventually("both that are left have answered", TIMEOUT, || {
+    let third = Server::with(listening_on(&path, &address));
+    eventually("the remaining two have responded", TIMEOUT, || {
         assert_eq!(get(&address, "/shared").status, 200);
         responses(&second) > 0.0 && responses(&third) > 0.0
     });

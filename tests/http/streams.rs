@@ -1,4 +1,4 @@
-//! Responses whose handlers stream them: how they end, and what becomes of their connections.
+//! Streamed responses: how they end, and what happens to their connections.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -14,18 +14,18 @@ use axum::routing::get;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-/// What a stream does behind its first piece.
+/// The stream's behavior after its first chunk.
 #[derive(Clone, Copy)]
 enum Then {
-    /// Never anything, like an event stream without events.
+    /// Sends nothing, like an event stream without events.
     Silence,
-    /// More, as fast as it is taken.
+    /// Sends as fast as the client reads.
     More,
     Panic,
 }
 
 struct Stream {
-    begun: bool,
+    has_begun: bool,
     then: Then,
 }
 
@@ -37,25 +37,30 @@ impl HttpBody for Stream {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"piece")))));
-        match (std::mem::replace(&mut self.begun, true), self.then) {
-            (false, _) | (_, Then::More) => piece,
+        let chunk = Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"chunk")))));
+        match (std::mem::replace(&mut self.has_begun, true), self.then) {
+            (false, _) | (_, Then::More) => chunk,
             (_, Then::Silence) => Poll::Pending,
             (_, Then::Panic) => panic!("in a stream"),
         }
     }
 }
 
-/// A client of such a stream, whose first bytes have arrived.
-fn listening(server: &InProcessServer) -> Client {
+/// A client that has received the first bytes of a stream.
+fn client_of_stream(server: &InProcessServer) -> Client {
     let mut client = Client::connect(&server.listen);
     client.send("GET /stream HTTP/1.1\r\nhost: h\r\n\r\n");
     eventually("the stream has begun", TIMEOUT, || !client.is_silent());
     client
 }
 
-fn streaming(then: Then) -> InProcessServer {
-    let body = move || Body::new(Stream { begun: false, then });
+fn start_with_stream(then: Then) -> InProcessServer {
+    let body = move || {
+        Body::new(Stream {
+            has_begun: false,
+            then,
+        })
+    };
     let routes = Router::new()
         .route("/stream", get(async move || body()))
         .fallback(async || "fine");
@@ -63,24 +68,24 @@ fn streaming(then: Then) -> InProcessServer {
 }
 
 #[test]
-fn an_open_stream_ends_in_order_when_the_server_is_told_to_stop() {
+fn an_open_stream_ends_in_order_when_the_server_stops() {
     for then in [Then::Silence, Then::More] {
-        let server = streaming(then);
-        let mut client = listening(&server);
-        let begun = std::time::Instant::now();
+        let server = start_with_stream(then);
+        let mut client = client_of_stream(&server);
+        let start = std::time::Instant::now();
         let reading = std::thread::spawn(move || client.read_to_end().expect("an orderly end"));
-        // Waits until it has ended, and asserts that it was in order.
+        // Waits for the server's exit and asserts that it was orderly.
         drop(server);
-        assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
+        assert!(start.elapsed() < TIMEOUT, "{:?}", start.elapsed());
         let rest = reading.join().expect("the client");
-        assert!(rest.ends_with(b"piece\r\n0\r\n\r\n"), "cut off");
+        assert!(rest.ends_with(b"chunk\r\n0\r\n\r\n"), "truncated");
     }
 }
 
-/// What a sender gives it.
-struct Fed(mpsc::Receiver<Bytes>);
+/// A body whose chunks the test sends.
+struct ChannelBody(mpsc::Receiver<Bytes>);
 
-impl HttpBody for Fed {
+impl HttpBody for ChannelBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -88,43 +93,47 @@ impl HttpBody for Fed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = self.0.poll_recv(context);
-        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        let chunk = self.0.poll_recv(context);
+        chunk.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }
 
 #[test]
-fn a_streamed_answer_that_says_its_length_is_sent_to_its_end_though_the_server_stops() {
-    let (feed, fed) = mpsc::channel(1);
-    let fed = Arc::new(Mutex::new(Some(fed)));
+fn a_streamed_response_with_a_content_length_is_completed_when_the_server_stops() {
+    let (sender, chunks) = mpsc::channel(1);
+    let chunks = Arc::new(Mutex::new(Some(chunks)));
     let download = async move || {
-        let fed = fed.lock().expect("no panic").take().expect("one request");
-        ([(CONTENT_LENGTH, "10")], Body::new(Fed(fed)))
+        let chunks = chunks
+            .lock()
+            .expect("no panic")
+            .take()
+            .expect("one request");
+        ([(CONTENT_LENGTH, "10")], Body::new(ChannelBody(chunks)))
     };
     let routes = Router::new().route("/stream", get(download));
     let server = InProcessServer::start(routes, &[("SHUTDOWN__GRACE", "30s")]);
-    let piece = || Bytes::from_static(b"piece");
-    feed.blocking_send(piece()).expect("a reader");
-    let mut client = listening(&server);
+    let chunk = || Bytes::from_static(b"chunk");
+    sender.blocking_send(chunk()).expect("a reader");
+    let mut client = client_of_stream(&server);
     let listen = server.listen.clone();
     let stopping = std::thread::spawn(move || drop(server));
-    eventually("it accepts nobody any more", TIMEOUT, || {
+    eventually("it accepts no more connections", TIMEOUT, || {
         refuses_connections(&listen)
     });
-    feed.blocking_send(piece()).expect("a reader");
-    drop(feed);
+    sender.blocking_send(chunk()).expect("a reader");
+    drop(sender);
     let response = client.read_to_end().expect("an orderly end");
-    assert!(response.ends_with(b"\r\n\r\npiecepiece"), "cut off");
+    assert!(response.ends_with(b"\r\n\r\nchunkchunk"), "truncated");
     stopping.join().expect("an orderly end");
 }
 
 #[test]
-fn a_stream_that_panics_leaves_no_connection_behind() {
-    let server = streaming(Then::Panic);
-    let mut client = listening(&server);
+fn a_stream_that_panics_closes_its_connection() {
+    let server = start_with_stream(Then::Panic);
+    let mut client = client_of_stream(&server);
     assert!(
         !client.read_until_closed().ends_with(b"0\r\n\r\n"),
-        "it looks whole"
+        "the stream looks complete"
     );
     eventually("no connection is counted", TIMEOUT, || {
         let metrics = http_get(&server.admin, "/metrics");

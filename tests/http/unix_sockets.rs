@@ -1,4 +1,4 @@
-//! Listening on a path: who gets in, whom a start replaces, and whom it does not.
+//! Listening on a path: permissions, and which existing files a start replaces.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use crate::common::TIMEOUT;
 use crate::common::server::{Failure, Server, fails_to_start};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-fn is_taken(failure: &Failure, path: &Path) {
+fn assert_in_use(failure: &Failure, path: &Path) {
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
     for word in [&path.display().to_string(), "listen = ", "another process"] {
         assert!(failure.stderr.contains(word), "{}", failure.stderr);
@@ -33,7 +33,7 @@ fn sockets(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_unix_socket_lets_everybody_in_who_gets_to_it() {
+fn every_user_may_connect_to_a_unix_socket() {
     let server = Server::with(|c| {
         let socket = c.path("public.sock");
         c.text("listen", format!("unix:{}", socket.display()));
@@ -51,7 +51,7 @@ fn a_unix_socket_lets_everybody_in_who_gets_to_it() {
 fn a_stale_socket_file_is_replaced() {
     let server = Server::with(|c| {
         let socket = c.path("public.sock");
-        drop(UnixListener::bind(&socket).expect("a socket that nobody will serve"));
+        drop(UnixListener::bind(&socket).expect("a stale socket"));
         assert!(socket.exists());
         c.text("listen", format!("unix:{}", socket.display()));
     });
@@ -60,22 +60,22 @@ fn a_stale_socket_file_is_replaced() {
 }
 
 #[test]
-fn a_live_socket_is_left_to_its_owner() {
+fn a_socket_in_use_is_not_replaced() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("live.sock");
     let owner = UnixListener::bind(&path).expect("a socket");
     let failure = fails_to_start(|c| {
         c.text("listen", format!("unix:{}", path.display()));
     });
-    is_taken(&failure, &path);
-    // It is still the owner whom a client reaches.
+    assert_in_use(&failure, &path);
+    // A client still reaches the owner.
     let _client = UnixStream::connect(&path).expect("connecting");
     owner.set_nonblocking(true).expect("setting non-blocking");
     owner.accept().expect("a connection for the owner");
 }
 
 #[test]
-fn a_file_in_a_sockets_place_is_left_alone() {
+fn a_file_that_is_no_socket_is_not_replaced() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("notes.txt");
     fs::write(&path, "do not delete").expect("writing a file");
@@ -91,7 +91,7 @@ fn a_file_in_a_sockets_place_is_left_alone() {
 }
 
 #[test]
-fn a_live_socket_whose_owner_stands_still_is_left_to_it_at_once() {
+fn a_socket_whose_owner_is_stuck_is_in_use_and_delays_nothing() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("live.sock");
     let address = SockAddr::unix(&path).expect("an address");
@@ -112,36 +112,41 @@ fn a_live_socket_whose_owner_stands_still_is_left_to_it_at_once() {
     let failure = fails_to_start(|c| {
         c.text("listen", format!("unix:{}", path.display()));
     });
-    is_taken(&failure, &path);
+    assert_in_use(&failure, &path);
 }
 
 #[test]
-fn a_socket_that_can_be_seen_lets_everybody_in() {
+fn a_socket_accepts_every_user_from_the_moment_it_appears() {
     for _ in 0..10 {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("public.sock");
-        let seen = path.clone();
-        // Looks without a pause: between `bind` and `listen` there are only microseconds.
-        let look = thread::spawn(move || {
+        let polled = path.clone();
+        // Without a pause: between `bind` and `listen` there are only microseconds.
+        let mode = thread::spawn(move || {
             let start = Instant::now();
             while start.elapsed() < TIMEOUT {
-                match UnixStream::connect(&seen) {
-                    Ok(_) => return fs::metadata(&seen).expect("its file").permissions().mode(),
+                match UnixStream::connect(&polled) {
+                    Ok(_) => {
+                        return fs::metadata(&polled)
+                            .expect("its file")
+                            .permissions()
+                            .mode();
+                    }
                     Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
                 }
             }
-            panic!("not within {TIMEOUT:?}: a socket");
+            panic!("no socket within {TIMEOUT:?}");
         });
         let server = Server::with(|c| {
             c.text("listen", format!("unix:{}", path.display()));
         });
-        assert_eq!(look.join().expect("only a whole socket") & 0o777, 0o666);
+        assert_eq!(mode.join().expect("no error but NotFound") & 0o777, 0o666);
         drop(server);
     }
 }
 
 #[test]
-fn a_path_as_long_as_a_sockets_address_is_listened_on() {
+fn a_path_may_be_as_long_as_a_socket_address() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let long = 107 - dir.path().as_os_str().len() - "/".len();
     let nested = format!("{}/1.sock", "d".repeat(long - "/1.sock".len()));

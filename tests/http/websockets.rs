@@ -1,4 +1,4 @@
-//! WebSockets: the request is recorded, the socket stays open and is counted, and it ends at a stop.
+//! WebSockets: the request is recorded, the socket stays open and is counted, and a shutdown ends it.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use tungstenite::{Message as Sent, WebSocket as Socket};
 
-/// What a client sends to ask for a WebSocket; RFC 6455's own example of a key.
+/// A client's opening handshake. The key is the example of RFC 6455.
 const HANDSHAKE: &str = "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
@@ -48,14 +48,14 @@ fn connect(server: &InProcessServer, path: &str) -> (Socket<TcpStream>, i64) {
     let stream = TcpStream::connect(&server.listen).expect("connecting");
     stream
         .set_read_timeout(Some(TIMEOUT))
-        .expect("setting the read time-out");
+        .expect("setting the read timeout");
     let (socket, response) =
         tungstenite::client(format!("ws://h{path}"), stream).expect("a handshake");
     let id = response.headers()["record-id"].to_str().expect("text");
     (socket, id.parse().expect("a number"))
 }
 
-fn echoes(socket: &mut Socket<TcpStream>, text: &str) {
+fn assert_echo(socket: &mut Socket<TcpStream>, text: &str) {
     socket.send(Sent::text(text)).expect("sending");
     assert_eq!(socket.read().expect("an echo"), Sent::text(text));
 }
@@ -85,13 +85,13 @@ fn a_websocket_is_recorded_before_it_opens_and_stays_open() {
     let row = db::row(&server.db(), id).expect("its row");
     assert_eq!((row.method.as_str(), row.path.as_str()), ("GET", "/echo"));
     for text in ["first", "second"] {
-        echoes(&mut socket, text);
-        // Longer than any time-out of HTTP: another request's connection is closed meanwhile.
+        assert_echo(&mut socket, text);
+        // Outlives the HTTP timeouts: an idle connection is closed meanwhile.
         let mut idle = Client::connect(&server.listen);
         assert_eq!(idle.read_to_end().expect("an orderly end"), b"");
     }
     socket.close(None).expect("closing");
-    eventually("it is not counted any more", TIMEOUT, || {
+    eventually("it is no longer counted", TIMEOUT, || {
         open_connections(&server) == 0.0
     });
 }
@@ -100,7 +100,7 @@ fn a_websocket_is_recorded_before_it_opens_and_stays_open() {
 fn a_message_sent_together_with_the_handshake_arrives() {
     let server = InProcessServer::start(routes(), &[]);
     let mut client = Client::connect(&server.listen);
-    // "Hello" in one masked text frame, as RFC 6455, 5.7 has it.
+    // "Hello" in one masked text frame (RFC 6455 5.7).
     let frame = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     client.send([HANDSHAKE.as_bytes(), frame].concat());
     assert_eq!(client.response_to("GET").status, 101);
@@ -110,12 +110,12 @@ fn a_message_sent_together_with_the_handshake_arrives() {
 }
 
 #[test]
-fn a_websocket_keeps_its_place_among_the_connections() {
+fn a_websocket_counts_towards_the_connection_limit() {
     let server = InProcessServer::start(routes(), &[("HTTP__CONNECTIONS_MAX", "1")]);
     let (mut socket, _) = connect(&server, "/echo");
     let mut waiting = Client::connect(&server.listen);
     waiting.send("GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
-    echoes(&mut socket, "still alone");
+    assert_echo(&mut socket, "still alone");
     assert_eq!(open_connections(&server), 1.0);
     assert!(waiting.is_silent());
     socket.close(None).expect("closing");
@@ -124,11 +124,11 @@ fn a_websocket_keeps_its_place_among_the_connections() {
 }
 
 #[test]
-fn a_stop_ends_it_and_waits_for_no_handler() {
-    // Dropping the server asserts that it has ended in order, within its grace period.
+fn a_shutdown_ends_websockets_and_waits_for_no_handler() {
+    // Dropping the server asserts an orderly exit within the grace period.
     let server = InProcessServer::start(routes(), &[("SHUTDOWN__GRACE", "8s")]);
     let (mut echoing, _) = connect(&server, "/echo");
-    echoes(&mut echoing, "open");
+    assert_echo(&mut echoing, "open");
     let (_deaf, _) = connect(&server, "/deaf");
     assert_eq!(open_connections(&server), 2.0);
     drop(server);
@@ -136,7 +136,7 @@ fn a_stop_ends_it_and_waits_for_no_handler() {
 }
 
 #[test]
-fn an_offer_that_no_handler_takes_up_is_an_ordinary_request() {
+fn an_upgrade_that_no_handler_accepts_is_an_ordinary_request() {
     let server = InProcessServer::start(routes(), &[]);
     let mut client = Client::connect(&server.listen);
     let request = HANDSHAKE.replace("/echo", "/plain");
@@ -156,7 +156,7 @@ fn an_offer_that_no_handler_takes_up_is_an_ordinary_request() {
 }
 
 #[test]
-fn a_client_that_offers_another_protocol_and_sends_on_reads_its_answer() {
+fn a_client_that_offers_an_upgrade_and_sends_on_reads_its_response() {
     let server = InProcessServer::start(routes(), &[]);
     let mut client = Client::connect(&server.listen);
     client.send(
@@ -164,24 +164,23 @@ fn a_client_that_offers_another_protocol_and_sends_on_reads_its_answer() {
             .replace("/echo", "/plain")
             .replace("Connection: Upgrade", "Connection: Upgrade, close"),
     );
-    // What nobody reads would reset the connection, were it closed at once.
+    // An immediate close would reset the connection, because these bytes are unread.
     client.send(vec![b'x'; 500_000]);
     assert_eq!(client.response().status, 200);
     assert_eq!(client.read_to_end().expect("an orderly end"), b"");
 }
 
 #[test]
-fn a_handler_that_reads_sees_the_end_at_a_stop() {
-    static SAW_THE_END: AtomicBool = AtomicBool::new(false);
-    async fn read_to_the_end(mut socket: WebSocket) {
+fn a_handler_reads_the_end_of_its_websocket_at_a_shutdown() {
+    static HAS_SEEN_END: AtomicBool = AtomicBool::new(false);
+    async fn read_to_end(mut socket: WebSocket) {
         while let Some(Ok(_)) = socket.recv().await {}
-        SAW_THE_END.store(true, Ordering::Relaxed);
+        HAS_SEEN_END.store(true, Ordering::Relaxed);
     }
-    let open =
-        async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(read_to_the_end) };
+    let open = async |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(read_to_end) };
     let server = InProcessServer::start(Router::new().route("/read", get(open)), &[]);
     let (_socket, _) = connect(&server, "/read");
     assert_eq!(open_connections(&server), 1.0);
     drop(server);
-    assert!(SAW_THE_END.load(Ordering::Relaxed));
+    assert!(HAS_SEEN_END.load(Ordering::Relaxed));
 }

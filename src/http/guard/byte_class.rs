@@ -1,43 +1,43 @@
-//! Which bytes may stand where.
+//! Byte classes: which bytes are allowed in each part of a message.
 
-/// What a name, a method or a transfer coding is made of (RFC 9110, tchar).
+/// A method, a field name, a transfer coding or a chunk extension name (RFC 9110 `tchar`).
 pub(super) const TOKEN: u8 = 1;
-/// What may stand in a target before its `?`. Narrower than hyper's: no `"`.
+/// A request target before its `?`. Narrower than hyper's class: no `"`.
 pub(super) const PATH: u8 = 2;
-/// What may stand in a target behind its `?`.
+/// A request target after its `?`.
 pub(super) const QUERY: u8 = 4;
-/// What may stand in a field's value: no control but the tab. Bytes above ASCII are opaque.
+/// A field value: no control characters except tab. Bytes above ASCII are opaque.
 pub(super) const TEXT: u8 = 8;
-/// What a host's name is made of, percent-encoding and comma aside.
+/// A host name, except for percent-encoding and commas.
 pub(super) const HOST: u8 = 16;
 
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
-    let mut place = 0;
-    while place < 256 {
-        let byte = place as u8;
+    let mut index = 0;
+    while index < 256 {
+        let byte = index as u8;
         if matches!(byte,
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
             | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
         {
-            table[place] |= TOKEN;
+            table[index] |= TOKEN;
         }
         if matches!(byte, b'!' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~') {
-            table[place] |= PATH | QUERY;
+            table[index] |= PATH | QUERY;
         }
         if matches!(byte, b'?' | b'`') {
-            table[place] |= QUERY;
+            table[index] |= QUERY;
         }
         if matches!(byte,
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~'
             | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
         {
-            table[place] |= HOST;
+            table[index] |= HOST;
         }
         if (byte >= b' ' && byte != 0x7f) || byte == b'\t' {
-            table[place] |= TEXT;
+            table[index] |= TEXT;
         }
-        place += 1;
+        index += 1;
     }
     table
 };
@@ -46,28 +46,28 @@ pub(super) const fn is(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
 }
 
-/// How many bytes at the front are of this class.
-pub(super) fn count(bytes: &[u8], class: u8) -> usize {
+/// The length of the longest prefix whose bytes are all of this class.
+pub(super) fn prefix_len(bytes: &[u8], class: u8) -> usize {
     let other = bytes.iter().position(|&byte| !is(byte, class));
     other.unwrap_or(bytes.len())
 }
 
-/// As [`count`] for [`TEXT`], eight at a time: field values are most of a head.
-pub(super) fn count_text(bytes: &[u8]) -> usize {
+/// [`prefix_len`] for [`TEXT`], eight bytes at a time: field values are most of a head.
+pub(super) fn text_prefix_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 0x80;
+    const HIGH_BITS: u64 = ONES * 0x80;
     let (words, _) = bytes.as_chunks::<8>();
-    let plain = words.iter().take_while(|word| {
+    let text_words = words.iter().take_while(|word| {
         let word = u64::from_le_bytes(**word);
         let delete = word ^ (ONES * 0x7f);
-        // The high bit of a byte is set here if the byte is below the space, or is DEL. (Sometimes also above such a
-        // byte; those are then counted one by one.)
+        // The high bit of each byte below the space, or equal to DEL, is set here. A borrow may also set it in the bytes
+        // above such a byte; the byte-by-byte count below corrects for that.
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let delete = delete.wrapping_sub(ONES) & !delete;
-        (control | delete) & HIGH == 0
+        (control | delete) & HIGH_BITS == 0
     });
-    let plain = plain.count() * 8;
-    plain + count(&bytes[plain..], TEXT)
+    let counted = text_words.count() * 8;
+    counted + prefix_len(&bytes[counted..], TEXT)
 }
 
 #[cfg(test)]
@@ -75,13 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_at_a_time_counts_the_same() {
+    fn eight_bytes_at_a_time_give_the_same_length() {
         for byte in 0..=255_u8 {
-            for place in 0..20 {
+            for index in 0..20 {
                 for fill in [b'a', 0xff, b' ', 0x80, b'\t'] {
                     let mut bytes = [fill; 20];
-                    bytes[place] = byte;
-                    assert_eq!(count_text(&bytes), count(&bytes, TEXT), "{bytes:?}");
+                    bytes[index] = byte;
+                    assert_eq!(
+                        text_prefix_len(&bytes),
+                        prefix_len(&bytes, TEXT),
+                        "{bytes:?}"
+                    );
                 }
             }
         }

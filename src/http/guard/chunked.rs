@@ -1,13 +1,13 @@
-//! The framing of a chunked body: the line before each chunk, the CRLF behind it, and the trailers.
+//! The framing of a chunked body: the size line before each chunk, the CRLF after its data, and the trailers.
 
-use super::extensions::{Extensions, MALFORMED};
+use super::chunk_extensions::{ExtensionState, MALFORMED};
 use super::fields::{self, Fields};
 use super::{Fault, Limits};
 
-/// Enough for any u64, and no more.
+/// The hex digits of the largest u64.
 const DIGITS_MAX: usize = 16;
 
-/// A scan of chunk framing that can stop at any byte and go on from there. The chunks' own bytes pass it by.
+/// A resumable scan of chunk framing: it can stop at any byte. The caller skips the chunks' data.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     state: State,
@@ -22,9 +22,9 @@ pub(super) struct Scan {
 enum State {
     #[default]
     Size,
-    Extensions(Extensions),
+    Extensions(ExtensionState),
     SizeCr,
-    /// Behind a chunk's bytes.
+    /// After a chunk's data.
     DataEnd,
     DataCr,
     Trailers,
@@ -33,16 +33,16 @@ enum State {
 /// Why a scan has stopped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// All bytes are looked at.
+    /// It needs more bytes.
     More,
-    /// A chunk of so many bytes (not 0) begins. The next scan is to begin behind them.
+    /// A chunk of this many bytes (not 0) begins. The next scan must start after them.
     Chunk(u64),
     /// The body and its trailers are complete.
     End,
 }
 
 impl Scan {
-    /// Looks at `input`. Returns how many of its bytes are dealt with, and what was found.
+    /// Returns how many bytes of `input` were consumed, and why the scan stopped.
     pub(super) fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Found), Fault> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
@@ -53,13 +53,13 @@ impl Scan {
             at += 1;
             self.state = match self.state {
                 State::Size => self.size(byte)?,
-                State::Extensions(place) if byte == b'\r' => match place.may_end() {
+                State::Extensions(extension) if byte == b'\r' => match extension.may_end() {
                     true => State::SizeCr,
                     false => return Err(MALFORMED),
                 },
-                State::Extensions(place) => State::Extensions(place.next(byte)?),
+                State::Extensions(extension) => State::Extensions(extension.next(byte)?),
                 State::SizeCr if byte != b'\n' => {
-                    return Err(Fault::bad("a bare CR in a chunk's size line"));
+                    return Err(Fault::bad_request("a bare CR in a chunk's size line"));
                 }
                 State::SizeCr if self.size == 0 => State::Trailers,
                 State::SizeCr => {
@@ -71,12 +71,16 @@ impl Scan {
                     (self.size, self.digits, self.line_bytes) = (0, 0, 0);
                     State::Size
                 }
-                _ => return Err(Fault::bad("a chunk does not end where its size says")),
+                _ => {
+                    return Err(Fault::bad_request(
+                        "a chunk does not end where its size says",
+                    ));
+                }
             };
             if matches!(self.state, State::Size | State::Extensions(_)) {
                 self.line_bytes += usize::from(self.digits > 0);
                 if self.line_bytes > limits.line_bytes_max {
-                    return Err(Fault::bad("a chunk's size line is too long"));
+                    return Err(Fault::bad_request("a chunk's size line is too long"));
                 }
             }
         }
@@ -86,7 +90,7 @@ impl Scan {
     fn size(&mut self, byte: u8) -> Result<State, Fault> {
         match (char::from(byte).to_digit(16), byte) {
             (Some(_), _) if self.digits == DIGITS_MAX => {
-                Err(Fault::bad("a chunk's size is too large"))
+                Err(Fault::bad_request("a chunk's size is too large"))
             }
             (Some(digit), _) => {
                 self.digits += 1;
@@ -94,27 +98,27 @@ impl Scan {
                 Ok(State::Size)
             }
             (None, b'\r') if self.digits > 0 => Ok(State::SizeCr),
-            (None, b';') if self.digits > 0 => Ok(State::Extensions(Extensions::BeforeName)),
+            (None, b';') if self.digits > 0 => Ok(State::Extensions(ExtensionState::BeforeName)),
             (None, b' ' | b'\t') if self.digits > 0 => {
-                Ok(State::Extensions(Extensions::BeforeSemicolon))
+                Ok(State::Extensions(ExtensionState::BeforeSemicolon))
             }
-            _ => Err(Fault::bad("a chunk's size is malformed")),
+            _ => Err(Fault::bad_request("a chunk's size is malformed")),
         }
     }
 
     fn trailers(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, Found), Fault> {
-        let room = limits.head_bytes_max - self.trailer_bytes;
-        let seen = &input[..input.len().min(room)];
+        let bytes_left = limits.head_bytes_max - self.trailer_bytes;
+        let input = &input[..input.len().min(bytes_left)];
         let mut at = 0;
         loop {
-            match self.trailers.scan(seen, &mut at, limits.fields_max)? {
+            match self.trailers.scan(input, &mut at, limits.fields_max)? {
                 fields::Found::Field => {}
                 fields::Found::End => return Ok((at, Found::End)),
                 fields::Found::More => break,
             }
         }
         self.trailer_bytes += at;
-        // As many bytes as trailers may have, and no end: they can only become longer.
+        // The limit is reached before the end.
         if self.trailer_bytes == limits.head_bytes_max {
             return Err(Fault::FIELDS_TOO_LONG);
         }

@@ -1,4 +1,4 @@
-//! What the guard of one connection and the service that answers on it tell each other.
+//! The state that a connection's guard and its service share.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,85 +7,84 @@ use std::time::{Instant, SystemTime};
 
 use super::{CloseReason, Refusal};
 
-/// FramingHeaders about the head that hyper has just parsed.
+/// The guard's information about the request whose head hyper has just parsed.
 #[derive(Clone, Debug)]
 pub struct RequestStart {
     /// When the head was complete.
     pub arrived: SystemTime,
-    /// The same instant, to measure from.
+    /// The same instant, to measure durations from.
     pub started: Instant,
-    /// Set: the request the service sees is a stand-in, and this is to be answered.
+    /// If set, the request that the service sees is a placeholder, and this refusal is the response.
     pub refusal: Option<Refusal>,
 }
 
-/// What the guard of one connection and the service that answers on it tell each other.
+/// The state that a connection's guard and its service share.
 #[derive(Debug)]
 pub struct ConnectionState {
-    slot: Mutex<Slot>,
-    /// Since when, on the clock of tokio's timers.
-    told_to_close: OnceLock<tokio::time::Instant>,
-    /// The socket is another protocol's.
+    inner: Mutex<Inner>,
+    /// On the clock of tokio's timers.
+    closing_since: OnceLock<tokio::time::Instant>,
     is_upgraded: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Slot {
-    head: RequestStart,
+struct Inner {
+    request_start: RequestStart,
     body_refusal: Option<Refusal>,
-    closed_by: Option<CloseReason>,
-    /// Of whoever reads an upgraded socket and waits.
-    reader: Option<Waker>,
+    close_reason: Option<CloseReason>,
+    /// The task that waits to read an upgraded socket.
+    upgraded_reader: Option<Waker>,
 }
 
 impl ConnectionState {
     /// For a new connection.
     pub fn new() -> Self {
         Self {
-            slot: Mutex::new(Slot {
-                head: RequestStart {
+            inner: Mutex::new(Inner {
+                request_start: RequestStart {
                     arrived: SystemTime::now(),
                     started: Instant::now(),
                     refusal: None,
                 },
                 body_refusal: None,
-                closed_by: None,
-                reader: None,
+                close_reason: None,
+                upgraded_reader: None,
             }),
-            told_to_close: OnceLock::new(),
+            closing_since: OnceLock::new(),
             is_upgraded: AtomicBool::new(false),
         }
     }
 
-    /// The facts about the current request's head. To be called once, at the start of each request.
+    /// The start of the current request. Call it once, when the service gets the request: it takes the refusal.
     pub fn take_request_start(&self) -> RequestStart {
-        let head = &mut self.slot().head;
+        let start = &mut self.inner().request_start;
         RequestStart {
-            arrived: head.arrived,
-            started: head.started,
-            refusal: head.refusal.take(),
+            arrived: start.arrived,
+            started: start.started,
+            refusal: start.refusal.take(),
         }
     }
 
-    /// After the current body has failed: the verdict, if the client's framing was the cause. `None`: the client is
-    /// gone.
+    /// Why the guard refused the current body, after reading it has failed. `None`: the client has gone.
     pub fn body_refusal(&self) -> Option<Refusal> {
-        self.slot().body_refusal.clone()
+        self.inner().body_refusal.clone()
     }
 
-    /// From now on the connection ends where it is between two requests and nothing of another has arrived. A head that
-    /// has begun, and the first one of a connection, still get [`closing_timeout`](super::Limits): who has just connected
-    /// is about to ask. To be called within a tokio runtime; whoever does must poll hyper's connection once more. An
-    /// upgraded socket reads as at its end.
+    /// From now on the connection closes as soon as it is between requests and no byte of the next one has arrived.
+    /// A head that has begun, and the first head of a connection, still get [`closing_timeout`](super::Limits): a client
+    /// that has just connected is about to send. An upgraded socket reads as if at its end.
+    ///
+    /// Call it within a tokio runtime, then poll hyper's connection once more.
     pub fn close_when_idle(&self) {
-        self.told_to_close.get_or_init(tokio::time::Instant::now);
-        let reader = self.slot().reader.take();
+        self.closing_since.get_or_init(tokio::time::Instant::now);
+        let reader = self.inner().upgraded_reader.take();
         if let Some(reader) = reader {
             reader.wake();
         }
     }
 
-    /// The answer to the current request is a 101: from now on the socket is another protocol's, and the guard only passes
-    /// its bytes on.
+    /// The response to the current request is a 101: from now on the socket belongs to another protocol, and the guard
+    /// forwards its bytes unchecked.
     pub fn upgrade(&self) {
         self.is_upgraded.store(true, Relaxed);
     }
@@ -95,41 +94,44 @@ impl ConnectionState {
         self.is_upgraded.load(Relaxed)
     }
 
-    /// Has the reader of an upgraded socket woken by [`close_when_idle`](Self::close_when_idle).
-    pub(super) fn wake_at_the_end(&self, reader: &Waker) {
-        self.slot().reader = Some(reader.clone());
+    /// [`close_when_idle`](Self::close_when_idle) wakes this task, which reads an upgraded socket.
+    pub(super) fn wake_on_close(&self, reader: &Waker) {
+        self.inner().upgraded_reader = Some(reader.clone());
     }
 
-    /// After the connection has ended: whether the guard closed it for a time-out.
-    pub fn closed_by(&self) -> Option<CloseReason> {
-        self.slot().closed_by
+    /// After the connection has ended: why the guard closed it without a response, if it did.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.inner().close_reason
     }
 
-    pub(super) fn begin(&self, arrived: SystemTime, started: Instant, refusal: Option<Refusal>) {
-        let mut slot = self.slot();
-        slot.head = RequestStart {
-            arrived,
-            started,
+    pub(super) fn set_close_reason(&self, reason: CloseReason) {
+        self.inner().close_reason = Some(reason);
+    }
+
+    /// A request begins now.
+    pub(super) fn start_request(&self, refusal: Option<Refusal>) {
+        let mut inner = self.inner();
+        inner.request_start = RequestStart {
+            arrived: SystemTime::now(),
+            // tokio's clock, which tests can stop.
+            started: tokio::time::Instant::now().into_std(),
             refusal,
         };
-        slot.body_refusal = None;
+        inner.body_refusal = None;
     }
 
     pub(super) fn refuse_body(&self, refusal: Refusal) {
-        self.slot().body_refusal = Some(refusal);
+        self.inner().body_refusal = Some(refusal);
     }
 
-    pub(super) fn closing(&self, reason: CloseReason) {
-        self.slot().closed_by = Some(reason);
+    /// When [`close_when_idle`](Self::close_when_idle) was first called.
+    pub(super) fn closing_since(&self) -> Option<tokio::time::Instant> {
+        self.closing_since.get().copied()
     }
 
-    pub(super) fn told_to_close(&self) -> Option<tokio::time::Instant> {
-        self.told_to_close.get().copied()
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        // Nothing can panic while it is held.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // No code that holds the lock can panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Fault;
 use super::byte_class::{self, TOKEN};
 
-/// A scan of field lines that can stop at any byte and go on from there.
+/// A resumable scan of field lines: it can stop at any byte.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     state: State,
@@ -19,16 +19,16 @@ enum State {
     LineStart,
     Name,
     Value,
-    /// A CR has ended a line.
+    /// After the CR that ends a line.
     LineCr,
-    /// A CR has begun the empty line.
+    /// After the CR of the empty line.
     LastCr,
 }
 
 /// Why a scan has stopped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// All bytes are looked at.
+    /// It needs more bytes.
     More,
     /// A field line ends just before the position.
     Field,
@@ -37,7 +37,7 @@ pub(super) enum Found {
 }
 
 impl Fields {
-    /// Scans on from `*at`, which is left behind the last byte looked at.
+    /// Continues from `*at`, and leaves it after the last byte that was read.
     pub(super) fn scan(
         &mut self,
         bytes: &[u8],
@@ -46,20 +46,20 @@ impl Fields {
     ) -> Result<Found, Fault> {
         while let Some(&byte) = bytes.get(*at) {
             match self.state {
-                State::LineStart => self.line_start(byte, *at, fields_max)?,
+                State::LineStart => self.begin_line(byte, *at, fields_max)?,
                 State::Name => {
-                    *at += byte_class::count(&bytes[*at..], TOKEN);
+                    *at += byte_class::prefix_len(&bytes[*at..], TOKEN);
                     let Some(&byte) = bytes.get(*at) else { break };
                     self.name_end = *at;
                     self.state = name_end(byte)?;
                 }
                 State::Value => {
-                    *at += byte_class::count_text(&bytes[*at..]);
+                    *at += byte_class::text_prefix_len(&bytes[*at..]);
                     let Some(&byte) = bytes.get(*at) else { break };
                     self.state = value_end(byte)?;
                 }
                 State::LineCr | State::LastCr if byte != b'\n' => {
-                    return Err(Fault::bad("a bare CR in a field line"));
+                    return Err(Fault::bad_request("a bare CR in a field line"));
                 }
                 State::LineCr => {
                     *at += 1;
@@ -76,15 +76,15 @@ impl Fields {
         Ok(Found::More)
     }
 
-    fn line_start(&mut self, byte: u8, at: usize, fields_max: usize) -> Result<(), Fault> {
+    fn begin_line(&mut self, byte: u8, at: usize, fields_max: usize) -> Result<(), Fault> {
         self.state = match byte {
             b'\r' => State::LastCr,
-            b'\n' => return Err(Fault::bad("a bare LF")),
-            b' ' | b'\t' => return Err(Fault::bad("a field line begins with white space")),
+            b'\n' => return Err(Fault::bad_request("a bare LF")),
+            b' ' | b'\t' => return Err(Fault::bad_request("a field line begins with white space")),
             _ if self.count >= fields_max => return Err(Fault::TOO_MANY_FIELDS),
-            b':' => return Err(Fault::bad("a field without a name")),
+            b':' => return Err(Fault::bad_request("a field without a name")),
             _ if byte_class::is(byte, TOKEN) => State::Name,
-            _ => return Err(Fault::bad("a field's name is malformed")),
+            _ => return Err(Fault::bad_request("a field's name is malformed")),
         };
         if matches!(self.state, State::Name) {
             self.count += 1;
@@ -93,13 +93,13 @@ impl Fields {
         Ok(())
     }
 
-    /// After [`Found::Field`]: where its line begins. Only of use as [`Fields::field`] is.
-    pub(super) fn begin(&self) -> usize {
+    /// After [`Found::Field`]: where its line starts. The same condition as for [`Fields::field`].
+    pub(super) fn line_start(&self) -> usize {
         self.name_start
     }
 
-    /// After [`Found::Field`] at `end`: the field's name and its value without white space around it. Only of use
-    /// where every scan saw the same bytes from their beginning.
+    /// After [`Found::Field`] at `end`: the field's name and its trimmed value. Valid only if every scan got the same
+    /// bytes from their beginning.
     pub(super) fn field<'a>(&self, bytes: &'a [u8], end: usize) -> (&'a [u8], &'a [u8]) {
         (
             &bytes[self.name_start..self.name_end],
@@ -111,17 +111,17 @@ impl Fields {
 fn name_end(byte: u8) -> Result<State, Fault> {
     match byte {
         b':' => Ok(State::Value),
-        b' ' | b'\t' => Err(Fault::bad("white space in or after a field's name")),
-        b'\n' => Err(Fault::bad("a bare LF")),
-        b'\r' => Err(Fault::bad("a field line without a colon")),
-        _ => Err(Fault::bad("a field's name is malformed")),
+        b' ' | b'\t' => Err(Fault::bad_request("white space in or after a field's name")),
+        b'\n' => Err(Fault::bad_request("a bare LF")),
+        b'\r' => Err(Fault::bad_request("a field line without a colon")),
+        _ => Err(Fault::bad_request("a field's name is malformed")),
     }
 }
 
 fn value_end(byte: u8) -> Result<State, Fault> {
     match byte {
         b'\r' => Ok(State::LineCr),
-        b'\n' => Err(Fault::bad("a bare LF")),
-        _ => Err(Fault::bad("a control character in a field's value")),
+        b'\n' => Err(Fault::bad_request("a bare LF")),
+        _ => Err(Fault::bad_request("a control character in a field's value")),
     }
 }

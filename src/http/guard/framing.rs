@@ -1,19 +1,21 @@
-//! One message after another: what is to be done with the bytes of a connection. No socket, no clock.
+//! Splits a connection's bytes into messages and decides what happens to them. No socket, no clock.
 
 use bytes::{Buf, BytesMut};
 use hyper::StatusCode;
 
 use super::chunked;
-use super::framing_headers::Body;
+use super::framing_headers::BodyLength;
 use super::head;
+use super::size_line::SizeLine;
 use super::{Fault, Limits, Refusal};
 
-/// What hyper gets in place of a refused head: it is well formed, has no body and asks to close.
-const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
-/// The same where an answer must not have a body.
-const STAND_IN_FOR_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// Replaces a refused head for hyper: a valid request without a body that asks to close.
+const PLACEHOLDER: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// The same for HEAD, whose response must not have a body.
+const PLACEHOLDER_FOR_HEAD: &[u8] =
+    b"HEAD / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 
-/// The state between a client's bytes and hyper's.
+/// The message that is being read, between the client's bytes and hyper's.
 #[derive(Debug)]
 pub(super) struct Framing {
     limits: Limits,
@@ -23,30 +25,34 @@ pub(super) struct Framing {
 #[derive(Debug)]
 enum State {
     Head(head::Scan),
-    Chunked { scan: chunked::Scan, begun: bool },
+    Chunked {
+        scan: chunked::Scan,
+        /// Whether a chunk has been forwarded.
+        has_chunks: bool,
+    },
     Refused,
 }
 
-/// What is to be done next.
+/// The next step for the caller.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Nothing before more bytes have arrived.
-    More,
-    /// A head has passed: its bytes and so many of the body go to hyper as they are.
-    Head { head: usize, body: u64 },
-    /// So many bytes go to hyper as they are, behind the line.
-    Chunk { line: Line, bytes: u64 },
-    /// The body is complete. The line goes to hyper.
-    End { line: Line },
-    /// The head is refused. hyper gets the stand-in.
-    Refuse {
+pub(super) enum Action {
+    /// Read more bytes.
+    ReadMore,
+    /// The head is valid: forward it, and so many bytes of the body, unchanged.
+    ForwardMessage { head_bytes: usize, body_bytes: u64 },
+    /// Forward the size line, then so many bytes unchanged.
+    ForwardChunk { size_line: SizeLine, bytes: u64 },
+    /// The body is complete: forward the last size line.
+    EndBody { size_line: SizeLine },
+    /// The head is refused: forward the placeholder instead.
+    RefuseHead {
         refusal: Refusal,
-        stand_in: &'static [u8],
+        placeholder: &'static [u8],
     },
-    /// The current body's framing is refused.
+    /// The framing of the current body is refused.
     RefuseBody(Refusal),
-    /// Something was refused; nothing follows.
-    Over,
+    /// Nothing: a message was refused before, and none follows.
+    Stop,
 }
 
 impl Framing {
@@ -57,13 +63,13 @@ impl Framing {
         }
     }
 
-    /// Whether the last message is complete and nothing of another has been seen.
+    /// Whether the last message is complete and no byte of another has arrived.
     pub(super) fn is_between_messages(&self) -> bool {
-        matches!(&self.state, State::Head(scan) if scan.is_blank())
+        matches!(&self.state, State::Head(scan) if !scan.has_begun())
     }
 
-    /// Whether bytes are wanted for a head, rather than for a body.
-    pub(super) fn wants_head(&self) -> bool {
+    /// Whether the next bytes belong to a head rather than to a body.
+    pub(super) fn is_reading_head(&self) -> bool {
         matches!(self.state, State::Head(_))
     }
 
@@ -71,116 +77,124 @@ impl Framing {
         matches!(self.state, State::Refused)
     }
 
-    /// Looks at what has arrived. What is of no use to hyper is taken out of the input.
+    /// Reads what has arrived, and removes from the input what hyper does not need.
     ///
-    /// The bytes that [`Step::Head`] and [`Step::Chunk`] let pass must be taken out before the next call, also those
-    /// that have yet to arrive.
-    pub(super) fn step(&mut self, input: &mut BytesMut) -> Step {
+    /// Before the next call the caller must remove all bytes that [`Action::ForwardMessage`] and [`Action::ForwardChunk`]
+    /// forward, including those that have not arrived yet.
+    pub(super) fn next_action(&mut self, input: &mut BytesMut) -> Action {
         match &mut self.state {
             State::Head(scan) => match next_head(scan, input, &self.limits) {
-                Ok(None) => Step::More,
-                Ok(Some(passed)) => {
-                    let (state, body) = match passed.body {
-                        Body::Length(length) => (State::Head(head::Scan::default()), length),
-                        Body::Chunked => {
-                            let scan = chunked::Scan::default();
-                            (State::Chunked { scan, begun: false }, 0)
+                Ok(None) => Action::ReadMore,
+                Ok(Some(head)) => {
+                    let (state, body_bytes) = match head.body {
+                        BodyLength::Known(bytes) => (State::Head(head::Scan::default()), bytes),
+                        BodyLength::Chunked => {
+                            let (scan, has_chunks) = (chunked::Scan::default(), false);
+                            (State::Chunked { scan, has_chunks }, 0)
                         }
                     };
                     self.state = state;
-                    Step::Head {
-                        head: passed.bytes,
-                        body,
+                    Action::ForwardMessage {
+                        head_bytes: head.bytes,
+                        body_bytes,
                     }
                 }
-                Err(fault) => self.refuse(fault, input),
+                Err(fault) => self.refuse_head(fault, input),
             },
-            State::Chunked { scan, begun } => match scan.scan(input, &self.limits) {
-                Ok((seen, found)) => {
-                    input.advance(seen);
+            State::Chunked { scan, has_chunks } => match scan.scan(input, &self.limits) {
+                Ok((consumed, found)) => {
+                    input.advance(consumed);
                     match found {
-                        chunked::Found::More => Step::More,
+                        chunked::Found::More => Action::ReadMore,
                         chunked::Found::Chunk(bytes) => {
-                            let line = Line::new(*begun, bytes);
-                            *begun = true;
-                            Step::Chunk { line, bytes }
+                            let size_line = SizeLine::new(*has_chunks, bytes);
+                            *has_chunks = true;
+                            Action::ForwardChunk { size_line, bytes }
                         }
                         chunked::Found::End => {
-                            let line = Line::last(*begun);
+                            let size_line = SizeLine::last(*has_chunks);
                             self.state = State::Head(head::Scan::default());
-                            Step::End { line }
+                            Action::EndBody { size_line }
                         }
                     }
                 }
                 Err(fault) => self.refuse_body(fault),
             },
-            State::Refused => Step::Over,
+            State::Refused => Action::Stop,
         }
     }
 
-    /// The client has ended its side. `None`: between two messages, or within a body.
-    pub(super) fn end(&mut self, input: &BytesMut) -> Option<Step> {
-        let open = self.wants_head() && !self.is_between_messages();
-        open.then(|| self.abandon(Fault::bad("the head was never complete"), input))
+    /// The client has shut down its sending side. `None`: between two messages, or within a body.
+    pub(super) fn end_of_input(&mut self, input: &BytesMut) -> Option<Action> {
+        let is_within_head = self.is_reading_head() && !self.is_between_messages();
+        is_within_head.then(|| {
+            self.refuse_incomplete_head(Fault::bad_request("the head is incomplete"), input)
+        })
     }
 
     /// The head takes too long.
-    pub(super) fn time_out(&mut self, input: &BytesMut) -> Step {
+    pub(super) fn time_out(&mut self, input: &BytesMut) -> Action {
         let fault = Fault::new(StatusCode::REQUEST_TIMEOUT, "the head took too long");
-        self.abandon(fault, input)
+        self.refuse_incomplete_head(fault, input)
     }
 
-    /// The request that is being read gives its memory to others; `pass` is how much of it hyper has yet to get. `None`:
-    /// nothing is open.
+    /// Refuses the request that is being read, to free its memory. `unforwarded`: the bytes of it that hyper has yet to
+    /// get. `None`: no request is being read.
     pub(super) fn refuse_for_memory(
         &mut self,
-        fault: Fault,
         input: &BytesMut,
-        pass: u64,
-    ) -> Option<Step> {
+        unforwarded: u64,
+    ) -> Option<Action> {
+        let fault = Fault::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests are held in memory",
+        );
         match self.state {
-            State::Head(_) if pass > 0 => Some(self.refuse_body(fault)),
+            State::Head(_) if unforwarded > 0 => Some(self.refuse_body(fault)),
             State::Head(_) if self.is_between_messages() => None,
-            State::Head(_) => Some(self.abandon(fault, input)),
+            State::Head(_) => Some(self.refuse_incomplete_head(fault, input)),
             State::Chunked { .. } => Some(self.refuse_body(fault)),
             State::Refused => None,
         }
     }
 
-    fn refuse_body(&mut self, fault: Fault) -> Step {
+    fn refuse_body(&mut self, fault: Fault) -> Action {
         self.state = State::Refused;
-        Step::RefuseBody(Refusal {
+        Action::RefuseBody(Refusal {
             status: fault.status,
             reason: fault.reason,
             request: None,
         })
     }
 
-    /// Refuses a head that is not complete: nothing of it is recorded.
-    fn abandon(&mut self, fault: Fault, input: &BytesMut) -> Step {
-        let mut step = self.refuse(fault, input);
-        if let Step::Refuse { refusal, .. } = &mut step {
+    /// Refuses a head that is not complete. It is not recorded.
+    fn refuse_incomplete_head(&mut self, fault: Fault, input: &BytesMut) -> Action {
+        let mut action = self.refuse_head(fault, input);
+        if let Action::RefuseHead { refusal, .. } = &mut action {
             refusal.request = None;
         }
-        step
+        action
     }
 
-    fn refuse(&mut self, fault: Fault, input: &[u8]) -> Step {
+    fn refuse_head(&mut self, fault: Fault, input: &[u8]) -> Action {
         let State::Head(scan) = std::mem::replace(&mut self.state, State::Refused) else {
-            return Step::Over;
+            return Action::Stop;
         };
-        // A head that is too long is not complete, even where its request line is.
-        let too_long = fault.status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        let request = if too_long { None } else { scan.request(input) };
-        Step::Refuse {
+        // A head that is too long is never complete, even if its request line is.
+        let is_too_long = fault.status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let request = match is_too_long {
+            true => None,
+            false => scan.refused_request(input),
+        };
+        Action::RefuseHead {
             refusal: Refusal {
                 status: fault.status,
                 reason: fault.reason,
                 request,
             },
-            stand_in: match scan.is_head(input) {
-                true => STAND_IN_FOR_HEAD,
-                false => STAND_IN,
+            placeholder: match scan.is_method_head(input) {
+                true => PLACEHOLDER_FOR_HEAD,
+                false => PLACEHOLDER,
             },
         }
     }
@@ -190,70 +204,13 @@ fn next_head(
     scan: &mut head::Scan,
     input: &mut BytesMut,
     limits: &Limits,
-) -> Result<Option<head::Passed>, Fault> {
-    if scan.is_blank() {
-        let blank = scan.skip_blank(input, limits)?;
-        input.advance(blank);
-        if scan.is_blank() {
+) -> Result<Option<head::CompleteHead>, Fault> {
+    if !scan.has_begun() {
+        let bytes = scan.skip_empty_lines(input, limits)?;
+        input.advance(bytes);
+        if !scan.has_begun() {
             return Ok(None);
         }
     }
     scan.scan(input, limits)
-}
-
-/// A chunk's size line as hyper gets it, without extensions; behind another chunk, also the CRLF that ended that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    bytes: [u8; LINE_BYTES_MAX],
-    start: usize,
-}
-
-/// Two CRLF and the digits of a u64.
-const LINE_BYTES_MAX: usize = 20;
-
-impl Line {
-    pub(super) const EMPTY: Self = Self {
-        bytes: [0; LINE_BYTES_MAX],
-        start: LINE_BYTES_MAX,
-    };
-
-    fn new(begun: bool, size: u64) -> Self {
-        let mut line = Self::EMPTY;
-        line.prepend(b"\r\n");
-        let mut rest = size;
-        while rest > 0 {
-            line.prepend(&[b"0123456789abcdef"[(rest & 15) as usize]]);
-            rest >>= 4;
-        }
-        line.end_of_chunk(begun)
-    }
-
-    /// The last size line, with the empty line that ends the body.
-    fn last(begun: bool) -> Self {
-        let mut line = Self::EMPTY;
-        line.prepend(b"0\r\n\r\n");
-        line.end_of_chunk(begun)
-    }
-
-    fn end_of_chunk(mut self, begun: bool) -> Self {
-        if begun {
-            self.prepend(b"\r\n");
-        }
-        self
-    }
-
-    fn prepend(&mut self, bytes: &[u8]) {
-        let end = self.start;
-        self.start -= bytes.len();
-        self.bytes[self.start..end].copy_from_slice(bytes);
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    /// Takes so many bytes off the front.
-    pub(super) fn advance(&mut self, bytes: usize) {
-        self.start += bytes;
-    }
 }

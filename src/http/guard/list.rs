@@ -1,7 +1,7 @@
-//! Fields whose value is a list (RFC 9110 5.6.1).
+//! Field values that are comma-separated lists (RFC 9110 5.6.1).
 
-/// The members, without the white space around them. An empty one counts for nothing, unless a field's own rules say
-/// otherwise. Commas within a quoted string split it, too: no field read here takes a member with a quote in it.
+/// The members, trimmed. An empty member counts for nothing unless the field's own rules differ. Commas within a quoted
+/// string also split: no field read here accepts a member with a quote in it.
 pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')

@@ -1,86 +1,86 @@
-//! The guard: a thin layer around the socket that checks the head and the chunk framing of every HTTP/1.1 request
-//! before hyper sees a byte of it.
+//! The guard: a thin layer around the socket that checks the head and the chunk framing of every HTTP/1.1 request before
+//! hyper reads them. The bytes of a body with a Content-Length, and the data within chunks, pass unchecked.
 //!
-//! Some of what a strict server must refuse cannot be seen behind hyper: it joins equal Content-Lengths, drops a
-//! Content-Length beside a Transfer-Encoding, ends a head at a bare LF, strips fragments. So the guard reads first. It
-//! hands on one message at a time, never a byte of the next before hyper has asked for it, and it never answers by
-//! itself: in place of a refused head hyper gets a harmless request that asks to close, and the service finds the
-//! verdict in the [`ConnectionState`]. So one path records and answers everything, in pipeline order.
+//! A strict server must refuse some requests whose defects hyper hides: hyper joins equal Content-Lengths, drops a
+//! Content-Length beside a Transfer-Encoding, ends a head at a bare LF and strips fragments. So the guard reads first.
+//! It forwards one message at a time, and no byte of the next before hyper asks for it.
 //!
-//! From the bottom up: `class`, `list`, `target`, `fields`, `expect` and `facts` check the parts of a head, `extensions` what
-//! stands behind a chunk's size, `head` and `chunked` find where a head and a body end, `framing` puts them in sequence (all
-//! pure: bytes in, steps out), `stream` does the reading and the time-outs, `write` the writing and the lingering close,
-//! `heads` keeps the memory of all connections' heads in bounds.
+//! The guard never responds itself. In place of a refused head hyper gets a placeholder, a harmless request that asks to
+//! close, and the service finds the refusal in the [`ConnectionState`]. So the same code records and responds to every
+//! request, in pipeline order.
 //!
-//! hyper must be run with `half_close(true)` (or it reads on while a request is served), without a timer, with
-//! `max_headers` at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
+//! - `byte_class`, `list`, `target`, `fields`, `expect` and `framing_headers` check the parts of a head;
+//!   `request_line` and `head` find where it ends.
+//! - `chunk_extensions` and `chunked` check the framing of a chunked body; `size_line` writes the chunk size lines anew.
+//! - `framing` puts messages in sequence. All of these are pure: bytes in, actions out.
+//! - `stream` is the guarded socket, `read` and `write` its two directions, `timer` its deadlines, `linger` its close.
+//! - `head_budget` bounds the memory of all connections' heads, `head_memory` is one connection's part of it.
+//!
+//! hyper must run with `half_close(true)` (otherwise it reads on while a request is served), without a timer, with
+//! `max_headers` of at least [`Limits::fields_max`], and with a `max_buf_size` above [`Limits::head_bytes_max`].
 
 mod byte_class;
+mod chunk_extensions;
 mod chunked;
 mod connection_state;
 mod expect;
-mod extensions;
 mod fields;
 mod framing;
 mod framing_headers;
 mod head;
-mod heads;
+mod head_budget;
+mod head_memory;
+mod linger;
 mod list;
+mod read;
+mod request_line;
+mod size_line;
 mod stream;
 mod target;
+#[cfg(test)]
+mod tests;
+mod timer;
 mod write;
-
-#[cfg(test)]
-mod field_table_tests;
-#[cfg(test)]
-mod hyper_tests;
-#[cfg(test)]
-mod line_table_tests;
-#[cfg(test)]
-mod property_tests;
-#[cfg(test)]
-mod stream_tests;
-#[cfg(test)]
-mod table_tests;
 
 use std::time::Duration;
 
 use hyper::{HeaderMap, Method, StatusCode};
 
 pub use connection_state::ConnectionState;
-pub use heads::HeadBudget;
-pub use stream::{Gone, Guard};
+pub use head_budget::HeadBudget;
+pub use stream::{DropSignal, Guard};
 
 use crate::config::Http;
 
-/// What a client may send, and how long it may take. Sizes in bytes.
+/// Limits on what a client may send and how long it may take. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The request line, and the line before each chunk, without their CRLF.
+    /// For the request line and for each chunk size line, without CRLF.
     pub line_bytes_max: usize,
-    /// The whole head, and all trailers together, with their last CRLF.
+    /// For the whole head, and for all trailers together, with the last CRLF. At most 65,535: hyper supports no longer
+    /// target or field name.
     pub head_bytes_max: usize,
-    /// Field lines in a head, and in the trailers.
+    /// The most field lines in a head, and in the trailers.
     pub fields_max: usize,
-    /// The largest Content-Length. A chunked body is measured by whoever reads it.
+    /// The largest Content-Length. The reader of a chunked body must limit its size itself.
     pub body_bytes_max: usize,
-    /// From accept, or from a later head's first byte, to the head's end.
+    /// From accept, or from the first byte of a later head, to the end of the head.
     pub header_timeout: Duration,
     /// Between requests.
     pub idle_timeout: Duration,
-    /// For a client that takes nothing of its answer.
+    /// For a client that reads nothing of its response.
     pub write_timeout: Duration,
-    /// Once the connection was told to close: for a head to be complete, and again for the lingering close.
+    /// Once the server closes connections: for a head to be complete, and again for the lingering close.
     pub closing_timeout: Duration,
 }
 
-/// What [`Limits::closing_timeout`] is, unless the grace period is short. Long enough for a request that was on its way
-/// when the shutdown began, over any network.
+/// [`Limits::closing_timeout`], unless the grace period is short. Long enough, over any network, for a request that was on
+/// its way when the shutdown began.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Limits {
-    /// As configured. `grace` is `shutdown.grace`: a connection without a whole head is gone, its lingering included,
-    /// when half of that is over, so that no client can use it up by sending one byte.
+    /// As configured. `grace` is `shutdown.grace`: a connection without a complete head has closed, and lingered, within
+    /// half of it. So no client can use up the grace period by sending one byte.
     pub fn new(http: &Http, grace: Duration) -> Self {
         Self {
             line_bytes_max: http.line_bytes_max,
@@ -95,20 +95,20 @@ impl Limits {
     }
 }
 
-/// A request that must be answered with an error, after which the connection is closed.
+/// A request to which the response is an error, after which the connection closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The answer's.
+    /// Of the response.
     pub status: StatusCode,
-    /// One line for the client; it never holds bytes of the request.
+    /// One line for the client. It never contains bytes of the request.
     pub reason: &'static str,
-    /// What to record; `None` where method and target are not well formed, or the head was never complete.
-    /// Always `None` in a refused body: the service knows its request.
+    /// The request to record. `None` if method or target are malformed, or if the head is incomplete. Always `None` for a refused
+    /// body: the service has its request.
     pub request: Option<RefusedRequest>,
 }
 
 impl Refusal {
-    /// Whether the memory for heads is used up: no fault of this request, which leaves no row.
+    /// Whether the memory for heads is used up. Such a request is not recorded.
     pub fn is_for_memory(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
@@ -121,26 +121,26 @@ pub struct RefusedRequest {
     pub method: Method,
     /// As sent, still percent-encoded, without the query.
     pub path: String,
-    /// The X-Forwarded-For lines that were complete when the verdict fell; nothing else. Where it fell within the head,
-    /// what comes behind that byte is not among them: a CONNECT or a strange version is refused before any field.
+    /// The X-Forwarded-For lines, and nothing else, that were complete when the request was refused. A CONNECT or an
+    /// unsupported version is refused before any field is read.
     pub forwarded_for: HeaderMap,
 }
 
 /// Why the guard closed a connection without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// A head took too long to begin.
+    /// The first head did not begin in time.
     HeaderTimeout,
-    /// No further request came.
+    /// No further request arrived in time.
     IdleTimeout,
-    /// The client took nothing of its answer.
+    /// The client read nothing of its response.
     WriteTimeout,
-    /// It was idle, and had kept memory for a large head that others needed.
+    /// It was idle but held memory of a large head, which others needed.
     Memory,
 }
 
 impl CloseReason {
-    /// Every reason, for the metric to start at zero.
+    /// Every reason, so that each metric starts at zero.
     pub const ALL: [Self; 4] = [
         Self::HeaderTimeout,
         Self::IdleTimeout,
@@ -159,7 +159,7 @@ impl CloseReason {
     }
 }
 
-/// What is wrong, before it is known whether the request is to be recorded.
+/// A request's defect, before it is known whether the request is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fault {
     status: StatusCode,
@@ -172,7 +172,7 @@ impl Fault {
     }
 
     /// 400.
-    const fn bad(reason: &'static str) -> Self {
+    const fn bad_request(reason: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 

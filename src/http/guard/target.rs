@@ -1,17 +1,17 @@
 //! The request target's forms, and the host with its port.
 //!
-//! Whatever passes here must be a `Uri` to hyper; `property_tests` hold the two together.
+//! Every target that is accepted here must also be a valid `Uri` to hyper; a property test checks it.
 
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use super::byte_class::{self, HOST};
 
-/// Which part of `target` is the path to record. `target` holds only bytes of the class `PATH` and, from `query` on
-/// (the place of the `?`, or the target's end), `QUERY`.
+/// The part of `target` that is the path to record. `query` is the position of the `?`, or the target's end: the bytes
+/// before it are of class `PATH`, those after it of class `QUERY`.
 ///
-/// `None`: the method does not go with this form of a target, or it is none at all. An empty range stands for the `/`
-/// that an absolute form has left out.
+/// `None`: the target has no valid form, or the method does not allow its form. An empty range stands for the `/` that an
+/// absolute form may omit.
 pub(super) fn path(method: &[u8], target: &[u8], query: usize) -> Option<Range<usize>> {
     match target {
         [b'/', ..] => return Some(0..query),
@@ -22,11 +22,11 @@ pub(super) fn path(method: &[u8], target: &[u8], query: usize) -> Option<Range<u
         let rest = &target[scheme..query];
         let slash = rest.iter().position(|&byte| byte == b'/');
         let authority = &rest[..slash.unwrap_or(rest.len())];
-        // hyper knows no percent-encoding in a host.
-        let good = is_authority(authority) && !authority.contains(&b'%');
-        return good.then_some(scheme + authority.len()..query);
+        // hyper rejects percent-encoding in a host.
+        let is_valid = is_authority(authority) && !authority.contains(&b'%');
+        return is_valid.then_some(scheme + authority.len()..query);
     }
-    // What is to be connected to has a port.
+    // CONNECT needs a port.
     let has_port = port_start(target).is_some_and(|start| start < target.len());
     let authority = method == b"CONNECT" && is_authority(target) && has_port;
     authority.then_some(0..target.len())
@@ -39,8 +39,8 @@ fn scheme_bytes(target: &[u8]) -> Option<usize> {
     })
 }
 
-/// A host, with or without a port: a name, an IPv4 address, or an IPv6 address in brackets. No user,
-/// and no comma: a name may have one, but whoever sends it has joined two Hosts.
+/// A host with an optional port: a name, an IPv4 address, or an IPv6 address in brackets. No user. No comma either: it is
+/// legal in a name, but in practice it means that two Host fields were joined.
 pub(super) fn is_authority(authority: &[u8]) -> bool {
     let (host, port) = match port_start(authority) {
         Some(start) => (&authority[..start - 1], Some(&authority[start..])),
@@ -49,15 +49,15 @@ pub(super) fn is_authority(authority: &[u8]) -> bool {
     is_host(host) && port.is_none_or(is_port)
 }
 
-/// The place behind the colon that is not within brackets.
+/// The position after the colon that is not within brackets.
 fn port_start(authority: &[u8]) -> Option<usize> {
-    let after = authority
+    let last = authority
         .iter()
         .rposition(|&byte| byte == b':' || byte == b']')?;
-    (authority[after] == b':').then_some(after + 1)
+    (authority[last] == b':').then_some(last + 1)
 }
 
-/// The number may be missing behind its colon (RFC 3986 3.2.3).
+/// The number may be missing after its colon (RFC 3986 3.2.3).
 fn is_port(port: &[u8]) -> bool {
     port.len() <= 5
         && port.iter().all(u8::is_ascii_digit)
@@ -70,7 +70,7 @@ fn is_host(host: &[u8]) -> bool {
     }
     let mut rest = host;
     loop {
-        rest = match &rest[byte_class::count(rest, HOST)..] {
+        rest = match &rest[byte_class::prefix_len(rest, HOST)..] {
             [] => return !host.is_empty(),
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
             _ => return false,

@@ -1,33 +1,19 @@
-//! The guard's sending side, and how it closes.
+//! The writing side of the guarded socket, and how it closes.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::CloseReason;
-use super::stream::{Guard, elapsed};
-
-/// How long a client that is still sending may take to read its answer before the connection is cut.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much of what it sends is discarded meanwhile.
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
-
-/// The sending side is shut down.
-#[derive(Debug)]
-pub(super) struct Closing {
-    since: Instant,
-    bytes_left: usize,
-    /// Nothing that was sent is unread.
-    clean: bool,
-}
+use super::linger::Linger;
+use super::stream::Guard;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
-    /// Watches over a write: it may be pending for so long, and no longer.
-    fn watch<T>(
+    /// Fails a write that stays pending for [`write_timeout`](super::Limits::write_timeout).
+    fn apply_write_timeout<T>(
         &mut self,
         cx: &mut Context<'_>,
         write: Poll<io::Result<T>>,
@@ -40,10 +26,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         let deadline = *self
             .write_deadline
             .get_or_insert_with(|| Instant::now() + timeout);
-        if !elapsed(&mut self.timer, cx, deadline) {
+        if !self.timer.has_passed(deadline, cx) {
             return Poll::Pending;
         }
-        self.exchange.closing(CloseReason::WriteTimeout);
+        self.connection_state
+            .set_close_reason(CloseReason::WriteTimeout);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -56,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.socket).poll_write(cx, buf);
-        this.watch(cx, write)
+        this.apply_write_timeout(cx, write)
     }
 
     fn poll_write_vectored(
@@ -66,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
-        this.watch(cx, write)
+        this.apply_write_timeout(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -76,52 +63,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flush = Pin::new(&mut this.socket).poll_flush(cx);
-        this.watch(cx, flush)
+        this.apply_write_timeout(cx, flush)
     }
 
-    /// Shuts down the sending side. If the client has sent what nobody has read, this goes on to read and discard it
-    /// for a while: closing at once would reset the connection, and could take the answer away from the client.
+    /// Shuts down the sending side. If bytes from the client are unread, it then lingers: see [`Linger`].
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.closing.is_none() {
+        if this.linger.is_none() {
             let shutdown = Pin::new(&mut this.socket).poll_shutdown(cx);
-            ready!(this.watch(cx, shutdown))?;
-            let between = this.is_at_end() && this.framing.is_between_messages();
-            this.closing = Some(Closing {
-                since: Instant::now(),
-                bytes_left: LINGER_BYTES,
-                clean: between && this.input.is_empty(),
-            });
+            ready!(this.apply_write_timeout(cx, shutdown))?;
+            let is_between_messages =
+                this.is_message_forwarded() && this.framing.is_between_messages();
+            this.linger = Some(Linger::start(
+                !is_between_messages || !this.input.is_empty(),
+            ));
         }
         loop {
             this.input.clear();
-            let read = this.poll_fill(cx);
-            let Some(closing) = &mut this.closing else {
+            let read = this.poll_fill_input(cx);
+            let Some(linger) = &mut this.linger else {
                 return Poll::Ready(Ok(()));
             };
             match read {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(count)) => {
-                    closing.clean = false;
-                    closing.bytes_left = closing.bytes_left.saturating_sub(count);
-                    if closing.bytes_left == 0 {
+                Poll::Ready(Ok(bytes)) => {
+                    if linger.discard(bytes) {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                // Asked once more after its end (see `drive`), it ends at once.
-                Poll::Pending if closing.clean || closing.bytes_left == 0 => {
-                    return Poll::Ready(Ok(()));
-                }
+                Poll::Pending if linger.is_over() => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    let deadline = closing.since + LINGER;
-                    let deadline = match this.exchange.told_to_close() {
-                        // Its request is answered: it shall not use up what open requests have of the grace period.
-                        Some(told) => {
-                            deadline.min(told.max(closing.since) + this.limits.closing_timeout)
-                        }
-                        None => deadline,
-                    };
-                    return match elapsed(&mut this.timer, cx, deadline) {
+                    let closing_since = this.connection_state.closing_since();
+                    let deadline = linger.deadline(closing_since, this.limits.closing_timeout);
+                    return match this.timer.has_passed(deadline, cx) {
                         true => Poll::Ready(Ok(())),
                         false => Poll::Pending,
                     };

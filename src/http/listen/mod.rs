@@ -17,10 +17,10 @@ pub use port::PortLock;
 use crate::config::Listen;
 use crate::http::client_address::Peer;
 
-/// Connections the kernel keeps until they are accepted; it lowers this to `net.core.somaxconn`.
+/// Connections that the kernel queues until they are accepted. It lowers this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Why a listener is not there.
+/// Why a listener could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum ListenError {
@@ -31,18 +31,18 @@ pub enum ListenError {
         source: io::Error,
         hint: String,
     },
-    #[error("{key} = \"fd:{name}\": no socket of that name was handed over: set FileDescriptorName={name} in the socket unit (there are: {})", if .found.is_empty() { "none" } else { .found })]
+    #[error("{key} = \"fd:{name}\": systemd passed no socket of that name: set FileDescriptorName={name} in the socket unit (it passed: {})", if .found.is_empty() { "none" } else { .found })]
     NotInherited {
         key: &'static str,
         name: String,
         found: String,
     },
-    #[error("the sockets handed over by systemd cannot be read: {0}")]
+    #[error("cannot read the sockets passed by systemd: {0}")]
     Inherit(io::Error),
 }
 
 impl ListenError {
-    /// Whether another try with the same configuration could go better.
+    /// Whether a retry with the same configuration may succeed.
     pub fn is_retryable(&self) -> bool {
         !matches!(self, Self::NotInherited { .. })
     }
@@ -51,10 +51,9 @@ impl ListenError {
 /// Which other processes may share a TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing<'a> {
-    /// The replicas of this database: the kernel spreads connections over them.
+    /// The replicas of this database. The kernel distributes connections among them.
     Replicas(&'a Path),
-    /// None: a port that is taken is an error. (Two admin listeners that share one bind without a word, and a scrape
-    /// hits either.)
+    /// None: a port in use is an error. Otherwise two admin listeners could share a port, and a scrape would reach either.
     Exclusive,
 }
 
@@ -64,14 +63,14 @@ pub enum Listener {
     Tcp {
         /// The socket.
         listener: TcpListener,
-        /// Where replicas share the port. After the socket, for they are dropped in this order.
+        /// If replicas share the port. Declared after the socket, so that it is dropped after it.
         _lock: Option<PortLock>,
     },
     /// A unix socket.
     Unix {
         /// The socket.
         listener: UnixListener,
-        /// Where its file is, which the kernel knows by the name it was first bound to; none where it has none.
+        /// The path of its file, if it has one. The kernel knows only the name to which it was first bound.
         path: Option<PathBuf>,
     },
 }
@@ -80,24 +79,24 @@ pub enum Listener {
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// Sockets handed over by systemd, by name.
+/// Sockets passed by systemd, by name.
 #[derive(Default)]
 pub struct Inherited(HashMap<String, Vec<OwnedFd>>);
 
 impl Inherited {
-    /// Takes what this process was handed (sd_listen_fds(3)). To be called once, before any thread starts.
+    /// Takes the sockets passed to this process (sd_listen_fds(3)). Call it once, before any thread starts.
     ///
     /// # Errors
-    /// When the environment that describes them is malformed.
+    /// If the environment variables that describe them are malformed.
     pub fn take() -> Result<Self, ListenError> {
         let mut named: HashMap<String, Vec<OwnedFd>> = HashMap::new();
-        // Sockets for another process are none; their names, which may be there all the same, are not ours to read.
+        // Zero if the sockets are meant for another process. Their names may be set all the same, so they are not read.
         if sd_notify::listen_fds().map_err(ListenError::Inherit)?.len() == 0 {
             return Ok(Self(named));
         }
         for (fd, name) in sd_notify::listen_fds_with_names().map_err(ListenError::Inherit)? {
-            // SAFETY: the environment says, with our own PID beside it, that this descriptor is open and ours, and
-            // each number is listed once; nothing else has taken it, for this runs first.
+            // SAFETY: the environment, with our own PID in it, says that this descriptor is open and ours. Each number is
+            // listed once, and no other code can have taken it, because this runs first.
             let fd = unsafe { OwnedFd::from_raw_fd(fd) };
             named.entry(name).or_default().push(fd);
         }
@@ -105,7 +104,7 @@ impl Inherited {
     }
 }
 
-/// Binds one configured listener, or takes the inherited sockets of its name. `key` is where it was configured.
+/// Binds one configured listener, or takes the inherited sockets of its name. `key` is its configuration key.
 ///
 /// # Errors
 /// [`ListenError`].
@@ -155,7 +154,7 @@ pub fn bind(
     }
 }
 
-/// Makes a listener of a socket that listens.
+/// Makes a listener from a socket that already listens.
 fn accepting_tcp(socket: Socket, lock: Option<PortLock>) -> io::Result<Listener> {
     let listener = TcpListener::from_std(socket.into())?;
     Ok(Listener::Tcp {
@@ -167,7 +166,9 @@ fn accepting_tcp(socket: Socket, lock: Option<PortLock>) -> io::Result<Listener>
 fn adopt(fd: OwnedFd) -> io::Result<Listener> {
     let socket = Socket::from(fd);
     if socket.r#type()? != Type::STREAM {
-        return Err(io::Error::other("this is not a stream socket"));
+        return Err(io::Error::other(
+            "this is not a stream socket (ListenStream=)",
+        ));
     }
     match socket.domain()? {
         Domain::UNIX => {
@@ -191,7 +192,7 @@ impl Listener {
         match self {
             Self::Tcp { listener, .. } => {
                 let (stream, address) = listener.accept().await?;
-                // Answers are written whole: waiting for more to send gains nothing.
+                // Responses are written whole, so there is nothing to gain from Nagle's algorithm.
                 stream.set_nodelay(true)?;
                 Ok((Box::new(stream), Peer::Ip(address.ip())))
             }
@@ -203,7 +204,7 @@ impl Listener {
     }
 }
 
-/// As in the configuration, with the real port and, for an inherited socket, its real address.
+/// In the form of the configuration, with the actual port and, for an inherited socket, its actual address.
 impl std::fmt::Display for Listener {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,8 +1,8 @@
-//! A TCP port that the replicas of one database share, and nobody else.
+//! A TCP port that only the replicas of one database share.
 //!
-//! With SO_REUSEPORT the kernel lets every process of the same user in, whatever it serves. So a replica first binds
-//! alone. Where the port is taken, it shares it only if another replica of its database listens there: each holds a
-//! shared lock on `requests.db.port-ADDR-PORT` for as long as it listens.
+//! With SO_REUSEPORT the kernel lets every process of the same user share a port, whatever it serves. So a replica first
+//! binds exclusively. If the port is in use, it shares the port only if another replica of its database listens there:
+//! each replica holds a shared lock on `requests.db.port-ADDR-PORT` while it listens.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -14,8 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BACKLOG;
 
-/// Says that a process of this database listens at an address. To be dropped after the socket: while the port is taken,
-/// others are to see by whom.
+/// Shows that a replica of this database listens at an address. Drop it after the socket, so that the owner of a port in
+/// use is always visible.
 pub struct PortLock {
     _file: File,
 }
@@ -23,25 +23,24 @@ pub struct PortLock {
 /// Listens at `address`, together with other replicas of `database`.
 ///
 /// # Errors
-/// The file system's own, or the kernel's; `AddrInUse` where somebody else has the port.
+/// Those of the file system and the kernel; `AddrInUse` if another program or database has the port.
 pub(super) fn listen_shared(
     address: SocketAddr,
     database: &Path,
 ) -> io::Result<(Socket, Option<PortLock>)> {
     if address.port() == 0 {
-        // A new port each time, which nobody else can know beforehand.
+        // The kernel picks a free port, which no other replica can know beforehand.
         return Ok((listen(address, false)?, None));
     }
-    // One replica after the other: whoever holds the lock of a port listens there.
-    let _turn = wait_for_turn(database)?;
+    // One replica at a time: so a process that holds the lock of a port also listens there.
+    let _bind_lock = lock_for_binding(database)?;
     let file = open(&lock_path(database, address))?;
     let is_first = try_lock(&file)?;
     retry_interrupted(|| file.lock_shared())?;
     let lock = Some(PortLock { _file: file });
     match listen(address, false) {
         Ok(socket) => {
-            // Only now, when the kernel has seen that nobody else listens: two databases that start at once cannot both
-            // come here.
+            // Only after the exclusive bind: two databases that start at once cannot both get here.
             socket.set_reuse_port(true)?;
             Ok((socket, lock))
         }
@@ -55,32 +54,32 @@ pub(super) fn listen_shared(
     }
 }
 
-/// Listens; alone, unless `shared`.
+/// Listens, exclusively unless `shared`.
 pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // Else a restart would have to wait for the last connections' TIME_WAIT.
+    // Otherwise a restart would wait for old connections in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    // Here, too, the kernel says whether somebody else listens: both may have bound before either listened.
+    // This also fails if another process listens: both may bind before either listens.
     socket.listen(BACKLOG)?;
     Ok(socket)
 }
 
-/// Lets the replicas of a database bind one after the other, until the file is closed. A record lock, of which the write
-/// lock on the same file knows nothing (that is an `flock`): a replica that is stuck in a commit keeps nobody waiting.
-fn wait_for_turn(database: &Path) -> io::Result<File> {
+/// Lets only one replica of a database bind at a time, until the file is closed. This record lock is independent of the
+/// write lock on the same file, which is an `flock`: a replica that is stuck in a commit blocks no start.
+fn lock_for_binding(database: &Path) -> io::Result<File> {
     let file = open(&beside(database, ".lock"))?;
     rustix::io::retry_on_intr(|| rustix::fs::fcntl_lock(&file, FlockOperation::LockExclusive))?;
     Ok(file)
 }
 
-/// Whether this database is served at the same port of an address that includes this one, or is included in it.
+/// Whether a replica of this database listens on the same port of an overlapping address.
 fn is_shared_by_another_address(database: &Path, address: SocketAddr) -> io::Result<bool> {
     let own = lock_path(database, address);
     let directory = database.parent().unwrap_or(Path::new("."));
@@ -96,7 +95,7 @@ fn is_shared_by_another_address(database: &Path, address: SocketAddr) -> io::Res
     Ok(false)
 }
 
-/// Whether a port of the one cannot be had while somebody has that of the other. `::` takes IPv4, too.
+/// Whether a port cannot be bound at one address while it is in use at the other. `::` includes IPv4.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     let (one, other) = (one.to_canonical(), other.to_canonical());
     let covers =
@@ -109,7 +108,7 @@ fn lock_path(database: &Path, address: SocketAddr) -> PathBuf {
     beside(database, &format!(".port-{ip}-{port}"))
 }
 
-/// The address in the name of a port's lock.
+/// The address in the file name of a port lock.
 fn address_of_lock(database: &Path, path: &Path) -> Option<SocketAddr> {
     let prefix = beside(database, ".port-");
     let name = path.to_str()?.strip_prefix(prefix.to_str()?)?;
@@ -123,7 +122,7 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Never unlinked: a process that has it open would then hold a lock nobody else sees.
+/// The file is never unlinked: a process that has it open would then hold a lock that no other process sees.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -134,7 +133,7 @@ fn open(path: &Path) -> io::Result<File> {
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Takes the lock, if nobody has it.
+/// Takes the exclusive lock if it is free.
 fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -157,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_overlap_where_the_kernel_would_refuse_the_second() {
-        let is_taken = |first: &str, second: &str| {
+    fn addresses_overlap_if_the_kernel_refuses_to_bind_the_second() {
+        let is_refused = |first: &str, second: &str| {
             let at = |ip: &str, port| SocketAddr::new(ip.parse().expect("an address"), port);
             let first = listen(at(first, 0), false).expect("a free port");
             let port = first.local_addr().expect("its address").as_socket();
@@ -176,7 +175,7 @@ mod tests {
             ("::1", "0.0.0.0"),
             ("::ffff:127.0.0.1", "127.0.0.1"),
         ] {
-            let expected = is_taken(one, other);
+            let expected = is_refused(one, other);
             let addresses = [one, other].map(|ip| ip.parse().expect("an address"));
             assert_eq!(
                 overlap(addresses[0], addresses[1]),
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_lock_reads_back() {
+    fn the_address_can_be_read_from_the_name_of_a_lock() {
         let database = Path::new("/data/requests.db");
         for address in ["127.0.0.1:8080", "[::1]:8080", "0.0.0.0:1"] {
             let address = address.parse().expect("an address");

@@ -1,4 +1,4 @@
-//! A unix socket at a path: whom it replaces, and whom it does not.
+//! A unix socket at a path. It replaces a stale socket file, and nothing else.
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
@@ -14,42 +14,42 @@ use tokio::net::UnixListener;
 use super::{BACKLOG, Listener};
 use crate::config::UNIX_PATH_BYTES_MAX;
 
-/// Nobody sees the socket before it listens: to another starter, one that is bound and does not listen yet looks
-/// like one that its process has left behind.
+/// The path appears only when the socket listens: another process that starts would take a bound socket that does not
+/// listen yet for a stale one.
 pub(super) fn bind(path: &Path) -> io::Result<Listener> {
     let temporary = temporary_name(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(&temporary)?)?;
     let listen = || {
         let listener = listening(socket, Some(path))?;
-        // Whoever may enter the directory may connect: a proxy runs under another user.
+        // The directory's permissions decide who may connect: a proxy runs as another user.
         std::fs::set_permissions(&temporary, Permissions::from_mode(0o666))?;
-        // At the last moment: whoever listens there until then keeps the path.
-        refuse_taken(path)?;
+        // As late as possible, so that a process which starts to listen there meanwhile keeps the path.
+        refuse_if_in_use(path)?;
         std::fs::rename(&temporary, path)?;
         Ok(listener)
     };
     listen().inspect_err(|_| {
-        // The error is what matters; what stays behind is in nobody's way.
+        // The first error matters more, and a leftover file does no harm.
         let _ = std::fs::remove_file(&temporary);
     })
 }
 
-/// A socket file outlives its process. If nobody answers there, it is in the way of nobody.
-fn refuse_taken(path: &Path) -> io::Result<()> {
+/// A socket file outlives its process. It is in use only if a process listens there.
+fn refuse_if_in_use(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(file) if file.file_type().is_socket() => {}
         Ok(_) => {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "there is a file in the way that is not a socket",
+                "a file that is not a socket is at this path",
             ));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // An owner that stands still, with its backlog full, would keep us waiting: it is there all the same.
+    // An owner that is stuck, with a full backlog, would make us wait. It owns the path all the same.
     probe.set_nonblocking(true)?;
     match probe.connect(&SockAddr::unix(path)?) {
         Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
@@ -61,8 +61,8 @@ fn refuse_taken(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A hidden name in the same directory, which `bind` refuses to share. Random, for in containers every process is
-/// number 1; and cut, for a path that fits into a socket's address is to fit with this name, too.
+/// A hidden name in the same directory. Random, because every container has a process 1. Cut, because the path with this
+/// name must also fit into a socket address.
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let random = RandomState::new().hash_one(name) as u16;
@@ -73,7 +73,7 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(OsStr::from_bytes(&temporary)))
 }
 
-/// Makes a listener of a bound socket. `path` is its file's.
+/// Makes a listener from a bound socket. `path` is that of its file.
 pub(super) fn listening(socket: Socket, path: Option<&Path>) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;

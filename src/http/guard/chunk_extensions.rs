@@ -1,43 +1,43 @@
-//! What may stand behind a chunk's size (RFC 9112 7.1.1): `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`,
-//! byte by byte.
+//! Chunk extensions, which may follow a chunk's size (RFC 9112 7.1.1), byte by byte:
+//! `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`.
 
 use super::Fault;
 use super::byte_class::{self, TEXT, TOKEN};
 
-/// The place in that grammar.
+/// The position in that grammar.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Extensions {
-    /// In the white space behind the size or a value: only another extension can follow.
+pub(super) enum ExtensionState {
+    /// In the white space after the size or a value: only another extension can follow.
     BeforeSemicolon,
-    /// Behind `;`.
+    /// After `;`.
     BeforeName,
     Name,
-    /// In the white space behind a name.
+    /// In the white space after a name.
     AfterName,
-    /// Behind `=`.
+    /// After `=`.
     BeforeValue,
     Token,
     Quoted,
-    /// Behind a backslash.
+    /// After a backslash.
     QuotedPair,
-    /// Behind the closing quote.
+    /// After the closing quote.
     QuoteEnd,
 }
 
-impl Extensions {
+impl ExtensionState {
     /// Whether the line may end here.
     pub(super) fn may_end(self) -> bool {
         matches!(self, Self::Name | Self::Token | Self::QuoteEnd)
     }
 
-    /// The place behind one more byte of the line.
+    /// The position after one more byte of the line.
     pub(super) fn next(self, byte: u8) -> Result<Self, Fault> {
         let is_blank = matches!(byte, b' ' | b'\t');
         let is_token = byte_class::is(byte, TOKEN);
         match self {
-            _ if !byte_class::is(byte, TEXT) => {
-                Err(Fault::bad("a control character in a chunk extension"))
-            }
+            _ if !byte_class::is(byte, TEXT) => Err(Fault::bad_request(
+                "a control character in a chunk extension",
+            )),
             Self::QuotedPair => Ok(Self::Quoted),
             Self::Quoted => Ok(match byte {
                 b'"' => Self::QuoteEnd,
@@ -62,5 +62,5 @@ impl Extensions {
     }
 }
 
-/// Also where the line ends too early.
-pub(super) const MALFORMED: Fault = Fault::bad("a chunk's size line is malformed");
+/// Also used where the line ends too early.
+pub(super) const MALFORMED: Fault = Fault::bad_request("a chunk's size line is malformed");

@@ -1,4 +1,4 @@
-//! Random messages, sound and damaged: how they are cut makes no difference, and hyper understands what passes.
+//! Random messages, valid and damaged: how they are split makes no difference, and hyper understands what is accepted.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::table_tests::{LIMITS, run};
-use super::{ConnectionState, Guard, HeadBudget, Limits};
+use super::{LIMITS, run};
+use crate::http::guard::{ConnectionState, Guard, HeadBudget, Limits};
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "OPTIONS", "CONNECT", "x-Y", ""];
 const TARGETS: &[&str] = &[
@@ -56,11 +56,11 @@ const BODIES: &[&str] = &[
     "5 ; a =\t\"b;\\\"c\"\t;d=e;f\r\nhello\r\n0\t;g\r\n\r\n",
 ];
 
-/// Mostly sound: what most tries must come through to be worth anything.
+/// Mostly valid, so that most cases reach the later stages.
 fn message() -> impl Strategy<Value = Vec<u8>> {
-    let usual = |usual: &'static str, any: &'static [&'static str]| prop_oneof![3 => Just(usual.to_owned()), 2 => select(any).prop_map(str::to_owned)];
+    let mostly = |usual: &'static str, any: &'static [&'static str]| prop_oneof![3 => Just(usual.to_owned()), 2 => select(any).prop_map(str::to_owned)];
     let target = prop_oneof![
-        4 => usual("/a", TARGETS),
+        4 => mostly("/a", TARGETS),
         2 => vec(0x21_u8..0x7f, 0..12).prop_map(|bytes| {
             format!("/{}", String::from_utf8_lossy(&bytes))
         }),
@@ -70,9 +70,9 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     ];
     let fields = vec(select(FIELDS), 0..3).prop_map(|fields| fields.join("\r\n"));
     let parts = (
-        usual("POST", METHODS),
+        mostly("POST", METHODS),
         target,
-        usual("HTTP/1.1", VERSIONS),
+        mostly("HTTP/1.1", VERSIONS),
         prop_oneof![5 => Just("Host: x\r\n"), 1 => Just("")],
         fields,
         select(BODIES),
@@ -83,83 +83,79 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Messages in sequence, with bytes put in, changed or taken out.
+/// Messages in sequence, with bytes inserted, changed or removed.
 fn messages(count: usize) -> impl Strategy<Value = Vec<u8>> {
     let special = select(b"\r\n\0 \t:;,=0#%/\\\x0b\x7f\xff\"`<".as_slice());
     let damage = (any::<Index>(), 0..3, prop_oneof![special, any::<u8>()]);
     let damages = prop_oneof![2 => vec(damage.clone(), 0..1), 1 => vec(damage, 0..3)];
     (vec(message(), 1..=count), damages).prop_map(|(messages, damages)| {
         let mut bytes = messages.concat();
-        for (place, kind, byte) in damages {
-            let place = place.index(bytes.len());
+        for (index, kind, byte) in damages {
+            let index = index.index(bytes.len());
             match kind {
-                0 => bytes.insert(place, byte),
-                1 => bytes[place] = byte,
-                _ => drop(bytes.remove(place)),
+                0 => bytes.insert(index, byte),
+                1 => bytes[index] = byte,
+                _ => drop(bytes.remove(index)),
             }
         }
         bytes
     })
 }
 
-/// What the service saw of one request.
+/// One request as the service saw it.
 #[derive(Debug)]
 enum Seen {
     Refused(u16),
-    Body,
+    Complete,
     BodyRefused(u16),
-    BodyCut,
+    BodyIncomplete,
 }
 
-/// Sends all to a guarded hyper and ends the sending side. Returns what the service saw and the bytes of the answers.
+/// Sends the bytes to a guarded hyper and shuts down the sending side. Returns what the service saw and the bytes of the
+/// responses.
 async fn serve(bytes: &[u8], limits: Limits) -> (Vec<Seen>, Vec<u8>) {
     let (mut client, socket) = tokio::io::duplex(1 << 20);
     client.write_all(bytes).await.unwrap();
     client.shutdown().await.unwrap();
-    let exchange = Arc::new(ConnectionState::new());
-    let (guard, _gone) = Guard::new(
-        socket,
-        limits,
-        HeadBudget::new(usize::MAX),
-        exchange.clone(),
-    );
+    let state = Arc::new(ConnectionState::new());
+    let (guard, _gone) = Guard::new(socket, limits, HeadBudget::new(usize::MAX), state.clone());
     let seen = Mutex::new(Vec::new());
     let service = service_fn(|request: Request<Incoming>| async {
-        let refusal = exchange.take_request_start().refusal;
+        let refusal = state.take_request_start().refusal;
         let body = request.into_body().collect().await;
-        let (one, status) = match (refusal, body, exchange.body_refusal()) {
+        let (one, status) = match (refusal, body, state.body_refusal()) {
             (Some(refusal), ..) => (Seen::Refused(refusal.status.as_u16()), refusal.status),
-            (None, Ok(_), None) => (Seen::Body, StatusCode::OK),
+            (None, Ok(_), None) => (Seen::Complete, StatusCode::OK),
             (None, Err(_), Some(refusal)) => {
                 (Seen::BodyRefused(refusal.status.as_u16()), refusal.status)
             }
             (None, Err(_), None) => {
-                seen.lock().unwrap().push(Seen::BodyCut);
-                return Err("gone");
+                seen.lock().unwrap().push(Seen::BodyIncomplete);
+                return Err("the client has gone");
             }
-            (None, Ok(_), Some(_)) => panic!("a refused body came to a sound end"),
+            (None, Ok(_), Some(_)) => panic!("a refused body is complete"),
         };
         seen.lock().unwrap().push(one);
-        let answer = Response::builder().status(status);
-        let answer = match status {
-            StatusCode::OK => answer,
-            _ => answer.header(CONNECTION, "close"),
+        let response = Response::builder().status(status);
+        let response = match status {
+            StatusCode::OK => response,
+            _ => response.header(CONNECTION, "close"),
         };
-        Ok(answer.body(Full::new(Bytes::new())).unwrap())
+        Ok(response.body(Full::new(Bytes::new())).unwrap())
     });
     let connection = http1::Builder::new()
         .half_close(true)
         .serve_connection(TokioIo::new(guard), service);
     let result = connection.await;
-    let cut = matches!(seen.lock().unwrap().last(), Some(Seen::BodyCut));
+    let is_incomplete = matches!(seen.lock().unwrap().last(), Some(Seen::BodyIncomplete));
     assert!(
-        result.is_ok() || cut,
+        result.is_ok() || is_incomplete,
         "{}: {result:?}",
         bytes.escape_ascii()
     );
-    let mut answers = Vec::new();
-    client.read_to_end(&mut answers).await.unwrap();
-    (seen.into_inner().unwrap(), answers)
+    let mut responses = Vec::new();
+    client.read_to_end(&mut responses).await.unwrap();
+    (seen.into_inner().unwrap(), responses)
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -171,8 +167,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// What may stand behind a chunk's size: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`. Read with the
-/// whole line at hand, where the guard takes it byte by byte.
+/// Chunk extensions: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`. Parsed from the whole line, where
+/// the guard parses byte by byte.
 fn are_extensions(line: &[u8]) -> bool {
     let token_bytes = |text: &[u8]| text.iter().take_while(|byte| **byte == b'a').count();
     if line.is_empty() {
@@ -207,22 +203,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn behind_a_chunks_size_stand_extensions_or_nothing(
+    fn a_chunk_size_is_followed_by_extensions_or_nothing(
         parts in vec(select(&["a", ";", "=", " ", "\t", "\"", "\\", ";a", "=a", ";a=\"", "\"a\""][..]), 0..10),
     ) {
         let line = parts.concat();
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         let message = format!("{head}0{line}\r\n\r\n");
         let outcome = run(LIMITS, [message.as_bytes()]);
-        // Behind 0, `a` is another digit.
+        // After 0, `a` is another digit.
         let rest = line.trim_start_matches('a');
-        let wanted = if are_extensions(rest.as_bytes()) { None } else { Some(400) };
-        prop_assert_eq!(outcome.body_refused, wanted, "{}", message);
+        let expected = if are_extensions(rest.as_bytes()) { None } else { Some(400) };
+        prop_assert_eq!(outcome.body_refused, expected, "{}", message);
         prop_assert_eq!(run(LIMITS, message.as_bytes().chunks(1)), outcome);
     }
 
     #[test]
-    fn how_messages_are_cut_makes_no_difference(
+    fn how_messages_are_split_makes_no_difference(
         bytes in messages(3),
         cuts in vec(any::<Index>(), 0..8),
     ) {
@@ -235,49 +231,49 @@ proptest! {
     }
 
     #[test]
-    fn hyper_understands_whatever_passes(bytes in messages(2)) {
+    fn hyper_understands_every_accepted_message(bytes in messages(2)) {
         let limits = Limits { head_bytes_max: 400, ..LIMITS };
         let outcome = run(limits, [&bytes[..]]);
-        let (seen, answers) = block_on(serve(&bytes, limits));
-        // A connection may close before the last message, at the request of one before.
-        let most = outcome.passed + 1;
+        let (seen, responses) = block_on(serve(&bytes, limits));
+        // An earlier message may have asked to close the connection.
+        let most = outcome.accepted + 1;
         prop_assert!(seen.len() <= most);
-        prop_assert!(!seen.is_empty() || (outcome.passed == 0 && outcome.refused.is_none()));
+        prop_assert!(!seen.is_empty() || (outcome.accepted == 0 && outcome.refused.is_none()));
         for (number, one) in seen.iter().enumerate() {
             match one {
-                // Status 400 may also be the one for a head cut short.
+                // An incomplete head is also refused with 400.
                 Seen::Refused(status) => {
-                    prop_assert_eq!(number, outcome.passed);
-                    let verdict = outcome.refused.as_ref().map_or(400, |refused| refused.0);
-                    prop_assert_eq!(*status, verdict);
+                    prop_assert_eq!(number, outcome.accepted);
+                    let status_expected = outcome.refused.as_ref().map_or(400, |refused| refused.0);
+                    prop_assert_eq!(*status, status_expected);
                 }
-                Seen::Body => prop_assert!(number < outcome.passed),
+                Seen::Complete => prop_assert!(number < outcome.accepted),
                 Seen::BodyRefused(status) => {
                     prop_assert_eq!(Some(*status), outcome.body_refused);
                 }
-                Seen::BodyCut => prop_assert!(outcome.open),
+                Seen::BodyIncomplete => prop_assert!(outcome.is_incomplete),
             }
         }
-        // hyper has refused nothing by itself.
-        let refused = seen.iter().filter(|one| !matches!(one, Seen::Body | Seen::BodyCut)).count();
-        let answers = String::from_utf8_lossy(&answers);
-        let errors = answers.matches("HTTP/1.1 4").count() + answers.matches("HTTP/1.1 5").count()
-            + answers.matches("HTTP/1.0 4").count() + answers.matches("HTTP/1.0 5").count();
-        prop_assert_eq!(errors, refused, "{}", answers);
+        // hyper itself has refused nothing.
+        let refused = seen.iter().filter(|one| !matches!(one, Seen::Complete | Seen::BodyIncomplete)).count();
+        let responses = String::from_utf8_lossy(&responses);
+        let errors = responses.matches("HTTP/1.1 4").count() + responses.matches("HTTP/1.1 5").count()
+            + responses.matches("HTTP/1.0 4").count() + responses.matches("HTTP/1.0 5").count();
+        prop_assert_eq!(errors, refused, "{}", responses);
     }
 
     #[test]
-    fn a_target_that_passes_is_a_uri_to_hyper(
+    fn an_accepted_target_is_a_uri_to_hyper(
         start in select(&["/", "/?", "http://", "https://a", "http://a/", "http://a?", "*", ""][..]),
         rest in vec(prop_oneof![0x20_u8..0x80, select(b"a:/?[]@%".as_slice())], 0..14),
     ) {
         let target = [start.as_bytes(), &rest].concat();
         for method in ["GET ", "OPTIONS "] {
             let head = [method.as_bytes(), &target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
-            if run(LIMITS, [&head[..]]).passed == 1 {
+            if run(LIMITS, [&head[..]]).accepted == 1 {
                 let uri = Uri::try_from(&target[..]);
                 prop_assert!(uri.is_ok(), "{}", target.escape_ascii());
-                // And both see the same path.
+                // Both must see the same path.
                 let hostless = [b"X ", &target[..], b" HTTP/1.1\r\n\r\n"].concat();
                 if method == "GET " {
                     let row = format!("X {}", uri.unwrap().path());

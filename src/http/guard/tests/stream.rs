@@ -1,4 +1,4 @@
-//! The guard alone, on a pipe, with time that stands still until it is waited for.
+//! The guard alone, on a pipe. The clock is paused and advances only while the test waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,30 +6,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
-use super::table_tests::{LIMITS, run};
-use super::{CloseReason, ConnectionState, Guard, HeadBudget};
+use super::{LIMITS, run};
+use crate::http::guard::{CloseReason, ConnectionState, Guard, HeadBudget};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn guarded(pipe_bytes: usize) -> (DuplexStream, Guard<DuplexStream>, Arc<ConnectionState>) {
     let (client, socket) = duplex(pipe_bytes);
-    let exchange = Arc::new(ConnectionState::new());
-    (
-        client,
-        Guard::new(
-            socket,
-            LIMITS,
-            HeadBudget::new(usize::MAX),
-            exchange.clone(),
-        )
-        .0,
-        exchange,
-    )
+    let state = Arc::new(ConnectionState::new());
+    let heads = HeadBudget::new(usize::MAX);
+    let (guard, _) = Guard::new(socket, LIMITS, heads, state.clone());
+    (client, guard, state)
 }
 
-/// The status of the refusal that hyper would find.
-fn refused(exchange: &ConnectionState) -> Option<u16> {
-    let refusal = exchange.take_request_start().refusal?;
+/// The status of the refusal that the service would find.
+fn refused(state: &ConnectionState) -> Option<u16> {
+    let refusal = state.take_request_start().refusal?;
     assert_eq!(refusal.request, None);
     Some(refusal.status.as_u16())
 }
@@ -41,13 +33,13 @@ async fn read(guard: &mut Guard<DuplexStream>) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_of_the_next_message_comes_before_it_is_asked_for() {
+async fn no_byte_of_the_next_message_is_forwarded_before_it_is_asked_for() {
     let (mut client, mut guard, _) = guarded(4096);
     let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
     let chunked =
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
-    let bad = b"GET / HTTP/1.1\r\n\r\n";
-    let all = [GET, post, chunked, GET, bad, GET];
+    let refused = b"GET / HTTP/1.1\r\n\r\n";
+    let all = [GET, post, chunked, GET, refused, GET];
     client.write_all(&all.concat()).await.unwrap();
     for message in &all[..4] {
         assert_eq!(read(&mut guard).await, *message);
@@ -77,26 +69,26 @@ async fn the_size_of_the_readers_buffer_makes_no_difference() {
             }
         }
         writing.await.unwrap();
-        assert_eq!(all, run(LIMITS, [&bytes[..]]).bytes, "buffer of {size}");
+        assert_eq!(all, run(LIMITS, [&bytes[..]]).forwarded, "buffer of {size}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_sends_nothing_is_closed_in_silence() {
+async fn a_client_that_sends_nothing_is_disconnected_without_a_response() {
     for sent in [&b""[..], b"\r\n"] {
-        let (mut client, mut guard, exchange) = guarded(4096);
+        let (mut client, mut guard, state) = guarded(4096);
         client.write_all(sent).await.unwrap();
         let start = Instant::now();
         assert!(read(&mut guard).await.is_empty());
         assert_eq!(start.elapsed().as_secs(), 10);
-        assert_eq!(exchange.closed_by(), Some(CloseReason::HeaderTimeout));
-        assert_eq!(refused(&exchange), None);
+        assert_eq!(state.close_reason(), Some(CloseReason::HeaderTimeout));
+        assert_eq!(refused(&state), None);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_head_is_refused_with_408() {
-    let (mut client, mut guard, exchange) = guarded(4096);
+    let (mut client, mut guard, state) = guarded(4096);
     let start = Instant::now();
     let drip = tokio::spawn(async move {
         for byte in GET {
@@ -107,14 +99,14 @@ async fn a_slow_head_is_refused_with_408() {
     });
     assert!(!read(&mut guard).await.is_empty());
     assert_eq!(start.elapsed().as_secs(), 10, "from accept");
-    assert_eq!(refused(&exchange), Some(408));
-    assert_eq!(exchange.closed_by(), None);
+    assert_eq!(refused(&state), Some(408));
+    assert_eq!(state.close_reason(), None);
     drip.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_heads_time_begins_with_its_first_byte_and_idleness_has_its_own() {
-    let (mut client, mut guard, exchange) = guarded(4096);
+async fn a_later_head_has_its_timeout_from_its_first_byte_and_idleness_has_another() {
+    let (mut client, mut guard, state) = guarded(4096);
     client.write_all(GET).await.unwrap();
     read(&mut guard).await;
     let start = Instant::now();
@@ -129,20 +121,20 @@ async fn a_later_heads_time_begins_with_its_first_byte_and_idleness_has_its_own(
     assert_eq!(start.elapsed().as_secs(), 79);
     assert!(read(&mut guard).await.is_empty());
     assert_eq!(start.elapsed().as_secs(), 79 + 75);
-    assert_eq!(exchange.closed_by(), Some(CloseReason::IdleTimeout));
+    assert_eq!(state.close_reason(), Some(CloseReason::IdleTimeout));
     drop(later.await);
 
-    let (mut client, mut guard, exchange) = guarded(4096);
+    let (mut client, mut guard, state) = guarded(4096);
     client.write_all(&[GET, &GET[..3]].concat()).await.unwrap();
     read(&mut guard).await;
     let start = Instant::now();
     assert!(!read(&mut guard).await.is_empty());
     assert_eq!(start.elapsed().as_secs(), 10);
-    assert_eq!(refused(&exchange), Some(408));
+    assert_eq!(refused(&state), Some(408));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_has_no_time_limit_here() {
+async fn the_guard_has_no_timeout_for_a_body() {
     let (mut client, mut guard, _) = guarded(4096);
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
     client.write_all(head).await.unwrap();
@@ -158,8 +150,8 @@ async fn a_body_has_no_time_limit_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_nothing_is_closed_but_a_slow_one_is_not() {
-    let (mut client, mut guard, exchange) = guarded(64);
+async fn a_client_that_reads_nothing_is_disconnected_but_a_slow_one_is_not() {
+    let (mut client, mut guard, state) = guarded(64);
     let start = Instant::now();
     let slow = tokio::spawn(async move {
         for _ in 0..5 {
@@ -171,49 +163,49 @@ async fn a_client_that_takes_nothing_is_closed_but_a_slow_one_is_not() {
     let error = guard.write_all(&[b'x'; 4096]).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     assert_eq!(start.elapsed().as_secs(), 5 * 29 + 30);
-    assert_eq!(exchange.closed_by(), Some(CloseReason::WriteTimeout));
+    assert_eq!(state.close_reason(), Some(CloseReason::WriteTimeout));
     drop(slow.await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_is_immediate_where_nothing_is_unread() {
+async fn closing_is_immediate_if_nothing_is_unread() {
     for close_when_idle in [false, true] {
-        let (mut client, mut guard, exchange) = guarded(4096);
+        let (mut client, mut guard, state) = guarded(4096);
         client.write_all(GET).await.unwrap();
         read(&mut guard).await;
         if close_when_idle {
-            exchange.close_when_idle();
+            state.close_when_idle();
             assert!(read(&mut guard).await.is_empty());
         }
         let start = Instant::now();
         guard.shutdown().await.unwrap();
         assert!(start.elapsed().is_zero());
-        assert_eq!(exchange.closed_by(), None);
+        assert_eq!(state.close_reason(), None);
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_lingers_for_two_seconds_where_something_is_unread() {
-    let posts: &[&[u8]] = &[
+async fn closing_lingers_for_two_seconds_if_something_is_unread() {
+    let requests: &[&[u8]] = &[
         b"GET / HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /",
     ];
-    for post in posts {
+    for request in requests {
         let (mut client, mut guard, _) = guarded(4096);
-        client.write_all(post).await.unwrap();
+        client.write_all(request).await.unwrap();
         read(&mut guard).await;
         let start = Instant::now();
         guard.shutdown().await.unwrap();
-        assert_eq!(start.elapsed().as_secs(), 2, "{}", post.escape_ascii());
+        assert_eq!(start.elapsed().as_secs(), 2, "{}", request.escape_ascii());
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn lingering_ends_with_the_client_or_at_16_mib() {
+async fn lingering_ends_when_the_client_closes_or_after_16_mib() {
     let (mut client, mut guard, _) = guarded(1 << 16);
     client.write_all(b"BAD\r\n").await.unwrap();
     read(&mut guard).await;
@@ -241,54 +233,54 @@ async fn lingering_ends_with_the_client_or_at_16_mib() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_told_to_close_still_serves_what_has_begun() {
-    let (mut client, mut guard, exchange) = guarded(4096);
+async fn a_closing_connection_still_serves_a_head_that_has_begun() {
+    let (mut client, mut guard, state) = guarded(4096);
     client.write_all(&GET[..3]).await.unwrap();
-    exchange.close_when_idle();
-    let (got, ()) = tokio::join!(read(&mut guard), async {
+    state.close_when_idle();
+    let (bytes, ()) = tokio::join!(read(&mut guard), async {
         tokio::time::sleep(Duration::from_millis(900)).await;
         client.write_all(&GET[3..]).await.unwrap();
     });
-    assert_eq!(got, GET);
+    assert_eq!(bytes, GET);
     client.write_all(GET).await.unwrap();
     assert_eq!(read(&mut guard).await, GET, "it had arrived");
     assert!(read(&mut guard).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_told_to_close_waits_a_second_for_its_first_head_and_no_longer() {
+async fn a_closing_connection_waits_at_most_a_second_for_its_first_head() {
     for (sent, status) in [(&b""[..], None), (b"\r\n", None), (b"G", Some(408))] {
-        let (mut client, mut guard, exchange) = guarded(4096);
+        let (mut client, mut guard, state) = guarded(4096);
         client.write_all(sent).await.unwrap();
-        exchange.close_when_idle();
+        state.close_when_idle();
         let start = Instant::now();
         assert_eq!(read(&mut guard).await.is_empty(), status.is_none());
         assert_eq!(start.elapsed().as_secs(), 1, "{}", sent.escape_ascii());
-        assert_eq!((refused(&exchange), exchange.closed_by()), (status, None));
+        assert_eq!((refused(&state), state.close_reason()), (status, None));
         guard.shutdown().await.unwrap();
-        assert!(start.elapsed().as_secs() <= 2, "its lingering is as short");
+        assert!(start.elapsed().as_secs() <= 2, "it lingers as briefly");
     }
 
-    let (mut client, mut guard, exchange) = guarded(4096);
-    exchange.close_when_idle();
-    let (got, ()) = tokio::join!(read(&mut guard), async {
+    let (mut client, mut guard, state) = guarded(4096);
+    state.close_when_idle();
+    let (bytes, ()) = tokio::join!(read(&mut guard), async {
         tokio::time::sleep(Duration::from_millis(900)).await;
         client.write_all(GET).await.unwrap();
     });
-    assert_eq!(got, GET, "it was on its way");
+    assert_eq!(bytes, GET, "it was on its way");
     assert!(read(&mut guard).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lingering_close_that_is_told_to_close_ends_within_a_second() {
-    let (mut client, mut guard, exchange) = guarded(4096);
+async fn lingering_ends_within_a_second_once_the_server_closes_connections() {
+    let (mut client, mut guard, state) = guarded(4096);
     client.write_all(b"BAD\r\n").await.unwrap();
     read(&mut guard).await;
     let start = Instant::now();
     let mut shutdown = std::pin::pin!(guard.shutdown());
     let half = Duration::from_millis(500);
     assert!(tokio::time::timeout(half, &mut shutdown).await.is_err());
-    exchange.close_when_idle();
+    state.close_when_idle();
     shutdown.await.unwrap();
     assert_eq!(start.elapsed().as_millis(), 1500);
 }
