@@ -59,11 +59,12 @@ pub async fn serve(
     if let Err(error) = scheduling::do_not_preempt() {
         tracing::warn!(%error, "the scheduling policy cannot be set: under full load fewer requests will share a commit");
     }
-    config.http.connections_max = file_descriptors::connections_max(
+    let connections_max = file_descriptors::connections_max(
         &config,
         ADMIN_CONNECTIONS_MAX,
         file_descriptors::raise_limit(),
     )?;
+    config.http.connections_max = config.http.connections_max.at_most(connections_max);
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
     // The database first: nothing listens that cannot record. Others may hold it for ever: a signal is heard meanwhile,
@@ -96,7 +97,7 @@ pub async fn serve(
     )?;
     let operators = bind_all(
         "admin.listen",
-        &config.admin_listen,
+        &config.admin.listen,
         Sharing::Exclusive,
         &mut inherited,
     )?;
@@ -106,8 +107,12 @@ pub async fn serve(
     };
 
     let shutdown = Shutdown::new();
-    let readiness = Readiness::new(store.clone(), shutdown.watch(), config.commit.deadline);
-    let heads = HeadBudget::new(config.http.heads_bytes_in_flight_max);
+    let readiness = Readiness::new(
+        store.clone(),
+        shutdown.watch(),
+        config.commit.deadline.get(),
+    );
+    let heads = HeadBudget::new(config.http.heads_bytes_in_flight_max.get());
     let mut public = accept_public(
         &config,
         routes,
@@ -190,9 +195,9 @@ fn accept_public(
         readiness.clone(),
         shutdown.watch(),
     ));
-    let connections = Arc::new(Semaphore::new(config.http.connections_max));
+    let connections = Arc::new(Semaphore::new(config.http.connections_max.get()));
     let acceptor = Acceptor {
-        limits: Limits::new(&config.http, config.shutdown.grace),
+        limits: Limits::new(&config.http, config.shutdown.grace.get()),
         heads,
         phase: shutdown.watch(),
         connections: connections.clone(),
@@ -218,12 +223,12 @@ fn accept_admin(
     listeners: Vec<Listener>,
 ) -> (JoinSet<()>, Shutdown) {
     let router = admin::router(admin);
-    let hosts: Arc<[String]> = config.admin_hosts.as_slice().into();
+    let hosts: Arc<[String]> = config.admin.hosts.as_slice().into();
     let never = Shutdown::new();
     let acceptor = Acceptor {
-        limits: Limits::new(&config.http, config.shutdown.grace),
+        limits: Limits::new(&config.http, config.shutdown.grace.get()),
         // Its own, so that no client takes the operator's.
-        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
+        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max.get()),
         phase: never.watch(),
         connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
         metrics: None,

@@ -1,11 +1,19 @@
 //! Where to listen, in the three forms the configuration knows.
 
-use std::{fmt, net::SocketAddr, os::unix::ffi::OsStrExt, path::PathBuf, str::FromStr};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::{Serialize, Serializer};
+
+use super::lenient::LenientList;
 
 /// What fits into a unix socket's address beside the closing NUL.
 pub(crate) const UNIX_PATH_BYTES_MAX: usize = 107;
 /// Where the replica's number goes in the name of a unix socket.
-pub(super) const NUMBER: char = '*';
+pub(super) const NUMBER: &str = "*";
 /// The highest number a replica may take: two digits.
 pub(crate) const NUMBER_MAX: u8 = 99;
 /// systemd's own bound on `FileDescriptorName=`.
@@ -30,7 +38,7 @@ impl Listen {
 
     /// Whether its name waits for the replica's number.
     pub fn is_numbered(&self) -> bool {
-        matches!(self, Self::Unix(path) if path.as_os_str().as_bytes().contains(&(NUMBER as u8)))
+        matches!(self, Self::Unix(path) if path.to_string_lossy().contains(NUMBER))
     }
 
     /// The same, with the replica's number in its name.
@@ -52,6 +60,35 @@ impl fmt::Display for Listen {
             Self::Fd(name) => write!(f, "fd:{name}"),
         }
     }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Reads a list of listeners: at least one, none of them twice.
+pub(super) fn listeners<'de, D>(deserializer: D) -> Result<Vec<Listen>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let LenientList(texts) = Deserialize::deserialize(deserializer)?;
+    let mut listeners: Vec<Listen> = Vec::new();
+    for text in texts {
+        let listen: Listen = text.parse().map_err(D::Error::custom)?;
+        if listeners.iter().any(|other| listen.collides(other)) {
+            let message = format!("{text:?} is there twice: name each listener once");
+            return Err(D::Error::custom(message));
+        }
+        listeners.push(listen);
+    }
+    if listeners.is_empty() {
+        return Err(D::Error::custom(
+            "the list is empty: name at least one listener, such as \"127.0.0.1:8080\"",
+        ));
+    }
+    Ok(listeners)
 }
 
 impl FromStr for Listen {

@@ -1,10 +1,14 @@
 //! Whose word on a client's address is taken.
 
 use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
+use super::lenient::LenientList;
+
 /// The peers whose X-Forwarded-For is believed. The default trusts nobody.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(try_from = "LenientList", into = "Vec<String>")]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     unix: bool,
@@ -45,6 +49,20 @@ impl TrustedProxies {
         networks
             .chain(self.unix.then(|| "unix".to_owned()))
             .collect()
+    }
+}
+
+impl TryFrom<LenientList> for TrustedProxies {
+    type Error = String;
+
+    fn try_from(LenientList(entries): LenientList) -> Result<Self, String> {
+        Self::parse(&entries)
+    }
+}
+
+impl From<TrustedProxies> for Vec<String> {
+    fn from(trusted: TrustedProxies) -> Self {
+        trusted.entries()
     }
 }
 

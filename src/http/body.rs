@@ -137,8 +137,13 @@ pub async fn read(
         return (0, Ok(BufferedBody::default()));
     }
     let mut read_bytes = 0;
-    let whole = collect(incoming, limits.body_bytes_max, budget, &mut read_bytes);
-    let result = within(limits.body_timeout, whole).await;
+    let whole = collect(
+        incoming,
+        limits.body_bytes_max.get(),
+        budget,
+        &mut read_bytes,
+    );
+    let result = within(limits.body_timeout.get(), whole).await;
     (read_bytes as u64, result)
 }
 

@@ -39,10 +39,10 @@ impl Drain<'_> {
     /// little more.
     pub async fn run(mut self) -> Result<StopOutcome, ServeError> {
         self.shutdown.enter(Phase::Draining);
-        let delay = tokio::time::sleep(self.config.shutdown.drain_delay);
+        let delay = tokio::time::sleep(self.config.shutdown.drain_delay.get());
         self.unless_the_writer_ends(delay).await?;
         self.shutdown.enter(Phase::Closing);
-        let deadline = Instant::now() + self.config.shutdown.grace;
+        let deadline = Instant::now() + self.config.shutdown.grace.get();
         if self.close_connections(deadline).await? {
             self.reader.close();
             self.finish_writing(deadline).await
@@ -74,7 +74,7 @@ impl Drain<'_> {
     /// The end of the grace period.
     async fn refuse_the_rest(&mut self) -> Result<(), ServeError> {
         tracing::error!(
-            grace = ?self.config.shutdown.grace,
+            grace = %self.config.shutdown.grace,
             queue_records = self.store.queue_records(),
             "open requests have outlasted shutdown.grace: the rest is answered 503"
         );
@@ -117,5 +117,5 @@ impl Drain<'_> {
 }
 
 fn permits(config: &Config) -> u32 {
-    config.http.connections_max as u32
+    config.http.connections_max.get() as u32
 }

@@ -51,9 +51,9 @@ pub fn connections_max(
     admin_connections_max: usize,
     limit: usize,
 ) -> Result<usize, TooFewDescriptors> {
-    let listeners = config.listen.len() + config.admin_listen.len();
+    let listeners = config.listen.len() + config.admin.listen.len();
     // The writer's, the checkpointer's, and the readers'.
-    let database_connections = 2 + config.database.readers_max;
+    let database_connections = 2 + config.database.readers_max.get();
     let kept = admin_connections_max
         + listeners * PER_LISTENER
         + database_connections * PER_DATABASE_CONNECTION
@@ -62,7 +62,7 @@ pub fn connections_max(
     if room == 0 {
         return Err(TooFewDescriptors { limit, kept });
     }
-    let wanted = config.http.connections_max;
+    let wanted = config.http.connections_max.get();
     if room < wanted {
         tracing::warn!(
             open_files_max = limit,

@@ -13,9 +13,9 @@ const FOREVER: Duration = Duration::from_secs(3600);
 
 fn queue(queue_records_max: usize, batch_records_max: usize, gather_max: Duration) -> Arc<Queue> {
     let mut queue = Queue::new(&Commit {
-        queue_records_max,
-        batch_records_max,
-        deadline: FOREVER,
+        queue_records_max: queue_records_max.try_into().unwrap(),
+        batch_records_max: batch_records_max.try_into().unwrap(),
+        deadline: FOREVER.try_into().unwrap(),
     });
     queue.gather_max = gather_max;
     Arc::new(queue)

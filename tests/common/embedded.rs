@@ -35,8 +35,7 @@ impl Embedded {
             environment.push((format!("DAYBOOK_{key}").into(), value.into()));
         }
         let config = daybook::config::load_from(None, environment, dir.path())
-            .expect("a sound configuration")
-            .config;
+            .expect("a sound configuration");
         let (stop, stops) = mpsc::channel(1);
         let (ready, addresses) = oneshot::channel();
         let thread = thread::spawn(move || {

@@ -1,7 +1,11 @@
 //! What every mistake is told.
 
-use super::{super::*, load_with};
-use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use super::super::*;
+use super::load_with;
 
 #[test]
 fn a_mistake_is_told_with_its_key_its_place_and_what_would_be_right() {
@@ -21,12 +25,12 @@ fn a_mistake_is_told_with_its_key_its_place_and_what_would_be_right() {
         ("replica", "\"a\\tb\"", "printable text"),
         ("trusted_proxies", "'10.0.0.1/8'", "10.0.0.0/8"),
         ("trusted_proxies", "['::1', 'proxy']", "\"10.0.0.0/8\""),
-        ("record", "'yes'", "true nor false"),
-        ("health_path", "'healthz'", "beginning with /"),
-        ("health_path", "'/a?b'", "beginning with /"),
+        ("record", "'yes'", "true or false"),
+        ("health_path", "'healthz'", "begin with /"),
+        ("health_path", "'/a?b'", "begin with /"),
         ("database.path", "''", "write a path"),
         ("database.path", "':memory:'", "write a path"),
-        ("database.create", "1", "true nor false"),
+        ("database.create", "1", "true or false"),
         ("database.synchronous", "'off'", "\"full\", \"normal\""),
         ("database.busy_timeout", "'25d'", "24d"),
         ("database.readers_max", "65", "1 to 64"),
@@ -37,7 +41,7 @@ fn a_mistake_is_told_with_its_key_its_place_and_what_would_be_right() {
             "5",
             r#"a number with a unit, such as "5s", "200ms" or "15m""#,
         ),
-        ("commit.deadline", "'0s'", "longer"),
+        ("commit.deadline", "'0s'", "above \"0s\""),
         ("http.line_bytes_max", "65535", "64 to 65534"),
         (
             "http.line_bytes_max",
@@ -46,7 +50,7 @@ fn a_mistake_is_told_with_its_key_its_place_and_what_would_be_right() {
         ),
         ("http.head_bytes_max", "8191", "`http.line_bytes_max`, 8192"),
         ("http.fields_max", "1.5", "whole number"),
-        ("http.body_bytes_max", "'1MiB'", "bytes as a whole number"),
+        ("http.body_bytes_max", "'1MiB'", "without a unit"),
         (
             "http.body_bytes_in_flight_max",
             "1000",
@@ -55,7 +59,7 @@ fn a_mistake_is_told_with_its_key_its_place_and_what_would_be_right() {
         ("http.header_timeout", "'ten'", "\"200ms\""),
         ("http.body_timeout", "0", "\"0s\""),
         ("http.idle_timeout", "'366d'", "365d"),
-        ("http.write_timeout", "'0ms'", "longer"),
+        ("http.write_timeout", "'0ms'", "above \"0s\""),
         ("http.connections_max", "0", "from 1"),
         ("shutdown.drain_delay", "'-1s'", "a number with a unit"),
         ("shutdown.grace", "true", "a number with a unit"),
@@ -169,10 +173,7 @@ fn a_variable_nobody_knows_is_told_by_its_name() {
 #[test]
 fn the_variable_is_blamed_for_what_it_overrides() {
     let error = load_with("log.level = 'info'", &[("DAYBOOK_LOG__LEVEL", "loud")]).unwrap_err();
-    assert_eq!(
-        error.origin,
-        Origin::Variable("DAYBOOK_LOG__LEVEL".to_owned())
-    );
+    assert_eq!(error.origin, "DAYBOOK_LOG__LEVEL");
 }
 
 #[test]
