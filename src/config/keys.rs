@@ -1,29 +1,27 @@
 //! Every configuration key: one struct per section, one field per key. The field's type says which values are valid.
 //!
-//! daybook.toml describes each key and holds its default. To add a key, add a field here and the key there.
+//! daybook.toml describes each key and holds its default. To add a key, add a field here and an entry there.
 
-#![allow(missing_docs)] // The keys are described in daybook.toml.
+#![allow(missing_docs)] // daybook.toml describes the keys.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::Listen;
-use super::TrustedProxies;
 use super::bounded::{BoundedDuration, BoundedNumber, YEAR};
-use super::{listen, values};
+use super::{Listen, TrustedProxies, listen, values};
 
-/// Durations that must be above zero.
+/// A duration above zero.
 pub type Timeout = BoundedDuration<1, YEAR>;
-/// Durations that may be zero.
+/// A duration that may be zero.
 pub type Delay = BoundedDuration<0, YEAR>;
-/// SQLite takes whole milliseconds, as a C `int`.
+/// SQLite takes whole milliseconds as a C `int`, so at most 24 days.
 pub type BusyTimeout = BoundedDuration<1_000_000, { 24 * 24 * 60 * 60 }>;
-/// The `http` crate's `Uri` holds no longer request target.
+/// The longest request target that a `Uri` of the `http` crate can hold.
 const LINE_BYTES_MAX: usize = 65_534;
 const HEAD_BYTES_MAX: usize = 65_535;
-/// The memory of one head of the maximum size: its buffers grow to up to four times its bytes.
+/// Room for one head of the maximum size: its buffers can grow to four times that.
 const HEADS_BYTES_MIN: usize = 4 * (HEAD_BYTES_MAX + 1);
 const BODY_BYTES_MAX: usize = u32::MAX as usize;
 
@@ -33,7 +31,7 @@ const BODY_BYTES_MAX: usize = u32::MAX as usize;
 pub struct Config {
     #[serde(deserialize_with = "listen::listeners")]
     pub listen: Vec<Listen>,
-    /// `*` stands for the replica's number.
+    /// `*` until the replica has its number. The default is the host name.
     #[serde(deserialize_with = "values::replica_name")]
     pub replica: String,
     pub trusted_proxies: TrustedProxies,
@@ -160,7 +158,7 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
-/// Two keys that contradict each other.
+/// Two keys whose values do not fit together.
 pub(super) struct Conflict {
     pub keys: [&'static str; 2],
     pub message: String,

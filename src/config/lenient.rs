@@ -1,6 +1,6 @@
 //! Strings and lists in every form that is accepted: the environment knows only text, and people write `replica = 1`.
 
-use figment::value::Value;
+use figment::value::{Dict, Value};
 use serde::Deserialize;
 
 /// A string; a bare number or truth value becomes the string it is written as.
@@ -12,7 +12,7 @@ impl TryFrom<Value> for LenientString {
     type Error = &'static str;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
-        // `{:?}` keeps the point of 1.0, which is no whole number.
+        // `{:?}` keeps the point of 1.0, so that it is not read as a whole number.
         let float = value.to_f64().map(|float| format!("{float:?}"));
         let whole = value.to_i128().map(|number| number.to_string());
         let boolean = value.to_bool().map(|boolean| boolean.to_string());
@@ -47,12 +47,12 @@ impl TryFrom<Value> for LenientList {
         if !(text.starts_with('[') && text.ends_with(']')) {
             return Ok(Self(vec![text]));
         }
-        let mut table: toml::Table = toml::from_str(&format!("list = {text}")).unwrap_or_default();
-        let list = table.remove("list").and_then(|list| list.try_into().ok());
-        list.map(Self).ok_or_else(|| {
-            format!(
+        let mut table: Dict = toml::from_str(&format!("list = {text}")).unwrap_or_default();
+        match table.remove("list") {
+            Some(list) => list.try_into(),
+            None => Err(format!(
                 "{text:?} is not a list: write one value as it is, or several as [\"a\", \"b\"]"
-            )
-        })
+            )),
+        }
     }
 }
