@@ -38,14 +38,6 @@ impl<const MIN: usize, const MAX: usize> BoundedNumber<MIN, MAX> {
     }
 }
 
-impl<const MIN: usize, const MAX: usize> TryFrom<usize> for BoundedNumber<MIN, MAX> {
-    type Error = String;
-
-    fn try_from(number: usize) -> Result<Self, String> {
-        LenientString(number.to_string()).try_into()
-    }
-}
-
 impl<const MIN: usize, const MAX: usize> TryFrom<LenientString> for BoundedNumber<MIN, MAX> {
     type Error = String;
 
@@ -53,7 +45,7 @@ impl<const MIN: usize, const MAX: usize> TryFrom<LenientString> for BoundedNumbe
         match text.parse() {
             Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
             _ => Err(format!(
-                "{text:?} is out of range: write a whole number from {MIN} to {MAX}, without a unit"
+                "{text:?} is not valid: write a whole number from {MIN} to {MAX}, without a unit"
             )),
         }
     }
@@ -75,23 +67,16 @@ impl<const MIN: u64, const MAX: u64> TryFrom<LenientString> for BoundedDuration<
     type Error = String;
 
     fn try_from(LenientString(text): LenientString) -> Result<Self, String> {
-        // humantime takes "0" for zero seconds.
-        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
-        let Some(duration) = humantime::parse_duration(&text).ok().filter(|_| has_unit) else {
-            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            let number = if is_number { &text } else { "5" };
+        // humantime reads "0" as zero seconds.
+        let is_bare_number = text.trim().parse::<f64>().is_ok();
+        let duration = humantime::parse_duration(&text);
+        let Some(duration) = duration.ok().filter(|_| !is_bare_number) else {
+            let is_whole = text.parse::<u32>().is_ok();
+            let number = if is_whole { &text } else { "5" };
             return Err(format!(
                 "{text:?} is not a duration: write a number with a unit, such as \"{number}s\", \"200ms\" or \"15m\""
             ));
         };
-        duration.try_into()
-    }
-}
-
-impl<const MIN: u64, const MAX: u64> TryFrom<Duration> for BoundedDuration<MIN, MAX> {
-    type Error = String;
-
-    fn try_from(duration: Duration) -> Result<Self, String> {
         let min = Self(Duration::from_nanos(MIN));
         if (min.0..=Duration::from_secs(MAX)).contains(&duration) {
             return Ok(Self(duration));
@@ -102,8 +87,7 @@ impl<const MIN: u64, const MAX: u64> TryFrom<Duration> for BoundedDuration<MIN, 
             _ => format!("from \"{min}\""),
         };
         Err(format!(
-            "\"{}\" is out of range: write a duration {least} up to \"{days}d\", such as \"5s\"",
-            Self(duration)
+            "{text:?} is out of range: write a duration {least} up to \"{days}d\", such as \"5s\""
         ))
     }
 }

@@ -46,7 +46,8 @@ impl File {
     }
 
     fn parse(path: PathBuf, text: String, known_keys: &KnownKeys) -> Result<Self, ConfigError> {
-        let line_at = |offset| 1 + text[..offset].matches('\n').count();
+        let newlines = |offset| text.bytes().take(offset).filter(|byte| *byte == b'\n');
+        let line_at = |offset| 1 + newlines(offset).count();
         let document = ImDocument::parse(text.as_str()).map_err(|error| {
             let line = error.span().map(|span| format!(":{}", line_at(span.start)));
             ConfigError {

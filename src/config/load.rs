@@ -83,10 +83,7 @@ fn message(kind: Kind) -> String {
         Kind::Message(message) => message,
         Kind::UnknownVariant(found, names) => {
             let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
-            format!(
-                "{found:?} is not known here: write one of {}",
-                names.join(", ")
-            )
+            format!("{found:?} is not valid: write one of {}", names.join(", "))
         }
         kind => kind.to_string(),
     }

@@ -19,7 +19,7 @@ fn read<'de, D: Deserializer<'de>, T>(
 
 pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     read(deserializer, |text| {
-        (text.parse()).map_err(|_| format!("{text:?} is not a truth value: write true or false"))
+        (text.parse()).map_err(|_| format!("{text:?} is not a boolean: write true or false"))
     })
 }
 

@@ -1,12 +1,13 @@
 //! What a panic leaves in the log. The test runs itself as a child: the log and the panic hook belong to a whole process.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::embedded::Embedded;
 use crate::common::raw::get as ask;
 use axum::Router;
 use axum::routing::get;
-use daybook::config::{Log, LogFormat, LogLevel};
+use daybook::config::load_from;
 use serde_json::Value;
 
 /// Set where this test runs as its own child, whose standard error is looked at.
@@ -42,11 +43,9 @@ fn a_panic_is_one_line_of_the_log_and_its_repetitions_are_none() {
 }
 
 fn panic_often() {
-    let log = Log {
-        format: LogFormat::Json,
-        level: LogLevel::Info,
-    };
-    daybook::telemetry::init(&log, "test");
+    let environment = [("DAYBOOK_LOG__FORMAT".into(), "json".into())];
+    let config = load_from(None, environment, Path::new("/nonexistent")).expect("a valid one");
+    daybook::telemetry::init(&config.log, "test");
     let handler = async || -> () { panic!("first line\nsecond line") };
     let server = Embedded::start(Router::new().fallback(get(handler)), &[]);
     for _ in 0..5 {

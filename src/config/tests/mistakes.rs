@@ -166,7 +166,12 @@ fn an_unknown_variable_is_reported_with_its_name() {
             "{message}"
         );
     }
-    let not_the_programs = ["DAYBOOKS", "daybook_foo", "DAYBOOK_REPLICAS", "DAYBOOK_NEXT_IMAGE"];
+    let not_the_programs = [
+        "DAYBOOKS",
+        "daybook_foo",
+        "DAYBOOK_REPLICAS",
+        "DAYBOOK_NEXT_IMAGE",
+    ];
     let not_the_programs = not_the_programs.map(|name| (name, "1"));
     assert!(load_with("", &not_the_programs).is_ok());
 }
