@@ -55,23 +55,27 @@ impl File {
                 message: format!("this is not TOML: {}", error.message().replace('\n', "; ")),
             }
         })?;
+        let mut keys = Vec::new();
+        list_keys(document.as_table(), "", &mut keys);
         let mut lines = BTreeMap::new();
-        for_each_key(document.as_table(), "", &mut |key, offset, is_table| {
+        for (key, offset, is_table) in keys {
             let line = line_at(offset);
-            let message = match known_keys.is_section(key) {
-                true if is_table => None,
-                true => Some(format!(
-                    "this is a section: write [{key}] and its keys below it"
-                )),
-                false if known_keys.contains(key) => None,
-                false => Some(known_keys.unknown(key, |known| format!("`{known}`"))),
+            let error = |message| ConfigError {
+                origin: format!("{}:{line}: {key}", path.display()),
+                message,
             };
-            lines.insert(key.to_owned(), line);
-            message.map_or(Ok(()), |message| {
-                let origin = format!("{}:{line}: {key}", path.display());
-                Err(ConfigError { origin, message })
-            })
-        })?;
+            if known_keys.is_section(&key) {
+                if !is_table {
+                    let message = format!("this is a section: write [{key}] and its keys below it");
+                    return Err(error(message));
+                }
+            } else if !known_keys.contains(&key) {
+                return Err(error(
+                    known_keys.unknown(&key, |known| format!("`{known}`")),
+                ));
+            }
+            lines.insert(key, line);
+        }
         Ok(Self { path, lines, text })
     }
 
@@ -82,22 +86,17 @@ impl File {
     }
 }
 
-/// Visits each key and section: its dotted name, its offset in the file, and whether it is a table.
-fn for_each_key<E>(
-    table: &dyn TableLike,
-    prefix: &str,
-    visit: &mut dyn FnMut(&str, usize, bool) -> Result<(), E>,
-) -> Result<(), E> {
+/// Lists each key and section: its dotted name, its offset in the file, and whether it is a table.
+fn list_keys(table: &dyn TableLike, prefix: &str, keys: &mut Vec<(String, usize, bool)>) {
     for (name, item) in table.iter() {
         let key = format!("{prefix}{name}");
         let span = table.key(name).and_then(|key| key.span());
         let inner = item.as_table_like();
-        visit(&key, span.unwrap_or_default().start, inner.is_some())?;
+        keys.push((key.clone(), span.unwrap_or_default().start, inner.is_some()));
         if let Some(inner) = inner {
-            for_each_key(inner, &format!("{key}."), visit)?;
+            list_keys(inner, &format!("{key}."), keys);
         }
     }
-    Ok(())
 }
 
 /// Every key, by its dotted name.
