@@ -242,7 +242,7 @@ fn healthcheck(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread for all connections: replicas use further cores, and the requests of one turn of the event loop share a batch.
+/// One thread for all connections: further replicas use further cores, and requests of one event-loop turn share a batch.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -26,7 +26,7 @@ pub use proxies::TrustedProxies;
 /// The default configuration. Its comments describe the keys.
 pub const DEFAULT_TOML: &str = include_str!("../../daybook.toml");
 
-/// A configuration that cannot be used. Its text is one line: where the mistake is, what was found, what would be right.
+/// A configuration that cannot be used, in one line: where the mistake is, what was found, what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}: {message}")]
 pub struct ConfigError {

@@ -86,7 +86,7 @@ pub mod health_path {
                 [] => Ok(None),
                 [b'/', rest @ ..] if rest.iter().copied().all(is_allowed) => Ok(Some(path)),
                 _ => Err(format!(
-                    "{path:?} is not a path: begin with /, without spaces, ? or #, such as \"/healthz\"; \"\" turns it off"
+                    "{path:?} is not a path: begin with /, without space, ? or #, such as \"/healthz\", or write \"\""
                 )),
             }
         })

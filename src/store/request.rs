@@ -65,7 +65,7 @@ use crate::telemetry::log_rate_limited;
 /// #         answer
 /// #     };
 /// #     let (ended, answer) = tokio::join!(served, asked);
-/// #     assert_eq!(ended.unwrap(), daybook::serve::Ended::Drained);
+/// #     assert_eq!(ended.unwrap(), daybook::serve::StopOutcome::Drained);
 /// #     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("note 1\n"), "{answer}");
 /// # });
 /// # let both = "select count(*) from notes join requests on text = 'hello' and content_length = 5";
