@@ -112,6 +112,7 @@ Examples:
 
 Exit status:
   0    valid
+  1    standard output cannot be written
   78   not valid; the message names the file's line or the variable")]
     Config {
         /// Print the default configuration, which describes each key
@@ -121,7 +122,11 @@ Exit status:
     /// Print a shell completion script
     #[command(after_help = "\
 Example:
-  daybook completions bash > /etc/bash_completion.d/daybook")]
+  daybook completions bash > /etc/bash_completion.d/daybook
+
+Exit status:
+  0    printed
+  1    standard output cannot be written")]
     Completions {
         /// Shell
         shell: Shell,
@@ -242,7 +247,7 @@ fn healthcheck(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread for all connections: further replicas use further cores, and requests of one event-loop turn share a batch.
+/// One thread for all connections: replicas use further cores, and the requests of one event-loop turn share a batch.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
