@@ -1,6 +1,6 @@
 //! The command line: parse, dispatch, exit code.
 
-// They panic where the descriptor fails.
+// These macros panic when standard output or error cannot be written.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::Write;
@@ -19,12 +19,12 @@ use daybook::{handler, healthcheck, replica_number, serve, shutdown, store, tele
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a restart with the same configuration cannot cure (EX_CONFIG of sysexits.h).
+/// For what a restart cannot cure (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 
-/// An HTTP service that writes every request to SQLite, durably, before it answers.
+/// HTTP service that writes each request to SQLite, durably, before it responds
 #[derive(Parser)]
-#[command(version, max_term_width = 100, after_help = EXIT_STATUS)]
+#[command(version, max_term_width = 100, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -32,47 +32,103 @@ struct Cli {
     source: Source,
 }
 
-const EXIT_STATUS: &str = "Exit status:
-  0         done
-  1         failed, and may go better another time (a port that is taken, say)
+const HELP: &str = "\
+Exit status:
+  0         success
+  1         failure that may pass, such as a port in use
   2         wrong usage
-  78        wrong configuration, or a database that is missing, foreign, damaged or too new
-  128 + N   stopped at once by a second signal, whose number is N (SIGTERM: 143)
+  78        failure that a restart does not cure: a wrong configuration, or a database that is
+            missing, damaged, too new or not daybook's
+  128 + N   stopped at once by a second signal N (143: SIGTERM)
 
-Every key of the configuration can be set in the environment: commit.deadline is
-DAYBOOK_COMMIT__DEADLINE. `daybook config --default` prints all of them, explained.";
+Configuration:
+  A TOML file, then the environment: DAYBOOK_COMMIT__DEADLINE=2s sets the key commit.deadline.
+  `daybook config --default` prints each key with its default and description.
+
+`daybook COMMAND --help` shows examples.";
 
 #[derive(Args)]
 struct Source {
-    /// The configuration file [default: $DAYBOOK_CONFIG, else ./daybook.toml if it is there]
+    /// Configuration file [default: $DAYBOOK_CONFIG, else ./daybook.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Answer requests until SIGTERM, SIGINT, SIGQUIT or SIGHUP
+    /// Run a replica until SIGTERM, SIGINT, SIGQUIT or SIGHUP
+    ///
+    /// Opens the database (and creates it, unless database.create is false), then listens. After a signal it completes
+    /// the open requests within shutdown.grace, then exits. A second signal stops it at once.
+    #[command(after_help = "\
+Example: a second replica of the same database, on the same public port
+  DAYBOOK_REPLICA=2 DAYBOOK_ADMIN__LISTEN=127.0.0.1:9102 daybook serve
+
+Exit status:
+  0         stopped; each request has its response
+  1         failure that may pass: a port in use, a database that another program locks, or
+            requests still open after shutdown.grace
+  78        wrong configuration, or a database that is missing, damaged, too new or not daybook's
+  128 + N   stopped at once by a second signal N")]
     Serve,
-    /// Create the database, or bring it to this version's schema, and exit
+    /// Create the database, or update its schema to this version, then exit
+    ///
+    /// `serve` does the same at its start. Run `init` to migrate before the replicas start.
+    #[command(after_help = "\
+Example:
+  daybook init --config /etc/daybook.toml
+
+Exit status:
+  0    the database has this version's schema
+  1    failure that may pass: a full disk, or another program locks the database
+  78   wrong configuration, or a database that is missing, damaged, too new or not daybook's")]
     Init,
-    /// Ask a running replica whether it is ready: GET /readyz on its admin listener; exit 0 or 1
+    /// Ask a running replica whether it is ready
+    ///
+    /// Sends GET /readyz to its admin listener. With --live it sends GET /livez.
+    #[command(after_help = "\
+Examples:
+  daybook healthcheck --address unix:/run/daybook/1.admin.sock
+  daybook healthcheck --live
+
+Exit status:
+  0    ready; with --live: alive
+  1    not ready, no response, no address to ask, or a wrong configuration")]
     Healthcheck {
-        /// Ask only whether it answers at all: GET /livez. For who ends a replica that does not
+        /// Ask only whether it is alive, for a supervisor that restarts a replica that hangs
         #[arg(long)]
         live: bool,
-        /// Whom to ask: ADDR:PORT or unix:PATH [default: the first such in admin.listen]
+        /// ADDR:PORT or unix:PATH [default: the first TCP or unix listener in admin.listen]
         #[arg(long, value_name = "ADDRESS")]
         address: Option<Listen>,
     },
-    /// Print the configuration in force, as TOML
+    /// Print the effective configuration as TOML
+    ///
+    /// The output is itself a configuration file. Use it to check a file or an environment before a start.
+    #[command(after_help = "\
+Examples:
+  DAYBOOK_COMMIT__DEADLINE=2s daybook config
+  daybook config --default > daybook.toml
+
+Exit status:
+  0    valid
+  1    standard output cannot be written
+  78   not valid; the message names the file's line or the variable")]
     Config {
-        /// Print the default configuration instead, with an explanation of each key
+        /// Print the default configuration, which describes each key
         #[arg(long)]
         default: bool,
     },
-    /// Print a shell's completion script
+    /// Print a shell completion script
+    #[command(after_help = "\
+Example:
+  daybook completions bash > /etc/bash_completion.d/daybook
+
+Exit status:
+  0    printed
+  1    standard output cannot be written")]
     Completions {
-        /// The shell
+        /// Shell
         shell: Shell,
     },
 }
@@ -105,7 +161,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// What went wrong, for a person, and the exit code, for a supervisor.
+/// A message for a person, and an exit code for a supervisor.
 struct Failure {
     message: String,
     code: u8,
@@ -121,17 +177,14 @@ impl Failure {
 }
 
 fn load(file: Option<&Path>) -> Result<Config, Failure> {
-    match config::load(file) {
-        Ok(loaded) => Ok(loaded.config),
-        Err(error) => Err(Failure::new(error, false)),
-    }
+    config::load(file).map_err(|error| Failure::new(error, false))
 }
 
 fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let mut config = load(file)?;
-    // Before anything else opens a descriptor.
+    // Before anything else opens a file descriptor.
     let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
-    // Ours until the process ends.
+    // Held until the process exits.
     let _number = replica_number::take(&mut config).map_err(|error| Failure::new(error, true))?;
     telemetry::init(&config.log, &config.replica);
     let runtime = runtime()?;
@@ -144,8 +197,7 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
                 Failure::new(error, is_retryable)
             })
     });
-    // Not by dropping it: that waits for blocking threads, and one may be in the middle of a read, or still waiting to
-    // open the database.
+    // A drop would wait for blocking threads, of which one may be reading or waiting to open the database.
     runtime.shutdown_background();
     let ended = ended?;
     tracing::info!(%ended, "stopped");
@@ -175,11 +227,9 @@ fn healthcheck(
     let address = match address {
         Some(address) => address,
         None => {
-            // Whatever keeps it from asking: 0 is healthy and 1 is not, and supervisors know no third answer.
-            let config = config::load(file)
-                .map_err(|error| Failure::new(error, true))?
-                .config;
-            healthcheck::default_address(&config.admin_listen)
+            // Not 78 for a wrong configuration: supervisors expect 0 for healthy and 1 for unhealthy.
+            let config = config::load(file).map_err(|error| Failure::new(error, true))?;
+            healthcheck::default_address(&config.admin.listen)
                 .map_err(|error| Failure::new(error, true))?
         }
     };
@@ -193,21 +243,20 @@ fn healthcheck(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread for all connections: replicas are how daybook uses more cores, and a turn of one event loop is what
-/// makes one batch.
+/// One thread for all connections: replicas use further cores, and the requests of one event-loop turn share a batch.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}"), true))
+        .map_err(|error| Failure::new(format!("cannot start the async runtime: {error}"), true))
 }
 
-/// Says on standard output what was done. The exit status says it, too, so a reader that has gone changes nothing.
+/// Reports success on standard output. A failed write is ignored, because the exit status reports the same.
 fn report(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Writes what was asked for: without it the command has failed.
+/// Prints the command's result. If it cannot be written, the command has failed.
 fn print(text: &[u8]) -> Result<ExitCode, Failure> {
     std::io::stdout()
         .write_all(text)

@@ -76,7 +76,7 @@ pub async fn serve(
     let public_listeners = bind_all("listen", &config.listen, sharing, &mut inherited)?;
     let admin_listeners = bind_all(
         "admin.listen",
-        &config.admin_listen,
+        &config.admin.listen,
         Sharing::Exclusive,
         &mut inherited,
     )?;
@@ -87,8 +87,12 @@ pub async fn serve(
 
     let shutdown = Shutdown::new();
     let server = Server {
-        readiness: Readiness::new(store.clone(), shutdown.watch(), config.commit.deadline),
-        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
+        readiness: Readiness::new(
+            store.clone(),
+            shutdown.watch(),
+            config.commit.deadline.get(),
+        ),
+        heads: HeadBudget::new(config.http.heads_bytes_in_flight_max.get()),
         config,
         metrics,
         store,
@@ -131,11 +135,12 @@ fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
     if let Err(error) = scheduling::set_batch_policy() {
         tracing::warn!(%error, "SCHED_BATCH cannot be set: under full load fewer requests will share a commit");
     }
-    config.http.connections_max = file_descriptors::connections_max(
+    let connections_max = file_descriptors::connections_max(
         config,
         ADMIN_CONNECTIONS_MAX,
         file_descriptors::raise_limit(),
     )?;
+    config.http.connections_max = config.http.connections_max.at_most(connections_max);
     Ok(())
 }
 
@@ -187,9 +192,9 @@ impl Server {
             self.readiness.clone(),
             self.shutdown.watch(),
         ));
-        let connections = Arc::new(Semaphore::new(self.config.http.connections_max));
+        let connections = Arc::new(Semaphore::new(self.config.http.connections_max.get()));
         let acceptor = Acceptor {
-            limits: Limits::new(&self.config.http, self.config.shutdown.grace),
+            limits: Limits::new(&self.config.http, self.config.shutdown.grace.get()),
             heads: self.heads.clone(),
             phase: self.shutdown.watch(),
             connections: connections.clone(),
@@ -220,12 +225,12 @@ impl Server {
             readiness: self.readiness.clone(),
             heads: self.heads.clone(),
         }));
-        let hosts: Arc<[String]> = config.admin_hosts.as_slice().into();
+        let hosts: Arc<[String]> = config.admin.hosts.as_slice().into();
         let shutdown = Shutdown::new();
         let acceptor = Acceptor {
-            limits: Limits::new(&config.http, config.shutdown.grace),
+            limits: Limits::new(&config.http, config.shutdown.grace.get()),
             // Its own budget, which public clients cannot use up.
-            heads: HeadBudget::new(config.http.heads_bytes_in_flight_max),
+            heads: HeadBudget::new(config.http.heads_bytes_in_flight_max.get()),
             phase: shutdown.watch(),
             connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
             metrics: None,

@@ -1,4 +1,4 @@
-//! The documents must say what is so.
+//! The documents agree with the source.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_code_in_the_readme_is_the_code_in_the_source() {
+fn code_in_the_readme_is_in_the_source() {
     let handler = read("src/handler.rs");
     let example = read("src/store/request.rs").replace("/// ", "");
     let blocks = blocks(&read("README.md"), "rust");
@@ -32,7 +32,7 @@ fn the_code_in_the_readme_is_the_code_in_the_source() {
 }
 
 #[test]
-fn every_file_that_a_document_names_is_there() {
+fn files_that_documents_name_exist() {
     let mut named = 0;
     for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
         for word in read(document).split(['`', '(', ')', ' ', '\n', ',', ';', ':']) {
@@ -48,7 +48,7 @@ fn every_file_that_a_document_names_is_there() {
             );
         }
     }
-    assert!(named > 20, "only {named} names of files were found");
+    assert!(named > 20, "only {named} file names were found");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_readme_lists_every_subcommand() {
     }
 }
 
-/// The names in a text that begin as the program's variables do.
+/// The names in a text that begin with DAYBOOK_.
 fn variables(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("DAYBOOK_").filter_map(|(at, prefix)| {
         let name = text[at..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -86,10 +86,10 @@ fn variables(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn whatever_the_system_around_it_calls_daybook_something_is_a_key_of_the_program() {
+fn variables_of_the_deployment_are_keys_of_the_program() {
     assert!(
         !read("compose.yaml").contains("${DAYBOOK_"),
-        "compose.yaml takes a variable that looks like the program's"
+        "compose.yaml reads a variable with the program's prefix: rename it"
     );
     let mut files = vec!["compose.yaml".to_owned()];
     for folder in ["scripts", "litestream", "haproxy", "quadlet", "systemd"] {

@@ -1,163 +1,211 @@
-//! Which keys there are, and on which line of a file each stands.
+//! Every configuration key: one struct per section, one field per key. The field's type says which values are valid.
+//!
+//! daybook.toml describes each key and holds its default. To add a key, add a field here and an entry there.
 
-use super::DEFAULT_TOML;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
-use toml::Spanned;
+#![allow(missing_docs)] // daybook.toml describes the keys.
 
-/// Every key there is. They are read from the file of the defaults, in which only `replica`, whose default depends on
-/// the host, is commented out.
-pub(super) static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let defaults = toml::from_str(DEFAULT_TOML).expect("daybook.toml is tested to be TOML");
-    let mut keys = vec!["replica".to_owned()];
-    flatten(&defaults, "", &mut |key, _, is_table| {
-        if !is_table {
-            keys.push(key.to_owned());
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::bounded::{BoundedDuration, BoundedNumber, YEAR};
+use super::{Listen, TrustedProxies, listen, values};
+
+/// A duration above zero.
+pub type Timeout = BoundedDuration<1, YEAR>;
+/// A duration that may be zero.
+pub type Delay = BoundedDuration<0, YEAR>;
+/// SQLite takes whole milliseconds as a C `int`, so at most 24 days.
+pub type BusyTimeout = BoundedDuration<1_000_000, { 24 * 24 * 60 * 60 }>;
+/// The longest request target that a `Uri` of the `http` crate can hold.
+const LINE_BYTES_MAX: usize = 65_534;
+const HEAD_BYTES_MAX: usize = 65_535;
+/// Room for one head of the maximum size: its buffers can grow to four times that.
+const HEADS_BYTES_MIN: usize = 4 * (HEAD_BYTES_MAX + 1);
+const BODY_BYTES_MAX: usize = u32::MAX as usize;
+
+/// The whole configuration. Every value in it is valid.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(deserialize_with = "listen::listeners")]
+    pub listen: Vec<Listen>,
+    /// `*` until the replica has its number. The default is the host name.
+    #[serde(deserialize_with = "values::replica_name")]
+    pub replica: String,
+    pub trusted_proxies: TrustedProxies,
+    #[serde(deserialize_with = "values::boolean")]
+    pub record: bool,
+    /// `None` is written as `""`.
+    #[serde(with = "values::health_path")]
+    pub health_path: Option<String>,
+    pub admin: Admin,
+    pub database: Database,
+    pub commit: Commit,
+    pub http: Http,
+    pub shutdown: Shutdown,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    #[serde(deserialize_with = "listen::listeners")]
+    pub listen: Vec<Listen>,
+    /// In lower case.
+    #[serde(deserialize_with = "values::host_names")]
+    pub hosts: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    #[serde(deserialize_with = "values::database_path")]
+    pub path: PathBuf,
+    #[serde(deserialize_with = "values::boolean")]
+    pub create: bool,
+    #[serde(deserialize_with = "values::word")]
+    pub synchronous: Synchronous,
+    pub busy_timeout: BusyTimeout,
+    pub readers_max: BoundedNumber<1, 64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commit {
+    pub queue_records_max: BoundedNumber<1>,
+    pub batch_records_max: BoundedNumber<1>,
+    pub deadline: Timeout,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub line_bytes_max: BoundedNumber<64, LINE_BYTES_MAX>,
+    pub head_bytes_max: BoundedNumber<64, HEAD_BYTES_MAX>,
+    pub fields_max: BoundedNumber<1, 10_000>,
+    pub body_bytes_max: BoundedNumber<0, BODY_BYTES_MAX>,
+    pub body_bytes_in_flight_max: BoundedNumber<1, BODY_BYTES_MAX>,
+    pub heads_bytes_in_flight_max: BoundedNumber<HEADS_BYTES_MIN, BODY_BYTES_MAX>,
+    pub header_timeout: Timeout,
+    pub body_timeout: Timeout,
+    pub idle_timeout: Timeout,
+    pub write_timeout: Timeout,
+    pub connections_max: BoundedNumber<1>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    pub drain_delay: Delay,
+    pub grace: Delay,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    #[serde(deserialize_with = "values::word")]
+    pub format: LogFormat,
+    #[serde(deserialize_with = "values::word")]
+    pub level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+impl Synchronous {
+    /// SQLite's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Normal => "normal",
         }
-    });
-    keys
-});
+    }
+}
 
-/// The lines of a file's keys, by their dotted names.
-pub(super) type Lines = BTreeMap<String, usize>;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
 
-/// Something is wrong with a file's TOML or with its keys.
-pub(super) struct Misplaced {
-    pub line: Option<usize>,
-    pub key: Option<String>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// Two keys whose values do not fit together.
+pub(super) struct Conflict {
+    pub keys: [&'static str; 2],
     pub message: String,
 }
 
-/// Finds the line of every key, and refuses TOML that cannot be read and keys that nobody knows.
-pub(super) fn lines(text: &str) -> Result<Lines, Misplaced> {
-    let line_at = |offset: usize| {
-        1 + text
-            .bytes()
-            .take(offset)
-            .filter(|byte| *byte == b'\n')
-            .count()
-    };
-    let tree = toml::from_str(text).map_err(|error| Misplaced {
-        line: error.span().map(|span| line_at(span.start)),
-        key: None,
-        message: match error.message() {
-            // The parser shows a date as a map whose one key has no place in the file.
-            date if date.contains("$__toml_private_datetime") => {
-                "no key takes a date: write text in quotes".to_owned()
-            }
-            message => format!("this is not TOML: {}", message.replace('\n', "; ")),
-        },
-    })?;
-    let (mut lines, mut wrong) = (Lines::new(), None);
-    flatten(&tree, "", &mut |key, offset, is_table| {
-        lines.insert(key.to_owned(), line_at(offset));
-        let message = match (is_section(key), KNOWN.iter().any(|known| known == key)) {
-            (false, false) => unknown(key, |known| format!("`{known}`")),
-            (true, _) if !is_table => {
-                format!("this is a section: write [{key}], and its keys below it")
-            }
-            _ => return,
-        };
-        wrong.get_or_insert(Misplaced {
-            line: Some(line_at(offset)),
-            key: Some(key.to_owned()),
-            message,
-        });
-    });
-    wrong.map_or(Ok(lines), Err)
-}
+impl Config {
+    /// Checks the rules that concern more than one key.
+    pub(super) fn check_across_keys(&self) -> Result<(), Conflict> {
+        let conflict = |keys, message| Err(Conflict { keys, message });
+        let Self { admin, http, .. } = self;
 
-fn is_section(key: &str) -> bool {
-    KNOWN.iter().any(|known| {
-        known
-            .split_once('.')
-            .is_some_and(|(section, _)| section == key)
-    })
-}
-
-/// Says that there is no such key, and which was probably meant; `write` puts a key into the reader's form.
-pub(super) fn unknown(key: &str, write: impl Fn(&str) -> String) -> String {
-    nearest(key).map_or_else(
-        || "there is no such key; `daybook config --default` prints all there are".to_owned(),
-        |known| format!("there is no such key; did you mean {}?", write(known)),
-    )
-}
-
-/// The known key or section with the same last word, else the one a few keystrokes away.
-fn nearest(key: &str) -> Option<&'static str> {
-    let last = key.rsplit('.').next();
-    let same_word = KNOWN
-        .iter()
-        .find(|known| known.contains('.') && known.rsplit('.').next() == last);
-    if let Some(known) = same_word {
-        return Some(known);
-    }
-    let sections = KNOWN
-        .iter()
-        .filter_map(|known| known.split_once('.'))
-        .map(|(section, _)| section);
-    let (distance, known) = (KNOWN.iter().map(String::as_str).chain(sections))
-        .map(|known| (strsim::osa_distance(key, known), known))
-        .min()?;
-    (distance <= 1 + known.len() / 6).then_some(known)
-}
-
-/// TOML reduced to its keys and where each begins.
-enum Tree {
-    Value,
-    Table(Vec<(Spanned<String>, Tree)>),
-}
-
-fn flatten(tree: &Tree, prefix: &str, visit: &mut impl FnMut(&str, usize, bool)) {
-    let Tree::Table(entries) = tree else { return };
-    for (name, value) in entries {
-        let key = format!("{prefix}{}", name.get_ref());
-        visit(&key, name.span().start, matches!(value, Tree::Table(_)));
-        flatten(value, &format!("{key}."), visit);
-    }
-}
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
-    }
-}
-
-struct TreeVisitor;
-
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TOML")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+        let is_public = |listen: &&Listen| self.listen.iter().any(|other| listen.collides(other));
+        if let Some(both) = admin.listen.iter().find(is_public) {
+            let both = both.to_string();
+            return conflict(
+                ["admin.listen", "listen"],
+                format!("{both:?} is in `listen` and in `admin.listen`: use different listeners"),
+            );
         }
-        Ok(Tree::Table(entries))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Tree::Value)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
-        Ok(Tree::Value)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
-        Ok(Tree::Value)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
-        Ok(Tree::Value)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
-        Ok(Tree::Value)
+        let mut listeners = self.listen.iter().chain(&admin.listen);
+        if self.replica == "*" && !listeners.any(Listen::is_numbered) {
+            return conflict(
+                ["replica", "listen"],
+                "\"*\" is the replica's number, which needs a listener such as \"unix:/run/daybook/*.sock\"".to_owned(),
+            );
+        }
+        for (whole_key, whole, part_key, part) in [
+            (
+                "http.head_bytes_max",
+                http.head_bytes_max.get(),
+                "http.line_bytes_max",
+                http.line_bytes_max.get(),
+            ),
+            (
+                "http.body_bytes_in_flight_max",
+                http.body_bytes_in_flight_max.get(),
+                "http.body_bytes_max",
+                http.body_bytes_max.get(),
+            ),
+        ] {
+            if whole < part {
+                return conflict(
+                    [whole_key, part_key],
+                    format!("`{whole_key}` is {whole}: it must be at least `{part_key}`, {part}"),
+                );
+            }
+        }
+        Ok(())
     }
 }

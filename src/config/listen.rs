@@ -1,39 +1,47 @@
-//! Where to listen, in the three forms the configuration knows.
+//! Listeners, in the three forms of the configuration.
 
-use std::{fmt, net::SocketAddr, os::unix::ffi::OsStrExt, path::PathBuf, str::FromStr};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
 
-/// What fits into a unix socket's address beside the closing NUL.
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::{Serialize, Serializer};
+
+use super::lenient::LenientList;
+
+/// The longest path in a Unix socket's address: 108 bytes with the closing NUL.
 pub(crate) const UNIX_PATH_BYTES_MAX: usize = 107;
-/// Where the replica's number goes in the name of a unix socket.
-pub(super) const NUMBER: char = '*';
-/// The highest number a replica may take: two digits.
+/// Stands for the replica's number in the file name of a Unix socket.
+pub(super) const NUMBER: &str = "*";
+/// The highest replica number: two digits.
 pub(crate) const NUMBER_MAX: u8 = 99;
-/// systemd's own bound on `FileDescriptorName=`.
+/// systemd's limit for `FileDescriptorName=`.
 const FD_NAME_BYTES_MAX: usize = 255;
 
-/// One listener. `Display` gives back the text that `FromStr` reads.
+/// A listener. `Display` writes what `FromStr` reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     /// `ADDR:PORT`.
     Tcp(SocketAddr),
-    /// `unix:PATH`, at most 107 bytes of path. A `*` in the file's name is replaced by the replica's number.
+    /// `unix:PATH`, at most 107 bytes. A `*` in the file name stands for the replica's number.
     Unix(PathBuf),
-    /// `fd:NAME`: a socket inherited from systemd under that name.
+    /// `fd:NAME`: a socket that systemd passes under this name.
     Fd(String),
 }
 
 impl Listen {
-    /// Whether both cannot be bound by one process. Port 0 is a new port each time.
+    /// Whether one process cannot bind both. Port 0 is a new port each time.
     pub(super) fn collides(&self, other: &Self) -> bool {
         self == other && !matches!(self, Self::Tcp(address) if address.port() == 0)
     }
 
-    /// Whether its name waits for the replica's number.
+    /// Whether its path has a `*` for the replica's number.
     pub fn is_numbered(&self) -> bool {
-        matches!(self, Self::Unix(path) if path.as_os_str().as_bytes().contains(&(NUMBER as u8)))
+        matches!(self, Self::Unix(path) if path.to_string_lossy().contains(NUMBER))
     }
 
-    /// The same, with the replica's number in its name.
+    /// This listener with the replica's number for the `*`.
     pub(crate) fn with_number(&self, number: u8) -> Self {
         match self.to_string().strip_prefix("unix:") {
             Some(path) if self.is_numbered() => {
@@ -52,6 +60,35 @@ impl fmt::Display for Listen {
             Self::Fd(name) => write!(f, "fd:{name}"),
         }
     }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Reads a list of listeners: at least one, none of them twice.
+pub(super) fn listeners<'de, D>(deserializer: D) -> Result<Vec<Listen>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let LenientList(texts) = Deserialize::deserialize(deserializer)?;
+    let mut listeners: Vec<Listen> = Vec::new();
+    for text in texts {
+        let listen: Listen = text.parse().map_err(D::Error::custom)?;
+        if listeners.iter().any(|other| listen.collides(other)) {
+            let message = format!("{text:?} is listed twice: name each listener once");
+            return Err(D::Error::custom(message));
+        }
+        listeners.push(listen);
+    }
+    if listeners.is_empty() {
+        return Err(D::Error::custom(
+            "the list is empty: name at least one listener, such as \"127.0.0.1:8080\"",
+        ));
+    }
+    Ok(listeners)
 }
 
 impl FromStr for Listen {
@@ -78,35 +115,35 @@ impl FromStr for Listen {
 fn unix(text: &str, path: &str) -> Result<Listen, String> {
     if path.is_empty() || path.contains('\0') {
         return Err(format!(
-            "{text:?} names no socket: write unix:PATH, such as \"unix:/run/daybook/1.sock\""
+            "{text:?} has no path: write unix:PATH, such as \"unix:/run/daybook/1.sock\""
         ));
     }
     let numbers = path.matches(NUMBER).count();
     let name = path.rsplit('/').next().unwrap_or_default();
     if numbers > 1 || numbers != name.matches(NUMBER).count() {
         return Err(format!(
-            "{text:?}: one * may stand in the socket's name, for the replica's number, and none before it: write \
-             something like \"unix:/run/daybook/*.sock\""
+            "{text:?} has a * in the wrong place: write one * in the file name, for the replica's number, such as \
+             \"unix:/run/daybook/*.sock\""
         ));
     }
-    // A number has two digits at most.
+    // A number has up to two digits, one more than the `*`.
     let bytes = path.len() + numbers;
     if bytes > UNIX_PATH_BYTES_MAX {
         return Err(format!(
-            "{text:?} is too long: the path of a unix socket has at most {UNIX_PATH_BYTES_MAX} bytes, this one has {bytes}"
+            "{text:?} is too long: its path has {bytes} bytes; write one of at most {UNIX_PATH_BYTES_MAX}"
         ));
     }
     Ok(Listen::Unix(path.into()))
 }
 
 fn fd(text: &str, name: &str) -> Result<Listen, String> {
-    let good = name
+    let is_valid = name
         .bytes()
         .all(|byte| matches!(byte, b' '..=b'~') && byte != b':');
-    if !good || name.is_empty() || name.len() > FD_NAME_BYTES_MAX {
+    if !is_valid || name.is_empty() || name.len() > FD_NAME_BYTES_MAX {
         return Err(format!(
-            "{text:?} names no inherited socket: write fd:NAME with the FileDescriptorName= of a systemd socket unit, 1 \
-             to {FD_NAME_BYTES_MAX} printable ASCII characters without a colon"
+            "{text:?} has no valid name: write fd:NAME with the FileDescriptorName= of a systemd socket unit, 1 to \
+             {FD_NAME_BYTES_MAX} printable ASCII characters without a colon"
         ));
     }
     Ok(Listen::Fd(name.to_owned()))
@@ -119,7 +156,7 @@ mod tests {
     use std::net::IpAddr;
 
     #[test]
-    fn every_form_is_understood() {
+    fn each_form_is_read() {
         assert_eq!(
             "[::1]:8080".parse(),
             Ok(Listen::Tcp("[::1]:8080".parse().unwrap()))
@@ -136,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_listened_on_is_refused() {
+    fn other_texts_are_refused() {
         let long_path = format!("unix:{}", "x".repeat(108));
         let long_numbered_path = format!("unix:{}*", "x".repeat(106));
         let long_name = format!("fd:{}", "x".repeat(256));
@@ -169,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_goes_where_the_star_is() {
+    fn the_replica_s_number_replaces_the_star() {
         let numbered = |text: &str| text.parse::<Listen>().unwrap().with_number(7).to_string();
         assert_eq!(numbered("unix:/run/*.admin.sock"), "unix:/run/7.admin.sock");
         for fixed in ["unix:/run/1.sock", "127.0.0.1:8080", "fd:*"] {
@@ -178,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_port_0_may_repeat() {
+    fn only_port_0_may_be_listed_twice() {
         let listen = |text: &str| text.parse::<Listen>().unwrap();
         assert!(listen("127.0.0.1:1").collides(&listen("127.0.0.1:1")));
         assert!(listen("unix:a").collides(&listen("unix:a")));
@@ -206,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_makes_it_panic(text in "(unix:|fd:|\\[)?\\PC*") {
+        fn no_text_makes_it_panic(text in "(unix:|fd:|\\[)?\\PC*") {
             let _ = text.parse::<Listen>();
         }
     }

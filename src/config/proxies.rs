@@ -1,20 +1,25 @@
-//! Whose word on a client's address is taken.
+//! The reverse proxies whose X-Forwarded-For is trusted.
 
-use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
 
-/// The peers whose X-Forwarded-For is believed. The default trusts nobody.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize};
+
+use super::lenient::LenientList;
+
+/// The peers whose X-Forwarded-For is trusted; none by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(try_from = "LenientList", into = "Vec<String>")]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     unix: bool,
 }
 
 impl TrustedProxies {
-    /// Reads networks (`10.0.0.0/8`), single addresses, and the word `unix`.
+    /// Reads networks (`10.0.0.0/8`), single addresses, and `unix`.
     ///
     /// # Errors
-    /// One line on the first entry that is none of them.
+    /// The first entry that is none of them.
     pub fn parse<T: AsRef<str>>(entries: &[T]) -> Result<Self, String> {
         let mut trusted = Self::default();
         for entry in entries.iter().map(AsRef::as_ref) {
@@ -26,7 +31,7 @@ impl TrustedProxies {
         Ok(trusted)
     }
 
-    /// Whether a peer with this address is trusted. An IPv4 address within IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
+    /// Whether a peer with this address is trusted. An IPv4-mapped address (`::ffff:10.0.0.1`) counts as IPv4.
     pub fn trusts_ip(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks
@@ -34,17 +39,25 @@ impl TrustedProxies {
             .any(|network| network.contains(&address))
     }
 
-    /// Whether whoever connects over a unix socket is trusted.
+    /// Whether peers on Unix sockets are trusted.
     pub fn trusts_unix(&self) -> bool {
         self.unix
     }
+}
 
-    /// The entries as text that `parse` reads back.
-    pub(super) fn entries(&self) -> Vec<String> {
-        let networks = self.networks.iter().map(ToString::to_string);
-        networks
-            .chain(self.unix.then(|| "unix".to_owned()))
-            .collect()
+impl TryFrom<LenientList> for TrustedProxies {
+    type Error = String;
+
+    fn try_from(LenientList(entries): LenientList) -> Result<Self, String> {
+        Self::parse(&entries)
+    }
+}
+
+impl From<TrustedProxies> for Vec<String> {
+    fn from(trusted: TrustedProxies) -> Self {
+        let networks = trusted.networks.iter().map(ToString::to_string);
+        let unix = trusted.unix.then(|| "unix".to_owned());
+        networks.chain(unix).collect()
     }
 }
 
@@ -57,7 +70,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     };
     if network.trunc() != network {
         return Err(format!(
-            "{text:?} has bits set beyond its prefix: write \"{}\" for the network, or \"{}\" for the one address",
+            "{text:?} has bits set after its prefix: write \"{}\" for the network or \"{}\" for the address",
             network.trunc(),
             network.addr()
         ));
@@ -65,7 +78,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(canonical(network))
 }
 
-/// Addresses are compared as IPv4 where they can be, so a network of IPv4 addresses within IPv6 has to be IPv4 too.
+/// Makes a network of IPv4-mapped addresses an IPv4 network: addresses are compared as IPv4 where possible.
 fn canonical(network: IpNet) -> IpNet {
     match (network.addr().to_canonical(), network) {
         (IpAddr::V4(address), IpNet::V6(mapped)) => mapped
@@ -89,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_covers_its_addresses_and_no_others() {
+    fn a_network_has_its_addresses_and_no_others() {
         assert!(trusts("10.0.0.0/8", "10.255.0.1"));
         assert!(!trusts("10.0.0.0/8", "11.0.0.1"));
         assert!(trusts("192.0.2.7", "192.0.2.7"));
@@ -100,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_within_ipv6_counts_as_ipv4() {
+    fn an_ipv4_mapped_address_counts_as_ipv4() {
         assert!(trusts("10.0.0.0/8", "::ffff:10.0.0.1"));
         assert!(trusts("::ffff:10.0.0.0/104", "10.0.0.1"));
         assert!(trusts("::ffff:10.0.0.1", "10.0.0.1"));
     }
 
     #[test]
-    fn unix_is_a_word_of_its_own() {
+    fn unix_trusts_unix_sockets_alone() {
         let unix = TrustedProxies::parse(&["unix"]).unwrap();
         assert!(unix.trusts_unix());
         assert!(!unix.trusts_ip("127.0.0.1".parse().unwrap()));
@@ -115,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn host_bits_are_refused_and_the_right_network_named() {
+    fn bits_after_the_prefix_are_refused() {
         let message = TrustedProxies::parse(&["10.0.0.1/8"]).unwrap_err();
         assert!(
             message.contains("\"10.0.0.1/8\"") && message.contains("\"10.0.0.0/8\""),
@@ -124,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "10.0.0.0/33",
@@ -144,12 +157,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(address in any::<IpAddr>(), length in 0..=128u8, unix in any::<bool>()) {
+        fn a_written_list_reads_back(address in any::<IpAddr>(), length in 0..=128u8, unix in any::<bool>()) {
             let length = if address.is_ipv4() { length.min(32) } else { length };
             let mut entries = vec![IpNet::new(address, length).unwrap().trunc().to_string()];
             entries.extend(unix.then(|| "unix".to_owned()));
             let trusted = TrustedProxies::parse(&entries).unwrap();
-            prop_assert_eq!(TrustedProxies::parse(&trusted.entries()), Ok(trusted));
+            prop_assert_eq!(TrustedProxies::parse(&Vec::from(trusted.clone())), Ok(trusted));
         }
 
         #[test]
@@ -157,13 +170,13 @@ mod tests {
             let length = if address.is_ipv4() { length.min(32) } else { length };
             let network = IpNet::new(address, length).unwrap().trunc();
             let trusted = TrustedProxies::parse(&[network.to_string()]).unwrap();
-            // `::/0` does not cover IPv4 addresses within IPv6, on purpose.
+            // `::/0` does not contain IPv4-mapped addresses, on purpose.
             let mapped = address.to_canonical() != address && length < 96;
             prop_assert!(mapped || trusted.trusts_ip(address));
         }
 
         #[test]
-        fn nothing_makes_it_panic(text in any::<String>()) {
+        fn no_text_makes_it_panic(text in any::<String>()) {
             let _ = TrustedProxies::parse(&[text]);
         }
     }

@@ -1,10 +1,15 @@
-//! The configuration as a whole: layers and leniency.
+//! The whole configuration: which source wins, and in which forms a value may be written.
 
 mod mistakes;
 
-use super::*;
-use std::{fs, net::SocketAddr, path::Path};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
 use tempfile::TempDir;
+
+use super::*;
 
 /// Loads with `file` as ./daybook.toml, unless it is empty, and with `variables` set.
 fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -15,7 +20,7 @@ fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErr
     let variables = variables
         .iter()
         .map(|(name, value)| (name.into(), value.into()));
-    load_from(None, variables, directory.path()).map(|loaded| loaded.config)
+    load_from(None, variables, directory.path())
 }
 
 fn from_file(file: &str) -> Config {
@@ -31,77 +36,14 @@ fn tcp(address: &str) -> Listen {
 }
 
 #[test]
-fn the_defaults_are_the_contract_s() {
-    let config = from_file("replica = \"r\"");
-    let seconds = Duration::from_secs;
-    let expected = Config {
-        listen: vec![tcp("127.0.0.1:8080")],
-        admin_listen: vec![tcp("127.0.0.1:9100")],
-        admin_hosts: Vec::new(),
-        replica: "r".to_owned(),
-        trusted_proxies: TrustedProxies::default(),
-        record: true,
-        health_path: Some("/healthz".to_owned()),
-        database: Database {
-            path: "requests.db".into(),
-            create: true,
-            synchronous: Synchronous::Full,
-            busy_timeout: seconds(15),
-            readers_max: 4,
-        },
-        commit: Commit {
-            queue_records_max: 8192,
-            batch_records_max: 1024,
-            deadline: seconds(5),
-        },
-        http: Http {
-            line_bytes_max: 8192,
-            head_bytes_max: 32768,
-            fields_max: 100,
-            body_bytes_max: 1_048_576,
-            body_bytes_in_flight_max: 67_108_864,
-            heads_bytes_in_flight_max: 67_108_864,
-            header_timeout: seconds(10),
-            body_timeout: seconds(30),
-            idle_timeout: seconds(75),
-            write_timeout: seconds(30),
-            connections_max: 10_000,
-        },
-        shutdown: Shutdown {
-            drain_delay: seconds(0),
-            grace: seconds(10),
-        },
-        log: Log {
-            format: LogFormat::Auto,
-            level: LogLevel::Info,
-        },
-    };
-    assert_eq!(config, expected);
-}
-
-#[test]
-fn the_default_file_says_every_key_and_changes_nothing() {
+fn daybook_toml_holds_every_key_and_its_default() {
+    // Without a default for each key it would not load; only the default of `replica` depends on the host.
     assert_eq!(from_file(DEFAULT_TOML), from_file(""));
-    let written = from_file("").to_toml();
-    let Ok(lines) = keys::lines(&written) else {
-        panic!("{written}")
-    };
-    for key in keys::KNOWN.iter() {
-        assert!(lines.contains_key(key), "{key} is no key of the code");
-    }
-    let Ok(in_file) = keys::lines(&DEFAULT_TOML.replace("# replica =", "replica =")) else {
-        panic!()
-    };
-    for key in lines.keys() {
-        assert!(
-            in_file.contains_key(key),
-            "{key} is missing in daybook.toml"
-        );
-    }
+    assert!(DEFAULT_TOML.contains("\n# replica = "));
 }
 
 #[test]
-fn the_host_gives_the_replica_its_name() {
+fn a_replica_without_a_name_has_the_host_s() {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -113,110 +55,55 @@ fn the_host_gives_the_replica_its_name() {
 fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     let file = "[commit]\ndeadline = \"7s\"\nbatch_records_max = 7";
     let config = load_with(file, &[("DAYBOOK_COMMIT__DEADLINE", "9s")]).unwrap();
-    let expected = Commit {
-        queue_records_max: 8192,
-        batch_records_max: 7,
-        deadline: Duration::from_secs(9),
-    };
-    assert_eq!(config.commit, expected);
+    assert_eq!(config.commit.queue_records_max.get(), 8192);
+    assert_eq!(config.commit.batch_records_max.get(), 7);
+    assert_eq!(config.commit.deadline.get(), Duration::from_secs(9));
 }
 
 #[test]
-fn the_flag_names_the_file_before_the_variable_and_the_variable_before_the_one_here() {
-    let directory = TempDir::new().unwrap();
-    for name in ["daybook.toml", "variable.toml", "flag.toml"] {
-        fs::write(directory.path().join(name), format!("replica = {name:?}")).unwrap();
-    }
-    let replica = |flag: Option<&str>, variable: Option<&str>| {
-        let environment = variable.map(|name| ("DAYBOOK_CONFIG".into(), name.into()));
-        let loaded = load_from(flag.map(Path::new), environment, directory.path()).unwrap();
-        assert_eq!(
-            loaded.file,
-            Some(directory.path().join(&loaded.config.replica))
-        );
-        loaded.config.replica
-    };
-    assert_eq!(
-        replica(Some("flag.toml"), Some("variable.toml")),
-        "flag.toml"
-    );
-    assert_eq!(replica(None, Some("variable.toml")), "variable.toml");
-    assert_eq!(replica(None, Some("")), "daybook.toml");
-    assert_eq!(replica(None, None), "daybook.toml");
-}
-
-#[test]
-fn a_text_may_be_a_bare_number_or_word() {
-    for text in [
-        "1",
-        "007",
-        "1e3",
-        "0x10",
-        "true",
-        "[a]",
-        "10.0.0.0/8",
-        "a b",
-    ] {
+fn a_string_may_be_a_bare_number_or_word() {
+    let texts = "1 007 1e3 0x10 true [a] 10.0.0.0/8".split(' ');
+    for text in texts.chain(["a b"]) {
         assert_eq!(from_variable("DAYBOOK_REPLICA", text).replica, text);
     }
-    assert_eq!(from_file("replica = 1").replica, "1");
-    assert_eq!(from_file("replica = true").replica, "true");
+    for text in ["1", "1.0", "true"] {
+        assert_eq!(from_file(&format!("replica = {text}")).replica, text);
+    }
     assert_eq!(from_variable("DAYBOOK_HEALTH_PATH", "").health_path, None);
 }
 
 #[test]
-fn the_environment_s_text_becomes_what_the_key_wants() {
+fn a_variable_s_text_takes_the_type_of_its_key() {
     assert!(!from_variable("DAYBOOK_RECORD", "false").record);
-    assert_eq!(
-        from_variable("DAYBOOK_HTTP__FIELDS_MAX", "12")
-            .http
-            .fields_max,
-        12
-    );
-    assert_eq!(
-        from_variable("DAYBOOK_LOG__LEVEL", "trace").log.level,
-        LogLevel::Trace
-    );
-    assert_eq!(
-        from_variable("DAYBOOK_DATABASE__PATH", "1").database.path,
-        Path::new("1")
-    );
+    let http = from_variable("DAYBOOK_HTTP__FIELDS_MAX", "12").http;
+    assert_eq!(http.fields_max.get(), 12);
+    let log = from_variable("DAYBOOK_LOG__LEVEL", "trace").log;
+    assert_eq!(log.level, LogLevel::Trace);
+    let database = from_variable("DAYBOOK_DATABASE__PATH", "1").database;
+    assert_eq!(database.path, Path::new("1"));
 }
 
 #[test]
-fn a_list_may_be_one_text_or_several() {
+fn a_list_may_be_one_string_or_several() {
     let one = vec![tcp("[::1]:8080")];
-    let two = vec![tcp("[::1]:8080"), Listen::Unix("/run/x.sock".into())];
+    for list in ["'[::1]:8080'", "['[::1]:8080']"] {
+        assert_eq!(from_file(&format!("listen = {list}")).listen, one);
+    }
     assert_eq!(from_variable("DAYBOOK_LISTEN", "[::1]:8080").listen, one);
-    assert_eq!(from_file("listen = '[::1]:8080'").listen, one);
-    assert_eq!(from_file("listen = ['[::1]:8080']").listen, one);
-    assert_eq!(
-        from_variable("DAYBOOK_LISTEN", "[\"[::1]:8080\",\"unix:/run/x.sock\"]").listen,
-        two
-    );
-    assert_eq!(
-        from_file("listen = ['[::1]:8080', 'unix:/run/x.sock']").listen,
-        two
-    );
-    assert_eq!(
-        from_variable("DAYBOOK_ADMIN__LISTEN", "127.0.0.1:0").admin_listen,
-        [tcp("127.0.0.1:0")]
-    );
 
-    let trusted = |text| from_variable("DAYBOOK_TRUSTED_PROXIES", text).trusted_proxies;
-    assert_eq!(
-        trusted("10.0.0.0/8"),
-        TrustedProxies::parse(&["10.0.0.0/8"]).unwrap()
-    );
-    assert_eq!(
-        trusted("[\"::1\", \"unix\"]"),
-        TrustedProxies::parse(&["::1", "unix"]).unwrap()
-    );
-    assert!(trusted("").entries().is_empty() && trusted("[]").entries().is_empty());
+    let two = vec![tcp("[::1]:8080"), Listen::Unix("/run/x.sock".into())];
+    let list = r#"["[::1]:8080", "unix:/run/x.sock"]"#;
+    assert_eq!(from_file(&format!("listen = {list}")).listen, two);
+    assert_eq!(from_variable("DAYBOOK_LISTEN", list).listen, two);
+
+    let hosts = |list| from_variable("DAYBOOK_ADMIN__HOSTS", list).admin.hosts;
+    assert_eq!(hosts("Replicas"), ["replicas"]);
+    assert_eq!(hosts("[1, 'a']"), ["1", "a"]);
+    assert!(hosts("").is_empty() && hosts("[]").is_empty());
 }
 
 #[test]
-fn what_is_printed_loads_back_to_the_same() {
+fn a_printed_configuration_loads_back_to_the_same() {
     let file = r#"
         listen = ["[::1]:0", "[::1]:0", "fd:a \"quoted\" name", "unix:/run/ü.sock"]
         replica = 'tab-free "quotes" and \ strokes'

@@ -141,8 +141,13 @@ pub async fn read(
         return (0, Ok(BufferedBody::default()));
     }
     let mut read_bytes = 0;
-    let body = collect(incoming, limits.body_bytes_max, budget, &mut read_bytes);
-    let result = tokio::time::timeout(limits.body_timeout, body)
+    let body = collect(
+        incoming,
+        limits.body_bytes_max.get(),
+        budget,
+        &mut read_bytes,
+    );
+    let result = tokio::time::timeout(limits.body_timeout.get(), body)
         .await
         .unwrap_or(Err(BodyError::Refused(
             StatusCode::REQUEST_TIMEOUT,

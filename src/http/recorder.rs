@@ -65,7 +65,7 @@ impl Recorder {
         readiness: Readiness,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let bodies = BodyBudget::new(config.http.body_bytes_in_flight_max);
+        let bodies = BodyBudget::new(config.http.body_bytes_in_flight_max.get());
         Self {
             config,
             app,

@@ -35,10 +35,10 @@ pub struct Drain<'a> {
 impl Drain<'_> {
     pub async fn run(mut self) -> Result<StopOutcome, ServeError> {
         self.shutdown.enter(Phase::Draining);
-        let delay = tokio::time::sleep(self.config.shutdown.drain_delay);
+        let delay = tokio::time::sleep(self.config.shutdown.drain_delay.get());
         self.unless_writer_ends(delay).await?;
         self.shutdown.enter(Phase::Closing);
-        let deadline = Instant::now() + self.config.shutdown.grace;
+        let deadline = Instant::now() + self.config.shutdown.grace.get();
         if self.close_connections(deadline).await? {
             self.reader.close();
             self.finish_writing(deadline).await
@@ -70,7 +70,7 @@ impl Drain<'_> {
     /// The grace period is over: open requests get 503.
     async fn refuse_open_requests(&mut self) -> Result<(), ServeError> {
         tracing::error!(
-            grace = ?self.config.shutdown.grace,
+            grace = %self.config.shutdown.grace,
             queue_records = self.store.queue_records(),
             "shutdown.grace is over: requests that are still open get 503"
         );
@@ -113,5 +113,5 @@ impl Drain<'_> {
 }
 
 fn permits(config: &Config) -> u32 {
-    config.http.connections_max as u32
+    config.http.connections_max.get() as u32
 }

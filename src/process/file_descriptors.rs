@@ -50,9 +50,9 @@ pub fn connections_max(
     admin_connections_max: usize,
     limit: usize,
 ) -> Result<usize, TooFewDescriptors> {
-    let listeners = config.listen.len() + config.admin_listen.len();
+    let listeners = config.listen.len() + config.admin.listen.len();
     // The writer, the checkpointer and the readers.
-    let database_connections = 2 + config.database.readers_max;
+    let database_connections = 2 + config.database.readers_max.get();
     let reserved = admin_connections_max
         + listeners * PER_LISTENER
         + database_connections * PER_DATABASE_CONNECTION
@@ -61,7 +61,7 @@ pub fn connections_max(
     if room == 0 {
         return Err(TooFewDescriptors { limit, reserved });
     }
-    let wanted = config.http.connections_max;
+    let wanted = config.http.connections_max.get();
     if room < wanted {
         tracing::warn!(
             open_files_max = limit,

@@ -30,7 +30,7 @@ pub enum NumberError {
 /// # Errors
 /// [`NumberError`]
 pub fn take(config: &mut Config) -> Result<Option<ReplicaNumber>, NumberError> {
-    let mut listens = config.listen.iter().chain(&config.admin_listen);
+    let mut listens = config.listen.iter().chain(&config.admin.listen);
     let Some(listen) = listens.find(|listen| listen.is_numbered()) else {
         return Ok(None);
     };

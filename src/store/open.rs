@@ -136,7 +136,7 @@ fn connect_with(database: &Database, flags: OpenFlags) -> Result<Connection, Ope
     let connect = || {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&database.path, flags)?;
-        connection.busy_timeout(database.busy_timeout)?;
+        connection.busy_timeout(database.busy_timeout.get())?;
         connection.pragma_update(None, "synchronous", database.synchronous.as_str())?;
         connection.pragma_update(None, "temp_store", "memory")?;
         Ok(connection)
@@ -202,7 +202,7 @@ fn prepare(database: &Database, lock: &mut WriteLock) -> Result<(Connection, Don
 /// place that does: nobody is served yet, and a program that knows nothing of our lock cannot be waited for in the
 /// kernel.)
 fn set_journal_mode(connection: &Connection, database: &Database) -> Result<(), OpenError> {
-    let deadline = Instant::now() + database.busy_timeout;
+    let deadline = Instant::now() + database.busy_timeout.get();
     loop {
         let mode: rusqlite::Result<String> =
             connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));

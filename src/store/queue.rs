@@ -90,9 +90,9 @@ impl Queue {
                 stopping: false,
             }),
             work: Condvar::new(),
-            records_max: commit.queue_records_max,
-            batch_records_max: commit.batch_records_max,
-            deadline: commit.deadline,
+            records_max: commit.queue_records_max.get(),
+            batch_records_max: commit.batch_records_max.get(),
+            deadline: commit.deadline.get(),
             gather_max: GROUP_COMMIT_MAX,
         }
     }

@@ -1,5 +1,6 @@
 //! Whom the writer waits for before it takes a batch.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
@@ -7,16 +8,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{Queue, Rejected};
-use crate::config::Commit;
+use crate::config::load_from;
 
 const FOREVER: Duration = Duration::from_secs(3600);
 
 fn queue(queue_records_max: usize, batch_records_max: usize, gather_max: Duration) -> Arc<Queue> {
-    let mut queue = Queue::new(&Commit {
-        queue_records_max,
-        batch_records_max,
-        deadline: FOREVER,
-    });
+    let environment = [
+        ("QUEUE_RECORDS_MAX", queue_records_max.to_string()),
+        ("BATCH_RECORDS_MAX", batch_records_max.to_string()),
+        ("DEADLINE", "1h".to_owned()),
+    ];
+    let environment =
+        environment.map(|(key, value)| (format!("DAYBOOK_COMMIT__{key}").into(), value.into()));
+    let config = load_from(None, environment, Path::new("/nonexistent")).unwrap();
+    let mut queue = Queue::new(&config.commit);
     queue.gather_max = gather_max;
     Arc::new(queue)
 }

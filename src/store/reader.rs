@@ -53,11 +53,11 @@ impl Reader {
     /// # Errors
     /// [`OpenError`].
     pub fn open(database: &Database) -> Result<Self, OpenError> {
-        let busy_timeout = database.busy_timeout;
+        let busy_timeout = database.busy_timeout.get();
         let path = path::resolve(database)?.path;
         let mut config = deadpool_sqlite::Config::new(read_only_uri(&path));
         config.pool = Some(PoolConfig {
-            max_size: database.readers_max,
+            max_size: database.readers_max.get(),
             timeouts: Timeouts::wait_millis(5000),
             ..PoolConfig::default()
         });

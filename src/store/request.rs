@@ -41,7 +41,7 @@ use crate::telemetry::log_rate_limited;
 /// #     ("DAYBOOK_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
 /// #     ("DAYBOOK_DATABASE__PATH".into(), path.clone().into_os_string()),
 /// # ];
-/// # let config = daybook::config::load_from(None, environment, directory.path()).unwrap().config;
+/// # let config = daybook::config::load_from(None, environment, directory.path()).unwrap();
 /// # daybook::store::init(&config.database).unwrap();
 /// # let database = rusqlite::Connection::open(&path).unwrap();
 /// # database.execute_batch("create table notes (id integer primary key, text text not null)").unwrap();

@@ -36,8 +36,7 @@ impl InProcessServer {
             environment.push((format!("DAYBOOK_{key}").into(), value.into()));
         }
         let config = daybook::config::load_from(None, environment, dir.path())
-            .expect("a valid configuration")
-            .config;
+            .expect("a sound configuration");
         let (stop, stops) = mpsc::channel(1);
         let (ready, addresses) = oneshot::channel();
         let thread = thread::spawn(move || {

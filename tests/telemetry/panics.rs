@@ -1,12 +1,13 @@
 //! A panic in the log. The test runs itself as a child process, because the log and the panic hook are global.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::client::get as http_get;
 use crate::common::in_process::InProcessServer;
 use axum::Router;
 use axum::routing::get;
-use daybook::config::{Log, LogFormat, LogLevel};
+use daybook::config::load_from;
 use serde_json::Value;
 
 /// Set in the child process, whose standard error the parent checks.
@@ -42,11 +43,9 @@ fn a_repeated_panic_is_one_log_line() {
 }
 
 fn panic_often() {
-    let log = Log {
-        format: LogFormat::Json,
-        level: LogLevel::Info,
-    };
-    daybook::telemetry::init(&log, "test");
+    let environment = [("DAYBOOK_LOG__FORMAT".into(), "json".into())];
+    let config = load_from(None, environment, Path::new("/nonexistent")).expect("a valid one");
+    daybook::telemetry::init(&config.log, "test");
     let handler = async || -> () { panic!("first line\nsecond line") };
     let server = InProcessServer::start(Router::new().fallback(get(handler)), &[]);
     for _ in 0..5 {

@@ -83,13 +83,13 @@ impl Limits {
     /// half of it. So no client can use up the grace period by sending one byte.
     pub fn new(http: &Http, grace: Duration) -> Self {
         Self {
-            line_bytes_max: http.line_bytes_max,
-            head_bytes_max: http.head_bytes_max,
-            fields_max: http.fields_max,
-            body_bytes_max: http.body_bytes_max,
-            header_timeout: http.header_timeout,
-            idle_timeout: http.idle_timeout,
-            write_timeout: http.write_timeout,
+            line_bytes_max: http.line_bytes_max.get(),
+            head_bytes_max: http.head_bytes_max.get(),
+            fields_max: http.fields_max.get(),
+            body_bytes_max: http.body_bytes_max.get(),
+            header_timeout: http.header_timeout.get(),
+            idle_timeout: http.idle_timeout.get(),
+            write_timeout: http.write_timeout.get(),
             closing_timeout: CLOSING_TIMEOUT.min(grace / 4),
         }
     }
