@@ -56,7 +56,7 @@ fn responses(server: &Server) -> f64 {
 }
 
 /// A replica of `database` cannot start at `address`.
-fn assert_start_refused(database: &Path, address: &str) {
+fn assert_refused(database: &Path, address: &str) {
     let failure = fails_to_start(listening_on(database, address));
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
     let database = database.display().to_string();
@@ -85,7 +85,7 @@ fn replicas_of_another_database_are_refused_without_disturbing_the_first() {
     let (dir, address) = (directory(), unused_address());
     let first = Server::with(listening_on(&database(&dir, "first.db"), &address));
     let other = database(&dir, "other.db");
-    assert_start_refused(&other, &address);
+    assert_refused(&other, &address);
     for n in 1..=10 {
         assert_eq!(get(&address, "/first").record_id(), Some(n));
     }
@@ -103,7 +103,7 @@ fn a_port_that_another_program_shares_is_not_used() {
     let at: std::net::SocketAddr = address.parse().expect("an address");
     socket.bind(&at.into()).expect("binding");
     socket.listen(1).expect("listening");
-    assert_start_refused(&database(&dir, "requests.db"), &address);
+    assert_refused(&database(&dir, "requests.db"), &address);
 }
 
 /// A replica, and whether it became ready.
@@ -216,7 +216,7 @@ fn a_port_is_free_at_once_when_its_owner_stops_listening() {
     });
     // No replica of its database listens any more, although the process still runs.
     let other = Server::with(listening_on(&database(&dir, "other.db"), &address));
-    assert_start_refused(&path, &address);
+    assert_refused(&path, &address);
     busy.send("x");
     assert_eq!(busy.response().status, 200);
     assert!(first.wait_exit(TIMEOUT).success());
@@ -237,7 +237,7 @@ fn overlapping_addresses_on_one_port_can_be_used_together() {
     let second = Server::with(listening_on(&path, &local));
     assert_eq!(get(&local, "/").status, 200);
     assert_eq!(get(&format!("[::1]:{port}"), "/").status, 200);
-    assert_start_refused(&database(&dir, "other.db"), &local);
+    assert_refused(&database(&dir, "other.db"), &local);
     drop((server, second));
 }
 
