@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::shutdown::Phase;
-use crate::store::{Activity, Store};
+use crate::store::{Store, WriterState};
 
 /// Computed when asked for, so that it is right again by itself.
 #[derive(Clone)]
@@ -50,12 +50,12 @@ impl Readiness {
         if self.is_draining() {
             return Err(NotReady::Draining);
         }
-        let (activity, since) = self.0.store.writer().current();
-        match activity {
+        let (state, since) = self.0.store.writer().current();
+        match state {
             _ if since <= self.0.commit_deadline => Ok(()),
-            Activity::Idle => Ok(()),
-            Activity::WaitingForLock => Err(NotReady::WaitingForLock),
-            Activity::Committing => Err(NotReady::SlowCommit),
+            WriterState::Idle => Ok(()),
+            WriterState::WaitingForLock => Err(NotReady::WaitingForLock),
+            WriterState::Committing => Err(NotReady::SlowCommit),
         }
     }
 

@@ -245,7 +245,7 @@ fn log_start(config: &Config, store: &Store, addresses: &Addresses) {
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        sqlite = crate::store::sqlite_version(),
+        sqlite = rusqlite::version(),
         database = %store.path().display(),
         database_bytes = sizes.database_bytes,
         synchronous = config.database.synchronous.as_str(),

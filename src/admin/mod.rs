@@ -129,38 +129,9 @@ struct PageQuery {
 
 #[derive(Serialize)]
 struct Page {
-    requests: Vec<RecordView>,
+    requests: Vec<StoredRecord>,
     /// The next page's `before`; null on the last page.
     next_before: Option<i64>,
-}
-
-#[derive(Serialize)]
-struct RecordView {
-    id: i64,
-    /// RFC 3339; null where a foreign writer's value is no time.
-    timestamp: Option<String>,
-    method: String,
-    path: String,
-    content_length: i64,
-    remote_addr: Option<String>,
-}
-
-impl From<StoredRecord> for RecordView {
-    fn from(record: StoredRecord) -> Self {
-        let time = |seconds: f64| {
-            jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64)
-                .ok()
-                .map(|time| format!("{time:.6}"))
-        };
-        Self {
-            id: record.id,
-            timestamp: record.timestamp.and_then(time),
-            method: record.method,
-            path: record.path,
-            content_length: record.content_length,
-            remote_addr: record.remote_addr,
-        }
-    }
 }
 
 async fn page(
@@ -183,21 +154,21 @@ async fn page(
     records.truncate(limit as usize);
     Ok(Json(Page {
         next_before: records.last().filter(|_| has_next).map(|record| record.id),
-        requests: records.into_iter().map(RecordView::from).collect(),
+        requests: records,
     }))
 }
 
 async fn record(
     State(admin): State<Arc<Admin>>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<RecordView>, Problem> {
+) -> Result<Json<StoredRecord>, Problem> {
     // As text, so that what is no number is no problem of another kind than a number that is not there.
     let found = match id.ok().and_then(|Path(id)| id.parse().ok()) {
         Some(id) => admin.reader.record(id).await?,
         None => None,
     };
     match found {
-        Some(record) => Ok(Json(record.into())),
+        Some(record) => Ok(Json(record)),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
             "there is no request of this id",

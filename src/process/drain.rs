@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Config;
 use crate::process::exit::{ServeError, StopOutcome, why_writer_ended};
 use crate::shutdown::{Phase, Shutdown};
-use crate::store::{Fatal, Reader, Store};
+use crate::store::{FatalError, Reader, Store};
 
 /// How long the last answers, those 503, have to leave after the grace period; and the writer to end where it has
 /// nothing to write.
@@ -31,7 +31,7 @@ pub struct Drain<'a> {
     pub public: &'a mut Public,
     pub store: &'a Store,
     pub reader: &'a Reader,
-    pub writer_ended: &'a mut oneshot::Receiver<Result<(), Fatal>>,
+    pub writer_ended: &'a mut oneshot::Receiver<Result<(), FatalError>>,
 }
 
 impl Drain<'_> {
@@ -79,7 +79,7 @@ impl Drain<'_> {
             "open requests have outlasted shutdown.grace: the rest is answered 503"
         );
         // First the queue, so that nothing gets into it any more.
-        self.store.refuse();
+        self.store.reject_all();
         self.shutdown.enter(Phase::Expired);
         let connections = self.public.connections.clone();
         let flushed = connections.acquire_many(permits(self.config));

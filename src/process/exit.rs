@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 use crate::http::listen::ListenError;
 use crate::process::file_descriptors::TooFewDescriptors;
 use crate::shutdown::Stop;
-use crate::store::{Fatal, OpenError};
+use crate::store::{FatalError, OpenError};
 
 /// Why a server did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum ServeError {
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
-    Fatal(#[from] Fatal),
+    Fatal(#[from] FatalError),
     #[error("the writer is gone")]
     WriterGone,
     #[error("a listener is gone: {0}")]
@@ -66,7 +66,9 @@ impl std::fmt::Display for StopOutcome {
 }
 
 /// Why the writer has ended without being asked to, or other than it was asked to.
-pub fn why_writer_ended(ended: Result<Result<(), Fatal>, oneshot::error::RecvError>) -> ServeError {
+pub fn why_writer_ended(
+    ended: Result<Result<(), FatalError>, oneshot::error::RecvError>,
+) -> ServeError {
     match ended {
         Ok(Err(fatal)) => fatal.into(),
         Ok(Ok(())) | Err(_) => ServeError::WriterGone,

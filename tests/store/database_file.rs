@@ -356,7 +356,7 @@ fn init_says_what_it_did() {
     says("already at this version's schema");
     fs::remove_file(&path).expect("removing it");
     seed::create_with_rows(&path);
-    says("brought to this version's schema");
+    says("migrated to this version's schema");
     says("already at this version's schema");
     // It is not asked to write, so it does not wait for who does.
     let _busy = crate::common::hold::WriteTransaction::begin(&path);
