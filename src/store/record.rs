@@ -137,6 +137,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::store::schema::DatabaseInfo;
 
     fn record(path: &str, remote_addr: Option<IpAddr>) -> Record {
         Record {
@@ -150,10 +151,10 @@ mod tests {
 
     #[test]
     fn every_column_is_read_back_as_it_was_bound() {
-        let connection = Connection::open_in_memory().expect("a database in memory");
-        connection
-            .execute_batch(include_str!("schema.sql"))
-            .expect("the table");
+        let mut connection = Connection::open_in_memory().expect("a database in memory");
+        DatabaseInfo::read(&connection)
+            .and_then(|info| info.migrate(&mut connection))
+            .expect("the current schema");
         let client = "10.1.2.3".parse().expect("an address");
         let records = [record("/1", Some(client)), record("/2", None)];
         let mut insert = connection.prepare(&insert_sql(2)).expect("an insert");

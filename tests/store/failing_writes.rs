@@ -1,11 +1,12 @@
-//! Writes of a handler that come to nothing: what is answered, and who else suffers.
+//! Handlers' writes that fail: the response, and the effect on other requests.
 
+use crate::common::embedded::Embedded;
 use crate::common::hold::WriteLock;
 use crate::common::notes::{post_to, strings, with_notes, written};
 use crate::common::raw::{Client, get as ask};
 
 #[test]
-fn a_write_that_fails_leaves_nothing_and_its_request_is_recorded() {
+fn a_write_that_fails_is_undone_and_its_request_is_recorded() {
     let server = with_notes(&[]);
     assert_eq!(post_to(&server, "/notes", "same").status, 200);
     let answer = post_to(&server, "/notes", "same");
@@ -21,7 +22,7 @@ fn a_write_that_fails_leaves_nothing_and_its_request_is_recorded() {
 }
 
 #[test]
-fn a_write_that_panics_leaves_nothing_and_is_500_with_a_row() {
+fn a_write_that_panics_is_undone_and_is_500_with_a_row() {
     let server = with_notes(&[]);
     let answer = ask(&server.listen, "/panic-in-write");
     assert_eq!(answer.status, 500);
@@ -33,7 +34,7 @@ fn a_write_that_panics_leaves_nothing_and_is_500_with_a_row() {
 }
 
 #[test]
-fn a_write_that_the_store_refuses_is_503_whatever_the_handler_says() {
+fn a_write_that_the_store_rejects_is_503_whatever_the_handler_responds() {
     let server = with_notes(&[("COMMIT__DEADLINE", "100ms")]);
     let lock = WriteLock::take(&server.database_path());
     let answer = post_to(&server, "/notes", "never");
@@ -48,30 +49,33 @@ fn a_write_that_the_store_refuses_is_503_whatever_the_handler_says() {
 }
 
 #[test]
-fn a_write_that_commits_is_not_answered_and_the_server_goes_on() {
+fn a_write_that_commits_gets_no_response_and_the_server_goes_on() {
     let server = with_notes(&[]);
     for path in ["/commit", "/commit-begin"] {
         let mut client = Client::connect(&server.listen);
         client.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"));
-        assert_eq!(client.until_closed(), b"", "{path} was answered");
+        assert_eq!(client.until_closed(), b"", "{path} got a response");
         assert_eq!(post_to(&server, "/notes", path).status, 200);
     }
 }
 
+/// The statuses of GETs of `/a`, of `path` and of `/b`, whose records were all queued when the writer took a batch.
+fn ask_together(server: &Embedded, path: &str) -> [u16; 3] {
+    let lock = WriteLock::take(&server.database_path());
+    std::thread::scope(|scope| {
+        let asked =
+            ["/a", path, "/b"].map(|path| scope.spawn(move || ask(&server.listen, path).status));
+        server.wait_until_queued(3);
+        drop(lock);
+        asked.map(|answer| answer.join().expect("a response"))
+    })
+}
+
 #[test]
-fn a_write_that_has_the_transaction_rolled_back_is_503_and_takes_nobody_along() {
+fn a_write_that_rolls_the_transaction_back_is_503_and_fails_no_other_request() {
     let server = with_notes(&[]);
     for path in ["/fills-the-disk", "/rollback"] {
-        let lock = WriteLock::take(&server.database_path());
-        std::thread::scope(|scope| {
-            let listen = &server.listen;
-            let asked =
-                ["/a", path, "/b"].map(|path| scope.spawn(move || ask(listen, path).status));
-            server.wait_until_queued(3);
-            drop(lock);
-            let statuses = asked.map(|answer| answer.join().expect("an answer"));
-            assert_eq!(statuses, [404, 503, 404], "{path}");
-        });
+        assert_eq!(ask_together(&server, path), [404, 503, 404], "{path}");
     }
     let (mut records, notes) = written(&server);
     records.sort();
@@ -84,19 +88,9 @@ fn a_write_that_has_the_transaction_rolled_back_is_503_and_takes_nobody_along() 
 }
 
 #[test]
-fn a_write_that_breaks_a_deferred_constraint_takes_nobody_along() {
+fn a_write_that_breaks_a_deferred_constraint_fails_no_other_request() {
     let server = with_notes(&[]);
-    let lock = WriteLock::take(&server.database_path());
-    std::thread::scope(|scope| {
-        let paths = ["/a", "/orphan", "/b"];
-        let asked = paths.map(|path| scope.spawn(|| ask(&server.listen, path).status));
-        server.wait_until_queued(3);
-        drop(lock);
-        assert_eq!(
-            asked.map(|answer| answer.join().expect("an answer")),
-            [404, 503, 404]
-        );
-    });
+    assert_eq!(ask_together(&server, "/orphan"), [404, 503, 404]);
     let (mut records, _) = written(&server);
     records.sort();
     assert_eq!(records, ["/a", "/b"]);
