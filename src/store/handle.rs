@@ -51,9 +51,6 @@ pub(crate) struct Opened {
 impl Store {
     /// Opens the database, after creating or migrating it, and starts the writer, the checkpointer and the dispatcher.
     /// Must be called within the runtime that serves the requests.
-    ///
-    /// # Errors
-    /// [`OpenError`].
     pub fn open(
         database: &Database,
         commit: &Commit,
@@ -117,9 +114,6 @@ impl Store {
     }
 
     /// Writes a record; returns its id once it is committed and, at `full`, synced.
-    ///
-    /// # Errors
-    /// [`AppendError`].
     pub async fn append(&self, record: Record) -> Result<i64, AppendError> {
         match self.submit(Some(record), None)?.await {
             Ok(Outcome::Committed(Some(id))) => Ok(id),

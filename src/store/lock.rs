@@ -94,20 +94,28 @@ impl Drop for LockGuard<'_> {
     }
 }
 
+/// How often [`holder`] reads `/proc/locks`: the kernel can leave out a line while other locks come and go.
+const HOLDER_READS_MAX: usize = 3;
+
 /// The process that holds a database's lock, for the log. From `/proc/locks`; none where that does not show it (in
 /// another PID namespace, for example).
 pub(super) fn holder(database: &Path) -> Option<u32> {
     let file = std::fs::metadata(paths::lock(database)).ok()?;
     let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
     let wanted = format!("{major:02x}:{minor:02x}:{}", file.ino());
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF". A waiter's line has "->" in second place.
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, _, pid, file, ..] = fields[..] else {
-            return None;
-        };
-        let pid = pid.parse().ok().filter(|pid| *pid != 0);
-        pid.filter(|_| file == wanted)
+    (0..HOLDER_READS_MAX).find_map(|_| {
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        locks.lines().find_map(|line| holder_in(line, &wanted))
     })
+}
+
+/// The process in a line such as "1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF", if it is of that file. A waiter's
+/// line has "->" in second place.
+fn holder_in(line: &str, wanted: &str) -> Option<u32> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [_, "FLOCK", _, _, pid, file, ..] = fields[..] else {
+        return None;
+    };
+    let pid = pid.parse().ok().filter(|pid| *pid != 0);
+    pid.filter(|_| file == wanted)
 }

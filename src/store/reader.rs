@@ -31,9 +31,6 @@ pub(crate) struct Reader(Pool);
 
 impl Reader {
     /// Creates the pool for an existing database. It opens its connections when they are needed.
-    ///
-    /// # Errors
-    /// [`OpenError`].
     pub fn open(database: &Database) -> Result<Self, OpenError> {
         let busy_timeout = database.busy_timeout;
         let path = location::resolve(database)?.path;
@@ -61,9 +58,6 @@ impl Reader {
     }
 
     /// At most `limit` records with an id below `before`, newest first.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn page(&self, before: i64, limit: u32) -> Result<Vec<StoredRecord>, ReadError> {
         self.read(move |connection| {
             connection
@@ -75,9 +69,6 @@ impl Reader {
     }
 
     /// One record.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn record(&self, id: i64) -> Result<Option<StoredRecord>, ReadError> {
         self.read(move |connection| {
             connection
