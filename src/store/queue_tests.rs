@@ -50,11 +50,20 @@ fn the_next_batch_waits_for_as_many_entries_as_were_active_at_the_commit() {
 }
 
 #[test]
-fn a_few_do_not_wait_for_each_other() {
-    let queue = queue(100, 100, FOREVER);
-    queue.expect_more(3);
-    push_and_release(&queue);
-    assert_eq!(writer(&queue).join().unwrap(), 1);
+fn enough_entries_wait_for_none() {
+    for (what, records_max, batch_max, committed, entries, taken) in [
+        ("too few clients to share a commit", 100, 100, 2, 1, 1),
+        ("sixteen of fifty", 100, 100, 50, 16, 16),
+        ("a full batch", 100, 2, 2, 3, 2),
+        ("a full queue", 4, 100, 4, 4, 4),
+    ] {
+        let queue = queue(records_max, batch_max, FOREVER);
+        for _ in 0..entries {
+            push_and_release(&queue);
+        }
+        queue.expect_more(committed);
+        assert_eq!(writer(&queue).join().unwrap(), taken, "{what}");
+    }
 }
 
 #[test]
@@ -85,36 +94,6 @@ fn an_entry_after_that_time_waits_for_none() {
     queue.state().group_commit.until = Instant::now();
     push_and_release(&queue);
     assert_eq!(writer(&queue).join().unwrap(), 1);
-}
-
-#[test]
-fn sixteen_are_enough_however_many_are_active() {
-    let queue = queue(100, 100, FOREVER);
-    queue.expect_more(50);
-    for _ in 0..16 {
-        push_and_release(&queue);
-    }
-    assert_eq!(writer(&queue).join().unwrap(), 16);
-}
-
-#[test]
-fn a_full_batch_waits_for_none() {
-    let queue = queue(100, 2, FOREVER);
-    for _ in 0..3 {
-        push_and_release(&queue);
-    }
-    queue.expect_more(2);
-    assert_eq!(writer(&queue).join().unwrap(), 2);
-}
-
-#[test]
-fn a_full_queue_waits_for_none() {
-    let queue = queue(4, 100, FOREVER);
-    for _ in 0..4 {
-        push_and_release(&queue);
-    }
-    queue.expect_more(4);
-    assert_eq!(writer(&queue).join().unwrap(), 4);
 }
 
 #[test]
