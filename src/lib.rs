@@ -23,6 +23,7 @@ mod http;
 mod metrics;
 mod process;
 mod readiness;
+mod rejected;
 pub mod serve;
 pub mod shutdown;
 pub mod store;

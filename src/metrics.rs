@@ -1,199 +1,153 @@
-//! What Prometheus reads: one struct, one registry, no globals.
+//! The metrics that Prometheus reads: one struct, one registry, no globals.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use axum::http::StatusCode;
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    TextEncoder, exponential_buckets,
 };
 
 use crate::http::guard::CloseReason;
-use crate::store::Rejected;
+use crate::rejected::Rejected;
 
-/// Seconds; they resolve 100 µs to 10 s.
+/// Seconds, from 100 µs to 10 s.
 const SECONDS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
 ];
 
-/// Every metric of the process. All carry the label `replica`.
-pub struct Metrics {
-    registry: Registry,
-    /// `process_*`, which has no prefix.
-    process: Registry,
-    requests: IntCounterVec,
-    /// `requests` by status code, looked up once each: the registry's own look-up hashes and locks.
-    requests_by_code: Vec<OnceLock<IntCounter>>,
-    rejected: IntCounterVec,
-    closed: IntCounterVec,
-    /// From a request's whole head to its answer.
-    pub request_duration_seconds: Histogram,
-    /// Requests between head and answer.
-    pub requests_in_flight: IntGauge,
-    /// Memory of heads that are incomplete or large; set when read.
-    pub heads_bytes_in_flight: IntGauge,
+/// Declares each metric once: `/// help`, then `name: Type = constructor;`. The name gets the prefix `daybook_`.
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ty = $create:expr;)+) => {
+        /// Every metric of the process. All have the label `replica`.
+        pub struct Metrics {
+            registry: Registry,
+            /// `process_*`, which has no prefix.
+            process: Registry,
+            /// `requests_total` by status code, each looked up once: the registry's own look-up hashes and locks.
+            requests_by_code: Vec<OnceLock<IntCounter>>,
+            $($(#[doc = $help])+ pub $name: $kind,)+
+        }
+
+        impl Metrics {
+            fn register(registry: Registry, process: Registry) -> prometheus::Result<Self> {
+                Ok(Self {
+                    requests_by_code: (0..600).map(|_| OnceLock::new()).collect(),
+                    $($name: register(
+                        &registry,
+                        $create(Opts::new(stringify!($name), concat!($($help),+).trim()))?,
+                    )?,)+
+                    registry,
+                    process,
+                })
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Responses of the public listeners by status code, without health checks.
+    requests_total: IntCounterVec = |opts| IntCounterVec::new(opts, &["code"]);
+    /// Time from a request's complete head to its response.
+    request_duration_seconds: Histogram = seconds;
+    /// Requests between their head and their response.
+    requests_in_flight: IntGauge = IntGauge::with_opts;
+    /// Memory of request heads that are incomplete or large.
+    heads_bytes_in_flight: IntGauge = IntGauge::with_opts;
     /// Open connections of the public listeners.
-    pub connections: IntGauge,
-    /// How many connections had to wait because `http.connections_max` were open.
-    pub accept_waits_total: IntCounter,
-    /// Records on disk.
-    pub records_committed_total: IntCounter,
-    /// Records waiting for the writer; set when read.
-    pub commit_queue_records: IntGauge,
+    connections: IntGauge = IntGauge::with_opts;
+    /// Connections that had to wait because http.connections_max were open.
+    accept_waits_total: IntCounter = IntCounter::with_opts;
+    /// Connections closed without a response, by reason.
+    connections_closed_total: IntCounterVec = |opts| IntCounterVec::new(opts, &["reason"]);
+    /// Committed records.
+    records_committed_total: IntCounter = IntCounter::with_opts;
+    /// Requests that got 503 because their record was not written, by reason.
+    records_rejected_total: IntCounterVec = |opts| IntCounterVec::new(opts, &["reason"]);
+    /// Records that wait for the writer.
+    commit_queue_records: IntGauge = IntGauge::with_opts;
     /// Records in one transaction.
-    pub commit_batch_records: Histogram,
-    /// From `BEGIN IMMEDIATE` to the end of `COMMIT`, or, at `full`, of the sync after it.
-    pub commit_duration_seconds: Histogram,
-    /// How long the writer waited for the write lock and for foreign writers.
-    pub write_lock_wait_seconds: Histogram,
-    /// One checkpoint, with the wait for the write lock if it takes it.
-    pub checkpoint_duration_seconds: Histogram,
-    /// Size of the write-ahead log; set when read.
-    pub wal_bytes: Gauge,
-    /// Size of the database's file; set when read.
-    pub database_bytes: Gauge,
-    /// What an ordinary user may still write to the database's file system; set when read.
-    pub disk_free_bytes: Gauge,
-    /// 1 while the replica is ready; set when read.
-    pub ready: IntGauge,
-    /// 0 when `record = false`.
-    pub recording: IntGauge,
+    commit_batch_records: Histogram = |opts| histogram(opts, exponential_buckets(1.0, 2.0, 14)?);
+    /// Time from BEGIN IMMEDIATE to the end of COMMIT or, at database.synchronous = full, of the sync after it.
+    commit_duration_seconds: Histogram = seconds;
+    /// Time that the writer waited for the write lock and for foreign writers.
+    write_lock_wait_seconds: Histogram = seconds;
+    /// Time of one checkpoint, with its wait for the write lock if it takes it.
+    checkpoint_duration_seconds: Histogram = seconds;
+    /// Size of the write-ahead log.
+    wal_bytes: Gauge = Gauge::with_opts;
+    /// Size of the database file.
+    database_bytes: Gauge = Gauge::with_opts;
+    /// Free space in the database's file system for an unprivileged user.
+    disk_free_bytes: Gauge = Gauge::with_opts;
+    /// 1 while this replica is ready.
+    ready: IntGauge = IntGauge::with_opts;
+    /// 0 if record = false: requests get responses and are not recorded.
+    recording: IntGauge = IntGauge::with_opts;
+    /// Always 1; the labels are the versions of daybook and of SQLite.
+    build_info: IntGauge = |opts: Opts| IntGauge::with_opts(
+        opts.const_label("version", env!("CARGO_PKG_VERSION"))
+            .const_label("sqlite", rusqlite::version()),
+    );
 }
 
 impl Metrics {
-    /// Registers everything under the name of this replica.
+    /// Registers every metric with the label of this replica.
     ///
     /// # Errors
-    /// None with the names below; the registry's own type.
+    /// None with the names above; the registry's own type.
     pub fn new(replica: &str) -> prometheus::Result<Self> {
         let labels: HashMap<_, _> = [("replica".to_owned(), replica.to_owned())].into();
         let registry = Registry::new_custom(Some("daybook".to_owned()), Some(labels.clone()))?;
         let process = Registry::new_custom(None, Some(labels))?;
         process.register(Box::new(ProcessCollector::for_self()))?;
-        let requests = IntCounterVec::new(
-            Opts::new(
-                "requests_total",
-                "Answers of the public listeners but for health checks, by status code.",
-            ),
-            &["code"],
-        )?;
-        let rejected = IntCounterVec::new(
-            Opts::new(
-                "records_rejected_total",
-                "Records that were not written and answered 503.",
-            ),
-            &["reason"],
-        )?;
-        let closed = IntCounterVec::new(
-            Opts::new(
-                "connections_closed_total",
-                "Connections closed without a response, by reason.",
-            ),
-            &["reason"],
-        )?;
-        for collector in [&requests, &rejected, &closed] {
-            registry.register(Box::new(collector.clone()))?;
-        }
+        registry.register(Box::new(crate::telemetry::lines_lost()))?;
+        let metrics = Self::register(registry, process)?;
+        metrics.build_info.set(1);
+        // Every label is there from the start, at 0.
         for reason in Rejected::ALL {
-            rejected.with_label_values(&[reason.label()]);
+            metrics.rejected(reason);
         }
         for reason in CloseReason::ALL {
-            closed.with_label_values(&[reason.label()]);
+            metrics.closed(reason);
         }
-        let build_info = IntGauge::with_opts(
-            Opts::new("build_info", "1; what is running, in the labels.")
-                .const_label("version", env!("CARGO_PKG_VERSION"))
-                .const_label("sqlite", rusqlite::version()),
-        )?;
-        build_info.set(1);
-        registry.register(Box::new(build_info))?;
-        registry.register(Box::new(crate::telemetry::lines_lost()))?;
-
-        let seconds = |name: &str, help: &str| histogram(&registry, name, help, SECONDS.to_vec());
-        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
-        let bytes = |name: &str, help: &str| register(&registry, Gauge::new(name, help)?);
-        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
-        let metrics = Self {
-            requests_by_code: (0..600).map(|_| OnceLock::new()).collect(),
-            requests,
-            rejected,
-            closed,
-            request_duration_seconds: seconds(
-                "request_duration_seconds",
-                "From a request's whole head to its answer.",
-            )?,
-            requests_in_flight: gauge("requests_in_flight", "Requests between head and answer.")?,
-            heads_bytes_in_flight: gauge(
-                "heads_bytes_in_flight",
-                "Memory of request heads that are incomplete or large.",
-            )?,
-            connections: gauge("connections", "Open connections of the public listeners.")?,
-            accept_waits_total: counter(
-                "accept_waits_total",
-                "How many connections had to wait because http.connections_max were open.",
-            )?,
-            records_committed_total: counter("records_committed_total", "Records on disk.")?,
-            commit_queue_records: gauge("commit_queue_records", "Records waiting for the writer.")?,
-            commit_batch_records: histogram(
-                &registry,
-                "commit_batch_records",
-                "Records in one transaction.",
-                prometheus::exponential_buckets(1.0, 2.0, 14)?,
-            )?,
-            commit_duration_seconds: seconds(
-                "commit_duration_seconds",
-                "From BEGIN IMMEDIATE to the end of COMMIT, or, at synchronous = full, of the sync after it.",
-            )?,
-            write_lock_wait_seconds: seconds(
-                "write_lock_wait_seconds",
-                "The writer's wait for the write lock and for foreign writers.",
-            )?,
-            checkpoint_duration_seconds: seconds(
-                "checkpoint_duration_seconds",
-                "One checkpoint, with the wait for the write lock if it takes it.",
-            )?,
-            wal_bytes: bytes("wal_bytes", "Size of the write-ahead log.")?,
-            database_bytes: bytes("database_bytes", "Size of the database's file.")?,
-            disk_free_bytes: bytes(
-                "disk_free_bytes",
-                "Free bytes of the database's file system.",
-            )?,
-            ready: gauge("ready", "1 while this replica is ready.")?,
-            recording: gauge(
-                "recording",
-                "0 when requests are answered without being recorded (record = false).",
-            )?,
-            registry,
-            process,
-        };
         Ok(metrics)
     }
 
-    /// Counts an answer.
+    /// Counts a response.
     pub fn count_request(&self, status: StatusCode) {
-        let code = status.as_u16();
-        match self.requests_by_code.get(usize::from(code)) {
-            Some(counter) => counter
-                .get_or_init(|| self.requests.with_label_values(&[status.as_str()]))
-                .inc(),
-            None => self.requests.with_label_values(&[status.as_str()]).inc(),
+        let by_label = || self.requests_total.with_label_values(&[status.as_str()]);
+        match self.requests_by_code.get(usize::from(status.as_u16())) {
+            Some(counter) => counter.get_or_init(by_label).inc(),
+            None => by_label().inc(),
         }
     }
 
     /// Counts a record that was not written.
     pub fn count_rejected(&self, reason: Rejected) {
-        self.rejected.with_label_values(&[reason.label()]).inc();
+        self.rejected(reason).inc();
     }
 
-    /// Counts a connection closed without an answer.
+    /// Counts a connection closed without a response.
     pub fn count_closed(&self, reason: CloseReason) {
-        self.closed.with_label_values(&[reason.label()]).inc();
+        self.closed(reason).inc();
     }
 
-    /// Everything as Prometheus text, `process_*` included.
+    fn rejected(&self, reason: Rejected) -> IntCounter {
+        self.records_rejected_total
+            .with_label_values(&[reason.label()])
+    }
+
+    fn closed(&self, reason: CloseReason) -> IntCounter {
+        self.connections_closed_total
+            .with_label_values(&[reason.label()])
+    }
+
+    /// Every metric in Prometheus's text format, with `process_*`.
     ///
     /// # Errors
     /// The encoder's own.
@@ -206,11 +160,11 @@ impl Metrics {
     }
 }
 
-/// Counts a request while it lives.
+/// Counts a request as in flight until it is dropped.
 pub struct InFlight<'a>(&'a Metrics);
 
 impl<'a> InFlight<'a> {
-    /// The count goes down when the result is dropped.
+    /// Counts one more request.
     pub fn enter(metrics: &'a Metrics) -> Self {
         metrics.requests_in_flight.inc();
         Self(metrics)
@@ -223,7 +177,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn register<C: prometheus::core::Collector + Clone + 'static>(
+fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> prometheus::Result<C> {
@@ -231,14 +185,10 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
     Ok(collector)
 }
 
-fn histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: Vec<f64>,
-) -> prometheus::Result<Histogram> {
-    register(
-        registry,
-        Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?,
-    )
+fn seconds(opts: Opts) -> prometheus::Result<Histogram> {
+    histogram(opts, SECONDS.to_vec())
+}
+
+fn histogram(opts: Opts, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
+    Histogram::with_opts(HistogramOpts::from(opts).buckets(buckets))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::shutdown::Phase;
-use crate::store::{Activity, Store};
+use crate::store::{Store, WriterState};
 
 /// Computed on each call, so a replica becomes ready again without an event.
 #[derive(Clone)]
@@ -43,12 +43,12 @@ impl Readiness {
         if self.is_draining() {
             return Err(NotReady::Draining);
         }
-        let (activity, since) = self.0.store.writer().current();
-        match activity {
+        let (state, since) = self.0.store.writer().current();
+        match state {
             _ if since <= self.0.commit_deadline => Ok(()),
-            Activity::Idle => Ok(()),
-            Activity::WaitingForLock => Err(NotReady::WaitingForLock),
-            Activity::Committing => Err(NotReady::SlowCommit),
+            WriterState::Idle => Ok(()),
+            WriterState::WaitingForLock => Err(NotReady::WaitingForLock),
+            WriterState::Committing => Err(NotReady::SlowCommit),
         }
     }
 

@@ -256,7 +256,7 @@ impl Server {
         }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            sqlite = crate::store::sqlite_version(),
+            sqlite = rusqlite::version(),
             database = %store.path().display(),
             database_bytes = store.sizes().database_bytes,
             synchronous = config.database.synchronous.as_str(),

@@ -27,38 +27,9 @@ pub(super) struct PageQuery {
 
 #[derive(Serialize)]
 pub(super) struct Page {
-    requests: Vec<RecordView>,
+    requests: Vec<StoredRecord>,
     /// `before` of the next page; null on the last page.
     next_before: Option<i64>,
-}
-
-#[derive(Serialize)]
-pub(super) struct RecordView {
-    id: i64,
-    /// RFC 3339; null if another application wrote a value that is no time.
-    timestamp: Option<String>,
-    method: String,
-    path: String,
-    content_length: i64,
-    remote_addr: Option<String>,
-}
-
-impl From<StoredRecord> for RecordView {
-    fn from(record: StoredRecord) -> Self {
-        let time = |seconds: f64| {
-            jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64)
-                .ok()
-                .map(|time| format!("{time:.6}"))
-        };
-        Self {
-            id: record.id,
-            timestamp: record.timestamp.and_then(time),
-            method: record.method,
-            path: record.path,
-            content_length: record.content_length,
-            remote_addr: record.remote_addr,
-        }
-    }
 }
 
 pub(super) async fn list(
@@ -81,21 +52,21 @@ pub(super) async fn list(
     records.truncate(limit as usize);
     Ok(Json(Page {
         next_before: records.last().filter(|_| has_next).map(|record| record.id),
-        requests: records.into_iter().map(RecordView::from).collect(),
+        requests: records,
     }))
 }
 
 pub(super) async fn get(
     State(admin): State<Arc<AdminState>>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<RecordView>, Problem> {
+) -> Result<Json<StoredRecord>, Problem> {
     // Extracted as text, so that an id that is no number is a 404 like one without a row.
     let found = match id.ok().and_then(|Path(id)| id.parse().ok()) {
         Some(id) => admin.reader.record(id).await?,
         None => None,
     };
     match found {
-        Some(record) => Ok(Json(record.into())),
+        Some(record) => Ok(Json(record)),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
             "no request has this id",

@@ -22,8 +22,9 @@ use crate::http::responses::{self, close_after, plain, refused};
 use crate::http::streaming_body::end_when_closing;
 use crate::metrics::{InFlight, Metrics};
 use crate::readiness::Readiness;
+use crate::rejected::Rejected;
 use crate::shutdown::{Phase, reached};
-use crate::store::{AppendError, Record, Rejected, RequestStore, Store};
+use crate::store::{AppendError, Record, RequestStore, Store};
 
 const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 

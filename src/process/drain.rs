@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Config;
 use crate::process::exit::{ServeError, StopOutcome, writer_error};
 use crate::shutdown::{Phase, Shutdown};
-use crate::store::{Fatal, Reader, Store};
+use crate::store::{FatalError, Reader, Store};
 
 /// Time after the grace period for the last 503s to leave, and for an idle writer to close the database.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ pub struct Drain<'a> {
     pub public: &'a mut PublicSide,
     pub store: &'a Store,
     pub reader: &'a Reader,
-    pub writer_ended: &'a mut oneshot::Receiver<Result<(), Fatal>>,
+    pub writer_ended: &'a mut oneshot::Receiver<Result<(), FatalError>>,
 }
 
 impl Drain<'_> {
@@ -75,7 +75,7 @@ impl Drain<'_> {
             "shutdown.grace is over: requests that are still open get 503"
         );
         // The queue first, so that no new record enters it.
-        self.store.refuse();
+        self.store.reject_all();
         self.shutdown.enter(Phase::Expired);
         let connections = self.public.connections.clone();
         let all_closed = connections.acquire_many(permits(self.config));

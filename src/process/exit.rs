@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 use crate::http::listen::ListenError;
 use crate::process::file_descriptors::TooFewDescriptors;
 use crate::shutdown::StopSignal;
-use crate::store::{Fatal, OpenError};
+use crate::store::{FatalError, OpenError};
 
 /// Why a server did not start, or ended without a stop signal.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum ServeError {
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
-    Fatal(#[from] Fatal),
+    Fatal(#[from] FatalError),
     #[error("the writer thread ended unexpectedly")]
     WriterGone,
     #[error("an accept loop ended unexpectedly: {0}")]
@@ -66,7 +66,9 @@ impl std::fmt::Display for StopOutcome {
 }
 
 /// The error of a writer that ended unexpectedly.
-pub fn writer_error(result: Result<Result<(), Fatal>, oneshot::error::RecvError>) -> ServeError {
+pub fn writer_error(
+    result: Result<Result<(), FatalError>, oneshot::error::RecvError>,
+) -> ServeError {
     match result {
         Ok(Err(fatal)) => fatal.into(),
         Ok(Ok(())) | Err(_) => ServeError::WriterGone,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::task::spawn_blocking;
 
-use crate::store::{Activity, Store};
+use crate::store::{Store, WriterState};
 
 /// READY=1: the database is open and the server listens.
 pub fn notify_ready() {
@@ -37,8 +37,8 @@ pub async fn feed_watchdog(store: Store) {
 }
 
 fn is_stuck(store: &Store, interval: Duration) -> bool {
-    let (activity, since) = store.writer().current();
-    activity == Activity::Committing && since > interval
+    let (state, since) = store.writer().current();
+    state == WriterState::Committing && since > interval
 }
 
 fn notify(state: NotifyState<'_>) {

@@ -1,8 +1,8 @@
-//! Checkpoints, off the request path.
+//! Checkpoints, on a thread of their own.
 //!
-//! PASSIVE only: anything stronger, beside Litestream, stalls every writer until its busy time-out. A first
-//! checkpoint runs beside the writers and moves nearly everything; where the log has grown all the same, a second
-//! one holds the write lock for the little that is left, so that the next writer can begin the log anew.
+//! They are always PASSIVE: beside Litestream, a stronger mode stalls every writer until its busy timeout. A first
+//! checkpoint runs beside the writers and moves nearly all frames. If the WAL is long all the same, a second one holds the
+//! write lock while it moves the rest, so that the next writer can restart the WAL.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -12,33 +12,34 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-use super::OpenError;
+use super::file_identity::DatabaseFiles;
 use super::lock::WriteLock;
 use super::open;
-use super::same_file::SameFiles;
+use super::open_error::OpenError;
 use crate::config::Database;
 use crate::metrics::Metrics;
 use crate::telemetry::log_rate_limited;
 
-/// How often the log's length is looked at.
+/// How often the thread checks the length of the WAL.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Frames (pages of 4 KiB) in the log that are worth a checkpoint: SQLite's own default.
+/// Frames (pages of 4 KiB) in the WAL from which a checkpoint is due: SQLite's own default.
 const FRAMES_MIN: u32 = 1000;
-/// Frames at which writers are held up for the rest: 16 MiB.
+/// Frames from which a checkpoint takes the write lock: 16 MiB.
 const FRAMES_LOCKED: i64 = 4000;
-/// Frames at which the writer itself checkpoints, should this thread not keep up or not get through.
+/// Frames at which the writer itself checkpoints, if this thread does not keep up or cannot.
 const FRAMES_BACKSTOP: u32 = 10_000;
 
 thread_local! {
-    /// Frames in the log after this thread's newest commit; SQLite's hook can carry no state of ours.
+    /// Frames in the WAL after this thread's newest commit; rusqlite's hook is a plain function without state.
     static FRAMES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is the last
-/// one of this process: SQLite empties the log when the last connection of all closes.
+/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is the last one of
+/// this process: SQLite empties the WAL when the last connection of any process closes.
 pub(super) struct Checkpointer {
-    /// The log's length as the writer last saw it. It counts every process's frames.
+    /// The length of the WAL at the writer's newest commit, with the frames of every process.
     frames: Arc<AtomicU32>,
+    /// The thread runs until this is dropped.
     running: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,19 +48,19 @@ impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.running = None;
         if let Some(thread) = self.thread.take() {
-            // It catches nothing: a panic of its own has been printed by then.
+            // An error here is a panic of the thread, which has already been logged.
             let _ = thread.join();
         }
     }
 }
 
 impl Checkpointer {
-    /// Counts the frames that this connection's commits leave in the log.
+    /// Counts the frames in the WAL after each commit of this connection.
     pub fn watch(&self, connection: &Connection) {
         connection.wal_hook(Some(count_frames));
     }
 
-    /// To be called by the watched connection's thread after a commit.
+    /// The watched connection's thread calls this after a commit.
     pub fn publish_frames(&self) {
         self.frames.store(FRAMES.get(), Relaxed);
     }
@@ -67,9 +68,9 @@ impl Checkpointer {
 
 fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
     let before = FRAMES.replace(frames.unsigned_abs());
-    // Once for each so many frames: where a reader pins the log, trying after every commit would gain nothing.
+    // Only when another 10,000 frames are reached: while a reader pins the WAL, an attempt after every commit is in vain.
     if frames.unsigned_abs() / FRAMES_BACKSTOP > before / FRAMES_BACKSTOP {
-        // An error here would make a commit look failed that is done: the thread will meet and log it.
+        // Returning an error would report a finished commit as failed. The thread meets the same error and logs it.
         let _ = wal.checkpoint();
     }
     Ok(())
@@ -78,7 +79,7 @@ fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
 /// Starts the thread on a connection of its own.
 pub(super) fn start(
     database: &Database,
-    files: SameFiles,
+    files: DatabaseFiles,
     metrics: &Arc<Metrics>,
 ) -> Result<Checkpointer, OpenError> {
     let connection = open::connect(database)?;
@@ -93,8 +94,7 @@ pub(super) fn start(
                 if seen.swap(0, Relaxed) < FRAMES_MIN {
                     continue;
                 }
-                // A log that others have begun anew elsewhere is not to be mixed with this one. The writer's next commit
-                // ends the process.
+                // A replaced WAL must not be mixed with this one. The writer's next commit ends the process.
                 if files.check().is_err() {
                     continue;
                 }
@@ -116,35 +116,35 @@ pub(super) fn start(
 }
 
 fn checkpoint(connection: &Connection, lock: &mut WriteLock) -> rusqlite::Result<()> {
-    let beside = passive(connection)?;
-    // Busy: another process is at it.
-    if beside.is_busy || beside.frames < FRAMES_LOCKED {
+    let first = passive(connection)?;
+    // Busy: another process is checkpointing.
+    if first.is_busy || first.frames < FRAMES_LOCKED {
         return Ok(());
     }
     match lock.acquire() {
-        Ok(_held) => passive(connection).map(drop),
+        Ok(_guard) => passive(connection).map(drop),
         Err(error) => {
-            log_rate_limited("the write lock, for a checkpoint", &error);
+            log_rate_limited("a checkpoint could not take the write lock", &error);
             Ok(())
         }
     }
 }
 
-/// What a checkpoint found and did.
+/// The result of `pragma wal_checkpoint`.
 #[derive(Debug)]
-pub(super) struct Checkpointed {
+pub(super) struct CheckpointResult {
     pub is_busy: bool,
-    /// In the log; -1 where that is not known.
+    /// Frames in the WAL; -1 if that is unknown.
     pub frames: i64,
-    /// Of these, also in the database.
+    /// How many of them are in the database, too.
     pub moved: i64,
 }
 
-pub(super) fn passive(connection: &Connection) -> rusqlite::Result<Checkpointed> {
+pub(super) fn passive(connection: &Connection) -> rusqlite::Result<CheckpointResult> {
     let done = connection
         .prepare_cached("pragma wal_checkpoint(passive)")?
         .query_row([], |row| {
-            Ok(Checkpointed {
+            Ok(CheckpointResult {
                 is_busy: row.get(0)?,
                 frames: row.get(1)?,
                 moved: row.get(2)?,

@@ -1,91 +1,105 @@
-//! The task between the writer and the requests.
+//! The dispatcher: the task on the event loop between the requests and the writer.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::queue::{Entry, Queue};
-use super::writer::Answers;
-use super::{Activity, Outcome, Rejected, Store, lock};
+use super::lock;
+use super::outcome::BatchOutcomes;
+use super::queue::Queue;
+use super::writer_status::{WriterState, WriterStatus};
+use crate::rejected::Rejected;
 use crate::telemetry::log_rate_limited;
 
-/// Wakes a whole batch at once, on the event loop's own thread; releases to the writer what has arrived, once a turn;
-/// and takes out of the queue what is past its deadline, with one timer for all.
-pub(super) async fn dispatch(store: Store, mut batches: mpsc::UnboundedReceiver<Answers>) {
-    let inner = &store.0;
-    // Should this task panic, nobody would ever be answered: end the writer, and so the process.
-    let _abandon_at_the_end = AbandonAtTheEnd(&inner.queue);
-    let next_expiry = || inner.queue.next_expiry(Instant::now()).into();
-    let expiry = tokio::time::sleep_until(next_expiry());
-    tokio::pin!(expiry);
-    loop {
-        tokio::select! {
-            biased;
-            batch = batches.recv() => match batch {
-                Some(batch) => for (reply, outcome) in batch {
-                    // Fails when the client has gone; the row is there all the same.
-                    let _ = reply.send(outcome);
+pub(super) struct Dispatcher {
+    pub queue: Arc<Queue>,
+    pub status: Arc<WriterStatus>,
+    /// The database, for the log.
+    pub database: PathBuf,
+}
+
+impl Dispatcher {
+    /// Hands the outcomes of a batch to its requests all at once; releases new entries to the writer once in each turn of
+    /// the event loop; rejects entries past their deadline, with one timer for all. Ends with the writer.
+    pub async fn run(self, mut batches: mpsc::UnboundedReceiver<BatchOutcomes>) {
+        // If this task panicked, no request would get a response again: end the writer, and so the process.
+        let _stop_on_drop = StopOnDrop(&self.queue);
+        let next_expiry = || self.queue.next_expiry(Instant::now()).into();
+        let expiry = tokio::time::sleep_until(next_expiry());
+        tokio::pin!(expiry);
+        loop {
+            tokio::select! {
+                biased;
+                batch = batches.recv() => match batch {
+                    Some(batch) => for (request, outcome) in batch {
+                        // Fails if the client is gone; its row exists all the same.
+                        let _ = request.send(outcome);
+                    },
+                    // The writer has ended.
+                    None => return,
                 },
-                // The writer has ended.
-                None => return,
-            },
-            () = inner.appended.notified() => inner.queue.release(),
-            () = &mut expiry => {
-                let expired = inner.queue.expire(Instant::now());
-                if !expired.is_empty() {
-                    log_rate_limited("records expired in the queue", &WaitingFor(&store));
-                    reject(expired, Rejected::Deadline);
+                () = self.queue.pushed() => self.queue.release(),
+                () = &mut expiry => {
+                    self.reject_expired();
+                    expiry.as_mut().reset(next_expiry());
                 }
-                expiry.as_mut().reset(next_expiry());
             }
+        }
+    }
+
+    fn reject_expired(&self) {
+        let expired = self.queue.take_expired(Instant::now());
+        if expired.is_empty() {
+            return;
+        }
+        log_rate_limited("records expired in the queue", &CauseOfDelay(self));
+        for entry in expired {
+            entry.reject(Rejected::Deadline);
         }
     }
 }
 
-struct AbandonAtTheEnd<'a>(&'a Queue);
+struct StopOnDrop<'a>(&'a Queue);
 
-impl Drop for AbandonAtTheEnd<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.close_and_stop();
     }
 }
 
-/// What the writer is waiting for, in words; looked up only if they are printed.
-struct WaitingFor<'a>(&'a Store);
+/// What the writer is waiting for; looked up only if it is printed.
+struct CauseOfDelay<'a>(&'a Dispatcher);
 
-impl std::fmt::Display for WaitingFor<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (activity, since) = self.0.writer().current();
+impl fmt::Display for CauseOfDelay<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (state, since) = self.0.status.current();
         let seconds = since.as_secs_f32();
-        match (activity, lock::holder(self.0.path())) {
-            (Activity::Idle, _) => write!(formatter, "the writer is behind"),
-            (Activity::Committing, _) => {
+        match (state, lock::holder(&self.0.database)) {
+            (WriterState::Idle, _) => write!(formatter, "the writer cannot keep up"),
+            (WriterState::Committing, _) => {
                 write!(formatter, "a commit has taken {seconds:.1} s so far")
             }
-            (Activity::WaitingForLock, Some(pid)) if pid == std::process::id() => {
+            (WriterState::WaitingForLock, Some(pid)) if pid == std::process::id() => {
                 write!(
                     formatter,
                     "a checkpoint, or a foreign writer, has held the database for {seconds:.1} s"
                 )
             }
-            (Activity::WaitingForLock, Some(pid)) => {
+            (WriterState::WaitingForLock, Some(pid)) => {
                 write!(
                     formatter,
                     "process {pid} has held the write lock for {seconds:.1} s"
                 )
             }
-            (Activity::WaitingForLock, None) => {
+            (WriterState::WaitingForLock, None) => {
                 write!(
                     formatter,
                     "another process has held the database for {seconds:.1} s"
                 )
             }
         }
-    }
-}
-
-pub(super) fn reject(entries: Vec<Entry>, reason: Rejected) {
-    for entry in entries {
-        let _ = entry.reply.send(Outcome::Rejected(reason));
     }
 }

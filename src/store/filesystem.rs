@@ -1,21 +1,25 @@
-//! Which file systems a WAL database may lie on: its index is memory shared between processes, so all of them
-//! must be on one kernel.
+//! Whether a WAL database can work where it lies: the file system, and this process's permissions.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// What is known of the file system under a path.
+use rustix::fs::Access;
+
+use super::paths;
+
+/// The kind of file system under a path. SQLite's WAL-index is shared memory, so all processes must run on one kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileSystem {
     /// Local, as far as one can tell.
     Local,
     /// Shared memory and locks do not reach its other clients.
     Network(&'static str),
-    /// In user space: whether it can, depends on what is behind it.
+    /// In user space: whether it is local depends on what is behind it.
     Fuse,
 }
 
-/// Looks at the file system that holds `directory`.
-pub(super) fn of(directory: &Path) -> std::io::Result<FileSystem> {
+/// The file system that holds `directory`.
+pub(super) fn kind(directory: &Path) -> io::Result<FileSystem> {
     let found = rustix::fs::statfs(directory)?;
     // The field is signed on some platforms, and the magic numbers are 32 bits wide on all.
     Ok(classify(found.f_type as u32))
@@ -36,6 +40,32 @@ fn classify(magic: u32) -> FileSystem {
         0x6573_5546 => FileSystem::Fuse,
         _ => FileSystem::Local,
     }
+}
+
+/// The directory of a file.
+pub(super) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The first of the database's files, or its directory, that this process may not read and write. (SQLite reports only
+/// that it could not open one, not whether it ever can.)
+pub(super) fn access_denied(database: &Path) -> Option<(PathBuf, io::Error)> {
+    let files = [
+        database.to_owned(),
+        paths::wal(database),
+        paths::shm(database),
+    ];
+    let files = files.into_iter().map(|path| (path, Access::READ_OK));
+    let directory = (directory(database).to_owned(), Access::EXEC_OK);
+    files.chain([directory]).find_map(|(path, access)| {
+        match rustix::fs::access(&path, access | Access::WRITE_OK) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => None,
+            Err(error) => Some((path, error.into())),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -65,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_temporary_directory_can_be_looked_at() {
-        assert!(of(&std::env::temp_dir()).is_ok());
+    fn the_temporary_directory_has_a_kind() {
+        assert!(kind(&std::env::temp_dir()).is_ok());
     }
 }

@@ -1,14 +1,15 @@
-//! Rows into an open transaction: many in one statement, or one alone in a savepoint.
+//! Inserts a batch into an open transaction: up to 128 records in one statement, or one entry in a savepoint.
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use super::queue::Entry;
-use super::{Outcome, Record, Rejected};
+use super::outcome::Outcome;
+use super::queue::QueueEntry;
+use super::record::insert_sql;
+use super::sqlite_errors::one_record_can_cause;
+use crate::rejected::Rejected;
 use crate::telemetry::log_rate_limited;
 
 /// Most rows in one statement. A batch is cut into powers of two, so that few statements have to be prepared.
@@ -22,19 +23,19 @@ pub(super) struct Inserter {
     commits: Arc<AtomicU64>,
 }
 
-/// Why a transaction is of no use any more.
+/// Why a transaction cannot go on.
 #[derive(Debug)]
 pub(super) enum InsertError {
-    /// What no single record can cause. Nothing of the transaction may be kept.
+    /// An error that no single record can cause. The whole transaction must be rolled back.
     Sqlite(rusqlite::Error),
-    /// Not a row for each record: a trigger, or a conflict clause, has left some out, or has kept some of a statement that
-    /// failed. Which, one learns one by one.
+    /// Not every record got a row: a trigger or a conflict clause has left some out, or has kept some rows of a
+    /// statement that failed. Insert the rows one at a time to find the one that fails.
     RowsMissing,
-    /// The application's work has committed by itself: what of the batch is on disk, nobody can know.
-    CommittedByWork,
-    /// While the application's work ran, the transaction was rolled back: by SQLite, for a full disk or an I/O error, or by
-    /// the work itself.
-    RolledBackInWork,
+    /// A handler's write has committed: it is unknown what of the batch is on disk.
+    CommittedByWrite,
+    /// The transaction was rolled back during a handler's write: by SQLite, for a full disk or an I/O error, or by the
+    /// write itself.
+    RolledBackInWrite,
 }
 
 impl From<rusqlite::Error> for InsertError {
@@ -51,37 +52,40 @@ impl Inserter {
         connection
             .commit_hook(Some(move || {
                 seen.fetch_add(1, Relaxed);
-                false // Go on.
+                false // Let the commit go on.
             }))
-            .expect("rusqlite has opened this connection");
+            .expect("rusqlite opened this connection");
         Self {
             statements: (0..=ROWS_MAX.ilog2()).map(|k| insert_sql(1 << k)).collect(),
             commits,
         }
     }
 
-    /// Inserts a batch in its order, many rows at a time; one outcome an entry. Where a statement fails by the fault of
-    /// one record, its records are inserted one by one.
+    /// Inserts a batch in order, many rows at a time, with one outcome for each entry. If one record can have made a
+    /// statement fail, its records are inserted one at a time.
     ///
     /// # Errors
     /// The caller has to roll back.
     pub fn insert(
         &self,
         connection: &mut Connection,
-        batch: &mut [Entry],
+        entries: &mut [QueueEntry],
     ) -> Result<Vec<Outcome>, InsertError> {
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut rest = batch;
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut rest = entries;
         while !rest.is_empty() {
-            let plain = rest
+            let without_write_fn = rest
                 .iter()
                 .take(ROWS_MAX)
-                .take_while(|entry| entry.work.is_none())
+                .take_while(|entry| entry.write_fn.is_none())
                 .count();
-            // The largest power of two that is not more than `plain`; an entry with work of its own goes alone.
-            let rows = if plain == 0 { 1 } else { 1 << plain.ilog2() };
+            // The largest power of two up to that number. An entry with a handler's write goes alone.
+            let rows = match without_write_fn {
+                0 => 1,
+                entries => 1 << entries.ilog2(),
+            };
             let (chunk, tail) = rest.split_at_mut(rows);
-            if plain == 0 {
+            if without_write_fn == 0 {
                 self.insert_alone(connection, chunk, &mut outcomes)?;
             } else {
                 let changes = connection.total_changes();
@@ -93,7 +97,8 @@ impl Inserter {
                     Err(InsertError::Sqlite(error))
                         if one_record_can_cause(&error) && !connection.is_autocommit() =>
                     {
-                        // The transaction stands. The statement has undone itself, unless it failed by `fail`.
+                        // The transaction is still open. The failed statement has left no row, unless a trigger made it
+                        // fail with `raise(fail)`.
                         if connection.total_changes() != changes {
                             return Err(InsertError::RowsMissing);
                         }
@@ -107,32 +112,32 @@ impl Inserter {
         Ok(outcomes)
     }
 
-    /// Inserts entries one by one, each in a savepoint: its record, then the application's work; both or neither.
+    /// Inserts entries one at a time, each in a savepoint: its record, then the handler's write; both or neither.
     ///
     /// # Errors
     /// The caller has to roll back.
     pub fn insert_alone(
         &self,
         connection: &mut Connection,
-        entries: &mut [Entry],
+        entries: &mut [QueueEntry],
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), InsertError> {
         for entry in entries {
             let mut savepoint = connection.savepoint()?;
             let outcome = match self.insert_record(&savepoint, entry) {
-                Ok(id) => match entry.work.take() {
+                Ok(id) => match entry.write_fn.take() {
                     None => Outcome::Committed(id),
-                    Some(work) => {
-                        entry.work_has_run = true;
+                    Some(write_fn) => {
+                        entry.write_fn_has_run = true;
                         let commits = self.commits.load(Relaxed);
-                        let keep = work(&savepoint);
+                        let has_succeeded = write_fn(&savepoint);
                         if self.commits.load(Relaxed) != commits {
-                            return Err(InsertError::CommittedByWork);
+                            return Err(InsertError::CommittedByWrite);
                         }
                         if savepoint.is_autocommit() {
-                            return Err(InsertError::RolledBackInWork);
+                            return Err(InsertError::RolledBackInWrite);
                         }
-                        if keep {
+                        if has_succeeded {
                             Outcome::Committed(id)
                         } else {
                             Outcome::Undone
@@ -160,11 +165,11 @@ impl Inserter {
         Ok(())
     }
 
-    /// The record of one entry; returns its id, if there is one.
+    /// Inserts the record of one entry, if it has one; returns its id.
     fn insert_record(
         &self,
         connection: &Connection,
-        entry: &Entry,
+        entry: &QueueEntry,
     ) -> Result<Option<i64>, InsertError> {
         if entry.record.is_none() {
             return Ok(None);
@@ -173,90 +178,22 @@ impl Inserter {
             .map(Some)
     }
 
-    /// The records of `chunk` (a power of two of them) in one statement; returns the id of the first.
-    fn insert_rows(&self, connection: &Connection, chunk: &[Entry]) -> Result<i64, InsertError> {
+    /// Inserts the records of `chunk` (a power of two of them) with one statement; returns the id of the first.
+    fn insert_rows(
+        &self,
+        connection: &Connection,
+        chunk: &[QueueEntry],
+    ) -> Result<i64, InsertError> {
         let sql = &self.statements[chunk.len().ilog2() as usize];
         let mut statement = connection.prepare_cached(sql)?;
-        let mut parameter = 0;
-        for record in chunk.iter().filter_map(|entry| entry.record.as_ref()) {
-            bind(&mut statement, &mut parameter, record)?;
+        let records = chunk.iter().filter_map(|entry| entry.record.as_ref());
+        for (row, record) in records.enumerate() {
+            record.bind(&mut statement, row)?;
         }
         if statement.raw_execute()? != chunk.len() {
             return Err(InsertError::RowsMissing);
         }
-        // Within one statement AUTOINCREMENT gives ids without a gap, whoever else writes.
+        // Within one statement AUTOINCREMENT gives ids without a gap, whatever other processes write.
         Ok(connection.last_insert_rowid() - chunk.len() as i64 + 1)
-    }
-}
-
-fn bind(
-    statement: &mut rusqlite::Statement<'_>,
-    parameter: &mut usize,
-    record: &Record,
-) -> rusqlite::Result<()> {
-    let remote_addr = record.remote_addr.map(address_text);
-    let mut next = || {
-        *parameter += 1;
-        *parameter
-    };
-    statement.raw_bind_parameter(next(), record.timestamp)?;
-    statement.raw_bind_parameter(next(), record.method.as_str())?;
-    statement.raw_bind_parameter(next(), record.path.as_str())?;
-    statement.raw_bind_parameter(next(), record.content_length as i64)?;
-    statement.raw_bind_parameter(next(), remote_addr)
-}
-
-/// As the standard library writes it; without its formatting, which took an eighth of the writer's instructions.
-fn address_text(address: IpAddr) -> String {
-    let IpAddr::V4(address) = address else {
-        return address.to_string();
-    };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    let mut digits = itoa::Buffer::new();
-    for octet in address.octets() {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        text.push_str(digits.format(octet));
-    }
-    text
-}
-
-fn insert_sql(rows: usize) -> String {
-    let mut sql = String::from(
-        "insert into requests (timestamp, method, path, content_length, remote_addr) values ",
-    );
-    for row in 0..rows {
-        let comma = if row == 0 { "" } else { ", " };
-        let _ = write!(sql, "{comma}(?, ?, ?, ?, ?)");
-    }
-    sql
-}
-
-/// Whether an error can be the fault of one record (or of a trigger or an index that fails on it), so that the others
-/// deserve a try without it.
-pub(super) fn one_record_can_cause(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::ConstraintViolation
-                | ErrorCode::TooBig
-                | ErrorCode::TypeMismatch
-                | ErrorCode::Unknown
-        )
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn an_address_is_written_as_the_standard_library_writes_it(address: IpAddr) {
-            prop_assert_eq!(address_text(address), address.to_string());
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Opening: what is looked at before anything is touched, what is created, and who waits for whom.
+//! Opens the database: checks it before it changes anything, and creates or migrates it.
 
 use std::fmt;
 use std::path::Path;
@@ -8,123 +8,112 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::lock::{self, WriteLock};
-use super::log_file::{self, LogFile};
-use super::schema::{self, Found};
-use super::{OpenError, path};
+use super::open_error::OpenError;
+use super::schema::{self, DatabaseInfo};
+use super::wal_file::WalFile;
+use super::{filesystem, location, paths};
 use crate::config::{Database, Synchronous};
 
-/// The first SQLite without the WAL-reset bug, which corrupts a database when two processes write and checkpoint
-/// at the same instant (sqlite.org, release notes of 3.51.3).
+/// The first SQLite without the WAL-reset bug, which corrupts a database when two processes write and checkpoint at the
+/// same instant (sqlite.org, release notes of 3.51.3).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
-/// Between two tries at the journal mode.
+/// Between two attempts to set the journal mode.
 const JOURNAL_MODE_RETRY: Duration = Duration::from_millis(20);
 
-/// What opening has done to the file. Its `Display` is what `daybook init` prints.
+/// What `daybook init` did to the database. Its `Display` is what it prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// There was none.
+pub enum InitOutcome {
+    /// There was no database.
     Created,
     /// It was the seed's, or an older version's.
     Migrated,
-    /// It was ready.
-    Nothing,
+    /// It was already at this version's schema.
+    Unchanged,
 }
 
-impl fmt::Display for Done {
+impl fmt::Display for InitOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Created => "created",
-            Self::Migrated => "brought to this version's schema",
-            Self::Nothing => "already at this version's schema",
+            Self::Migrated => "migrated to this version's schema",
+            Self::Unchanged => "already at this version's schema",
         })
     }
 }
 
-/// The version of the SQLite that is linked.
-pub fn sqlite_version() -> &'static str {
-    rusqlite::version()
-}
-
-/// Creates the database, or brings it to this program's schema (`daybook init`).
+/// Creates the database, or migrates it to this program's schema (`daybook init`).
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn init(database: &Database) -> Result<Done, OpenError> {
-    open(database).map(|ready| ready.done)
+pub fn init(database: &Database) -> Result<InitOutcome, OpenError> {
+    open(database).map(|opened| opened.outcome)
 }
 
 /// A database that is ready for its writer.
-pub(super) struct Ready {
+pub(super) struct OpenedDatabase {
     /// The writer's connection.
     pub connection: Connection,
     /// The writer's lock.
     pub lock: WriteLock,
-    /// With the path resolved.
+    /// The configuration, with the path resolved.
     pub database: Database,
-    /// What was done for it.
-    pub done: Done,
+    pub outcome: InitOutcome,
 }
 
-/// Opens, creates or migrates the database. Only a file that is not ready yet needs the write lock: many replicas
-/// start at once, and setting `journal_mode` together gets them SQLITE_BUSY whatever the time-out; but one that
-/// starts beside a replica that is stuck in a commit should not wait for it.
-pub(super) fn open(configured: &Database) -> Result<Ready, OpenError> {
+/// Opens, creates or migrates the database. It takes the write lock only to create or migrate: replicas that start
+/// together and set `journal_mode` at once get SQLITE_BUSY, whatever the timeout. A replica that starts on a current file
+/// does not wait for one that is stuck in a commit.
+pub(super) fn open(configured: &Database) -> Result<OpenedDatabase, OpenError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(OpenError::SqliteTooOld {
             found: rusqlite::version(),
         });
     }
-    let database = path::resolve(configured)?;
-    path::check_file_system(&database.path)?;
-    let has_content = path::has_content(&database)?;
-    path::check_log(&database.path)?;
-    // SQLite itself opens for reading alone, without a word, what may not be written.
-    if let Some((path, source)) = path::refusal(&database.path) {
+    let database = location::resolve(configured)?;
+    location::check_file_system(&database.path)?;
+    let has_content = location::has_content(&database)?;
+    location::check_wal(&database.path)?;
+    // SQLite itself silently opens read-only what may not be written.
+    if let Some((path, source)) = filesystem::access_denied(&database.path) {
         return Err(OpenError::Path { path, source });
     }
-    // Before the lock: beside another program's database there is to be no file of ours.
-    let looked = has_content.then(|| look(&database)).transpose()?;
+    // Before the lock file is created: none may appear beside another program's database.
+    let inspected = has_content.then(|| inspect(&database)).transpose()?;
     let mut lock = open_lock(&database)?;
-    let (mut connection, done) = match &looked {
-        Some((_, found)) if found.is_current() && found.is_wal => {
-            (connect(&database)?, Done::Nothing)
+    let (mut connection, outcome) = match &inspected {
+        Some((_, info)) if info.is_current() && info.is_wal => {
+            (connect(&database)?, InitOutcome::Unchanged)
         }
         _ => {
-            drop(looked);
-            prepare(&database, &mut lock)?
+            drop(inspected);
+            create_or_migrate(&database, &mut lock)?
         }
     };
     schema::probe(&connection).map_err(|error| OpenError::sqlite(&database.path, error))?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
-    Ok(Ready {
+    Ok(OpenedDatabase {
         connection,
         lock,
         database,
-        done,
+        outcome,
     })
 }
 
 /// The write lock, for one thread.
 pub(super) fn open_lock(database: &Database) -> Result<WriteLock, OpenError> {
-    WriteLock::open(&database.path).map_err(|source| OpenError::Path {
-        path: lock::path(&database.path),
-        source,
-    })
+    WriteLock::open(&database.path).map_err(|source| OpenError::lock(&database.path, source))
 }
 
-/// From now on it is the caller who syncs what this connection commits.
-pub(super) fn hand_over_sync(
+/// Turns off SQLite's own sync of this connection's commits: the caller must sync them with the [`WalFile`].
+pub(super) fn take_over_sync(
     connection: &Connection,
     database: &Database,
-) -> Result<LogFile, OpenError> {
+) -> Result<WalFile, OpenError> {
     let path = &database.path;
     connection
         .pragma_update(None, "synchronous", Synchronous::Normal.as_str())
         .map_err(|error| OpenError::sqlite(path, error))?;
-    LogFile::open(path).map_err(|source| OpenError::Path {
-        path: log_file::path(path),
-        source,
-    })
+    WalFile::open(path).map_err(|source| OpenError::path(&paths::wal(path), source))
 }
 
 /// Another connection to a database that [`open`] has made ready.
@@ -144,63 +133,61 @@ fn connect_with(database: &Database, flags: OpenFlags) -> Result<Connection, Ope
     connect().map_err(|error| OpenError::sqlite(&database.path, error))
 }
 
-/// Reads what a file says of itself and checks it, without leaving a trace. The connection is to be kept until the
-/// next one is open, which else had to read a long log once more.
-fn look(database: &Database) -> Result<(Connection, Found), OpenError> {
-    // A connection that may write moves what is in a log into the database when it is the last to close: that is for
-    // the owner to do. Where there is no log, reading makes an empty one, and only such a connection takes it away.
-    let flags = if log_file::path(&database.path).exists() {
+/// Reads and checks a file without changing it. The caller keeps the connection until the next one is open, which would
+/// otherwise have to read a long WAL again.
+fn inspect(database: &Database) -> Result<(Connection, DatabaseInfo), OpenError> {
+    // When a writable connection is the last to close, it moves a WAL into the database: that is for the file's owner to
+    // do. Without a WAL, reading creates an empty one, and only a writable connection removes it again.
+    let flags = if paths::wal(&database.path).exists() {
         OpenFlags::SQLITE_OPEN_READ_ONLY
     } else {
         OpenFlags::SQLITE_OPEN_READ_WRITE
     };
     let connection = connect_with(database, flags)?;
-    let found = read(&connection, database)?;
-    Ok((connection, found))
+    let info = read_info(&connection, database)?;
+    Ok((connection, info))
 }
 
-fn read(connection: &Connection, database: &Database) -> Result<Found, OpenError> {
+fn read_info(connection: &Connection, database: &Database) -> Result<DatabaseInfo, OpenError> {
     let path = &database.path;
-    let found = Found::read(connection).map_err(|error| OpenError::sqlite(path, error))?;
-    found.check(path)?;
-    Ok(found)
+    let info = DatabaseInfo::read(connection).map_err(|error| OpenError::sqlite(path, error))?;
+    info.check(path)?;
+    Ok(info)
 }
 
-/// Creates the file, or brings it to our schema, alone.
-fn prepare(database: &Database, lock: &mut WriteLock) -> Result<(Connection, Done), OpenError> {
+/// Creates the file, or migrates it to this program's schema, under the write lock.
+fn create_or_migrate(
+    database: &Database,
+    lock: &mut WriteLock,
+) -> Result<(Connection, InitOutcome), OpenError> {
     let path = &database.path;
-    let _held = lock
-        .acquire_telling(|| tell_of_waiting(path))
-        .map_err(|source| OpenError::Path {
-            path: lock::path(path),
-            source,
-        })?;
+    let _guard = lock
+        .acquire_or_call(|| log_waiting(path))
+        .map_err(|source| OpenError::lock(path, source))?;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     if database.create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let mut connection = connect_with(database, flags)?;
-    // Once more: another replica may have been first.
-    let found = read(&connection, database)?;
-    if !found.is_wal {
+    // Read it again: another replica may have created or migrated it meanwhile.
+    let info = read_info(&connection, database)?;
+    if !info.is_wal {
         set_journal_mode(&connection, database)?;
     }
-    found
-        .migrate(&mut connection)
+    info.migrate(&mut connection)
         .map_err(|error| OpenError::sqlite(path, error))?;
-    let done = if found.is_new() {
-        Done::Created
-    } else if found.is_current() {
-        Done::Nothing
+    let outcome = if info.is_new() {
+        InitOutcome::Created
+    } else if info.is_current() {
+        InitOutcome::Unchanged
     } else {
-        Done::Migrated
+        InitOutcome::Migrated
     };
-    Ok((connection, done))
+    Ok((connection, outcome))
 }
 
-/// SQLite does not call its busy handler here, so this sleeps and tries again, as long as that would. (The only
-/// place that does: nobody is served yet, and a program that knows nothing of our lock cannot be waited for in the
-/// kernel.)
+/// SQLite does not call its busy handler here, so this sleeps and retries until the busy timeout. (Nothing else does: no
+/// request is served yet, and a program that does not use daybook's lock cannot be waited for in the kernel.)
 fn set_journal_mode(connection: &Connection, database: &Database) -> Result<(), OpenError> {
     let deadline = Instant::now() + database.busy_timeout.get();
     loop {
@@ -225,8 +212,8 @@ fn set_journal_mode(connection: &Connection, database: &Database) -> Result<(), 
     }
 }
 
-/// For the log: another process may hold the lock for long.
-fn tell_of_waiting(path: &Path) {
+/// Another process may hold the lock for long.
+fn log_waiting(path: &Path) {
     match lock::holder(path) {
         Some(pid) => tracing::info!(pid, "waiting for the write lock that another process holds"),
         None => tracing::info!("waiting for the write lock"),

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::{path, schema};
+use super::{filesystem, paths};
 
 /// Why a database is not opened.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each message is its documentation.
 pub enum OpenError {
     #[error(
-        "SQLite {found} is linked, which can corrupt a database that several processes write: 3.51.3 or newer is needed"
+        "SQLite {found} is linked, which can corrupt a database that several processes write: link 3.51.3 or newer"
     )]
     SqliteTooOld { found: &'static str },
     #[error(
@@ -21,42 +21,42 @@ pub enum OpenError {
     Missing { path: PathBuf, what: &'static str },
     #[error("{path}: {source}{}", path_hint(.source))]
     Path { path: PathBuf, source: io::Error },
-    #[error("{path}: this is not a file: let database.path name the database's own file")]
+    #[error("{path}: this is not a file: set database.path to the database's file")]
     NotAFile { path: PathBuf },
     #[error(
-        "{path}: this is {kind}, a network file system, where SQLite's shared memory does not work: put database.path on a local disk"
+        "{path}: this is on {kind}, a network file system, where SQLite's shared memory does not work: put database.path on a local disk"
     )]
     NetworkFileSystem { path: PathBuf, kind: &'static str },
     #[error(
-        "{path}: its journal mode stays {mode:?} where \"wal\" is needed: put database.path on a local disk that supports shared memory"
+        "{path}: SQLite keeps journal mode {mode:?}, but \"wal\" is needed: put database.path on a local disk that supports shared memory"
     )]
     NotWal { path: PathBuf, mode: String },
     #[error(
-        "{path}: this is another program's database ({why}): let database.path name another file"
+        "{path}: this is another program's database ({why}): set database.path to another file"
     )]
     Foreign { path: PathBuf, why: String },
     #[error("{path}: the database is damaged ({why}): restore it from the backup, or move it away")]
     Damaged { path: PathBuf, why: String },
     #[error(
-        "{path}: the database is damaged: {what}, but {left_over} is left of one, and SQLite would delete what is in it: put the file that it belongs to back; if that is lost, keep {left_over} in another directory and restore the backup"
+        "{path}: the database is damaged: {what}, but its {orphan} is still there, and SQLite would delete the commits in it: put the database back; if it is lost, move {orphan} to another directory and restore the backup"
     )]
-    FileLost {
+    DatabaseLost {
         path: PathBuf,
         what: &'static str,
-        left_over: PathBuf,
+        orphan: PathBuf,
     },
     #[error(
-        "{path}: the database is damaged: this log has no valid header, and SQLite would discard the commits that are in it: restore the backup, or move the log away to go on without them"
+        "{path}: the database is damaged: this write-ahead log has no valid header, and SQLite would discard the commits in it: restore the backup, or move the log away to go on without them"
     )]
-    LogDamaged { path: PathBuf },
+    WalDamaged { path: PathBuf },
     #[error(
-        "{path}: schema version {found} can be used by version {oldest} or newer only, and this program knows {}: run a newer daybook",
-        schema::VERSION
+        "{path}: schema version {found} needs a program that knows version {oldest} or newer, and this one knows {supported}: run a newer daybook"
     )]
     TooNew {
         path: PathBuf,
         found: i64,
         oldest: i64,
+        supported: i64,
     },
     #[error("{path}: {source}{}", sqlite_hint(.source))]
     Sqlite {
@@ -65,19 +65,28 @@ pub enum OpenError {
     },
     #[error("a thread could not be started: {0}")]
     Thread(io::Error),
-    #[error("the read pool could not be made: {0}")]
+    #[error("the pool of read connections could not be created: {0}")]
     Pool(String),
 }
 
 impl OpenError {
-    /// Whether another try with the same configuration and file could go better.
+    /// Whether another attempt with the same configuration and file can succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Path { source, .. } => !is_lasting(source),
-            Self::Sqlite { source, .. } => !is_refused(source),
+            Self::Path { source, .. } => !is_permanent(source),
+            Self::Sqlite { source, .. } => !lacks_permission(source),
             Self::Thread(_) | Self::Pool(_) => true,
             _ => false,
         }
+    }
+
+    pub(super) fn path(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Path { path, source }
+    }
+
+    pub(super) fn lock(database: &Path, source: io::Error) -> Self {
+        Self::path(&paths::lock(database), source)
     }
 
     pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
@@ -87,17 +96,19 @@ impl OpenError {
                 path,
                 why: source.to_string(),
             },
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => match path::refusal(&path) {
-                Some((path, source)) => Self::Path { path, source },
-                None => Self::Sqlite { path, source },
-            },
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+                match filesystem::access_denied(&path) {
+                    Some((path, source)) => Self::Path { path, source },
+                    None => Self::Sqlite { path, source },
+                }
+            }
             _ => Self::Sqlite { path, source },
         }
     }
 }
 
-/// What no restart cures. All else may: too many open files, a full disk, no memory.
-fn is_lasting(error: &io::Error) -> bool {
+/// Whether a restart cannot help. It can with too many open files, a full disk or no memory.
+fn is_permanent(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(
         error.kind(),
@@ -114,22 +125,22 @@ fn is_lasting(error: &io::Error) -> bool {
 fn path_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on that disk",
-        _ if is_lasting(error) => {
+        _ if is_permanent(error) => {
             ": database.path must name a file in a directory that daybook may write to"
         }
         _ => "",
     }
 }
 
-/// Whether SQLite may not do what it must. That it cannot *open* is no such thing by itself: what the file system
-/// refuses is an [`OpenError::Path`], and what is left is, say, too many open files.
-fn is_refused(error: &rusqlite::Error) -> bool {
+/// Whether SQLite lacks a permission. `SQLITE_CANTOPEN` does not count: where the file system denies access, the error is
+/// an [`OpenError::Path`]; other causes, such as too many open files, are temporary.
+fn lacks_permission(error: &rusqlite::Error) -> bool {
     let Some(error) = error.sqlite_error() else {
         return false;
     };
     match error.code {
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => true,
-        // The others are another process's doing, which may just be recovering or replacing the file.
+        // With these codes, another process may be recovering or replacing the file at this moment.
         ErrorCode::ReadOnly => !matches!(
             error.extended_code,
             ffi::SQLITE_READONLY_RECOVERY
@@ -147,7 +158,9 @@ fn sqlite_hint(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             ": another program has held the database for longer than database.busy_timeout: let it finish, or stop it"
         }
-        _ if is_refused(error) => ": daybook must be able to write to the file and its directory",
+        _ if lacks_permission(error) => {
+            ": daybook must be able to write to the file and its directory"
+        }
         _ => "",
     }
 }
@@ -167,13 +180,13 @@ mod tests {
 
     fn of_sqlite(code: i32) -> OpenError {
         let error = ffi::Error::new(code);
-        // Nowhere, so that the file system refuses nothing.
+        // A missing directory, so that the file system denies nothing.
         let path = Path::new("/nowhere/requests.db");
         OpenError::sqlite(path, rusqlite::Error::SqliteFailure(error, None))
     }
 
     #[test]
-    fn only_what_a_restart_cannot_cure_is_final() {
+    fn only_what_a_restart_cannot_cure_is_permanent() {
         for error in [
             Errno::NOENT,
             Errno::ACCESS,
@@ -221,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlite_cannot_open_is_asked_of_the_file_system() {
+    fn a_file_that_sqlite_cannot_open_is_checked_in_the_file_system() {
         let dir = tempfile::tempdir().unwrap();
-        // What not even root may: its directory is a file.
+        // Even root is denied this: its directory is a file.
         let path = dir.path().join("file/requests.db");
         std::fs::write(dir.path().join("file"), "").unwrap();
         let error = ffi::Error::new(ffi::SQLITE_CANTOPEN);
@@ -233,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_what_would_be_right_where_it_can() {
+    fn a_message_says_what_would_be_right() {
         for (error, words) in [
             (of_path(Errno::NOSPC), "make room"),
             (of_path(Errno::ACCESS), "may write to"),

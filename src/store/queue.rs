@@ -1,214 +1,200 @@
 //! The bounded queue between the requests and the writer.
 //!
-//! Entries arrive one by one on the event loop and are *released* to the writer together, when the loop has
-//! polled everything that was ready: one wake-up for all of one turn.
-//!
-//! With four replicas a commit takes about 100 µs of CPU beyond its rows, however many (`docs/benchmarks/ideas.md`), so
-//! the fewer the better. Whoever was just answered is likely to ask again at once, so the writer gathers: until as many are
-//! here as there were about when it answered, those it answered and those that were waiting by then, or
-//! [`GROUP_COMMIT_ENOUGH`]; and no longer than [`GROUP_COMMIT_MAX`] after that, for they may be gone.
+//! Requests push entries one by one on the event loop. The dispatcher *releases* them to the writer together, once the
+//! loop has polled every task that was ready: one wake-up for all of them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use super::{Outcome, Record, Rejected, WriteFn};
+use super::group_commit::GroupCommit;
+use super::outcome::{Outcome, WriteFn};
+use super::record::Record;
 use crate::config::Commit;
+use crate::rejected::Rejected;
 
-/// For how long after it has answered the writer waits for more to share a commit. Half of it gains a third as much behind
-/// HAProxy, and twice as long no more (`docs/benchmarks/ideas.md`).
-const GROUP_COMMIT_MAX: Duration = Duration::from_millis(1);
-
-/// How many have to be about for the writer to gather. A few save too little to wait for each other: of two clients, the
-/// quicker one would be held up by the slower at every request.
-const GROUP_COMMIT_FROM: usize = 4;
-
-/// How many are enough, however many are about: what a commit costs is well shared by then, and while the writer waits for
-/// the others it does not work.
-const GROUP_COMMIT_ENOUGH: usize = 16;
-
-/// One thing for the writer to do, and where its outcome goes.
-pub(super) struct Entry {
-    /// The row to write; none for a handler's second write in one request.
+/// What one request wants written.
+pub(super) struct QueueEntry {
+    /// The row to insert; none for a handler's second write in one request.
     pub record: Option<Record>,
-    /// The application's own writes, in the same transaction.
-    pub work: Option<WriteFn>,
-    /// The work is taken out to be run, once.
-    pub work_has_run: bool,
-    /// When it is too late to begin.
+    /// The handler's own writes, in the same transaction. The writer takes it out to run it.
+    pub write_fn: Option<WriteFn>,
+    pub write_fn_has_run: bool,
+    /// After this the entry is rejected, unless a transaction has taken it.
     pub deadline: Instant,
-    pub reply: oneshot::Sender<Outcome>,
+    pub outcome: oneshot::Sender<Outcome>,
 }
 
-/// What the writer gets: what it shall write, and what came too late.
-pub(super) struct Taken {
-    pub batch: Vec<Entry>,
-    pub expired: Vec<Entry>,
+impl QueueEntry {
+    pub fn reject(self, reason: Rejected) {
+        // Fails if the client is gone.
+        let _ = self.outcome.send(Outcome::Rejected(reason));
+    }
+}
+
+/// What the writer takes: the entries to write, and those past their deadline.
+pub(super) struct Batch {
+    pub entries: Vec<QueueEntry>,
+    pub expired: Vec<QueueEntry>,
 }
 
 pub(super) struct Queue {
     state: Mutex<State>,
-    work: Condvar,
+    /// Wakes the writer.
+    writable: Condvar,
+    /// Wakes the dispatcher once in each turn of the event loop.
+    pushed: Notify,
     records_max: usize,
     batch_records_max: usize,
     deadline: Duration,
-    gather_max: Duration,
 }
 
 struct State {
-    waiting: VecDeque<Entry>,
-    /// How many at the front the writer may take.
+    waiting: VecDeque<QueueEntry>,
+    /// How many entries at the front the writer may take.
     released: usize,
-    /// How many the writer waits for, no more than fit into a batch and into the queue; 0: for nobody.
-    expected: usize,
-    /// When it gathers no longer.
-    gather_until: Instant,
-    /// Set at the end of the grace period: nothing is let in any more.
-    refusing: bool,
-    /// The writer ends when it has nothing left to do.
-    stopping: bool,
-}
-
-impl State {
-    /// Whether all are here whom the writer waits for.
-    fn has_gathered(&self) -> bool {
-        self.released >= self.expected
-    }
+    group_commit: GroupCommit,
+    /// Set at the end of the grace period: every push is rejected.
+    is_closed: bool,
+    /// The writer ends when the queue is empty.
+    is_stopping: bool,
 }
 
 impl Queue {
     pub fn new(commit: &Commit) -> Self {
+        let capacity = commit
+            .batch_records_max
+            .get()
+            .min(commit.queue_records_max.get());
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 released: 0,
-                expected: 0,
-                gather_until: Instant::now(),
-                refusing: false,
-                stopping: false,
+                group_commit: GroupCommit::new(capacity),
+                is_closed: false,
+                is_stopping: false,
             }),
-            work: Condvar::new(),
+            writable: Condvar::new(),
+            pushed: Notify::new(),
             records_max: commit.queue_records_max.get(),
             batch_records_max: commit.batch_records_max.get(),
             deadline: commit.deadline.get(),
-            gather_max: GROUP_COMMIT_MAX,
         }
     }
 
-    /// A poisoned mutex is no reason to stop: what is done while it is held leaves the state whole at every step.
+    /// Ignores poisoning: the state is consistent at every step while the mutex is held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an entry; the writer sees it after the next [`Queue::release`].
+    /// Adds an entry. The writer can take it after the next [`Queue::release`].
     pub fn push(
         &self,
         record: Option<Record>,
-        work: Option<WriteFn>,
+        write_fn: Option<WriteFn>,
     ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
-        let (reply, outcome) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let deadline = Instant::now() + self.deadline;
         let mut state = self.state();
-        if state.refusing {
+        if state.is_closed {
             return Err(Rejected::Draining);
         }
         if state.waiting.len() >= self.records_max {
             return Err(Rejected::QueueFull);
         }
-        state.waiting.push_back(Entry {
+        state.waiting.push_back(QueueEntry {
             record,
-            work,
-            work_has_run: false,
+            write_fn,
+            write_fn_has_run: false,
             deadline,
-            reply,
+            outcome: sender,
         });
+        drop(state);
+        self.pushed.notify_one();
         Ok(outcome)
     }
 
-    /// Lets the writer have all that waits.
+    /// Returns when an entry was pushed since the last call.
+    pub async fn pushed(&self) {
+        self.pushed.notified().await;
+    }
+
+    /// Lets the writer take all entries that wait.
     pub fn release(&self) {
         let mut state = self.state();
         let was_empty = state.released == 0;
         state.released = state.waiting.len();
-        // While the writer gathers, it is woken for the last of those it waits for, not for each of them.
-        if state.released > 0 && (was_empty || state.has_gathered()) {
+        // During a group commit, wake the writer for the last entry it waits for, not for each of them.
+        let is_due = was_empty || state.group_commit.is_complete(state.released);
+        if state.released > 0 && is_due {
             drop(state);
-            self.work.notify_one();
+            self.writable.notify_one();
         }
     }
 
-    /// Blocks the writer until there is work, and until as much has been gathered as is likely to come; `false` when it
-    /// shall end.
-    pub fn wait_for_work(&self) -> bool {
+    /// Blocks the writer until a batch is due; `false` when the writer must end.
+    pub fn wait_for_batch(&self) -> bool {
         let mut state = self.state();
         loop {
-            if state.stopping && state.waiting.is_empty() {
+            if state.is_stopping && state.waiting.is_empty() {
                 return false;
             }
             if state.released == 0 {
                 state = self
-                    .work
+                    .writable
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            if state.stopping || state.has_gathered() {
+            if state.is_stopping || state.group_commit.is_complete(state.released) {
                 return true;
             }
-            let left = state.gather_until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let Some(left) = state.group_commit.time_left() else {
                 return true;
-            }
+            };
             (state, _) = self
-                .work
+                .writable
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Hears from the writer how many it is about to answer.
-    pub fn answered(&self, entries: usize) {
+    /// The writer has committed that many entries, and is about to send their outcomes: begins a group commit.
+    pub fn expect_more(&self, committed: usize) {
         let mut state = self.state();
-        let about = entries + state.waiting.len();
-        state.expected = match about {
-            ..GROUP_COMMIT_FROM => 0,
-            _ => GROUP_COMMIT_ENOUGH
-                .min(about)
-                .min(self.batch_records_max)
-                .min(self.records_max),
-        };
-        state.gather_until = Instant::now() + self.gather_max;
+        let active = committed + state.waiting.len();
+        state.group_commit.expect(active);
     }
 
-    /// Takes a batch of entries that are not too late by `now`, oldest first.
-    pub fn take(&self, now: Instant) -> Taken {
-        let mut taken = Taken {
-            batch: Vec::new(),
+    /// Takes the oldest entries, up to a full batch, and separates those past their deadline at `now`.
+    pub fn take_batch(&self, now: Instant) -> Batch {
+        let mut batch = Batch {
+            entries: Vec::new(),
             expired: Vec::new(),
         };
         let mut state = self.state();
-        state.expected = 0;
-        taken
-            .batch
+        state.group_commit.reset();
+        batch
+            .entries
             .reserve(state.released.min(self.batch_records_max));
-        while state.released > 0 && taken.batch.len() < self.batch_records_max {
+        while state.released > 0 && batch.entries.len() < self.batch_records_max {
             let Some(entry) = state.waiting.pop_front() else {
                 break;
             };
             state.released -= 1;
             if entry.deadline <= now {
-                taken.expired.push(entry);
+                batch.expired.push(entry);
             } else {
-                taken.batch.push(entry);
+                batch.entries.push(entry);
             }
         }
-        taken
+        batch
     }
 
-    /// Takes out whatever is too late by `now`. Deadlines rise from the front to the back.
-    pub fn expire(&self, now: Instant) -> Vec<Entry> {
+    /// Takes out the entries past their deadline at `now`. Deadlines ascend from the front to the back.
+    pub fn take_expired(&self, now: Instant) -> Vec<QueueEntry> {
         let mut expired = Vec::new();
         let mut state = self.state();
         while let Some(entry) = state.waiting.pop_front_if(|entry| entry.deadline <= now) {
@@ -218,7 +204,7 @@ impl Queue {
         expired
     }
 
-    /// The moment to call [`Queue::expire`] next: nothing that waits, or is yet to come, expires before it.
+    /// When to call [`Queue::take_expired`] next: no entry, present or future, expires earlier.
     pub fn next_expiry(&self, now: Instant) -> Instant {
         let state = self.state();
         match state.waiting.front() {
@@ -227,10 +213,10 @@ impl Queue {
         }
     }
 
-    /// Empties the queue and lets nothing in from now on: the end of the grace period.
-    pub fn refuse(&self) -> Vec<Entry> {
+    /// Empties the queue, and rejects every later push: the end of the grace period.
+    pub fn close(&self) -> Vec<QueueEntry> {
         let mut state = self.state();
-        state.refusing = true;
+        state.is_closed = true;
         state.released = 0;
         state.waiting.drain(..).collect()
     }
@@ -238,19 +224,19 @@ impl Queue {
     /// Tells the writer to end once the queue is empty.
     pub fn stop(&self) {
         let mut state = self.state();
-        state.stopping = true;
+        state.is_stopping = true;
         state.released = state.waiting.len();
         drop(state);
-        self.work.notify_one();
+        self.writable.notify_one();
     }
 
-    /// Ends the writer, and drops what waits: nobody is left to hear of it.
-    pub fn abandon(&self) {
-        drop(self.refuse());
+    /// Ends the writer, and drops the waiting entries without an outcome.
+    pub fn close_and_stop(&self) {
+        drop(self.close());
         self.stop();
     }
 
-    /// Records waiting now.
+    /// How many entries wait.
     pub fn len(&self) -> usize {
         self.state().waiting.len()
     }

@@ -1,42 +1,24 @@
-//! Reading: a pool of read-only connections. Every read is one short statement, for a reader that stays keeps
-//! the log from being begun anew.
+//! The pool of read-only connections. Each read is one short statement: a long one would keep the WAL from restarting.
 
 use std::path::Path;
 
 use deadpool_sqlite::{Hook, HookError, Pool, PoolConfig, Runtime, Timeouts};
 use percent_encoding::{AsciiSet, CONTROLS};
-use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::OptionalExtension;
 
-use super::{OpenError, path};
+use super::location;
+use super::open_error::OpenError;
+use super::record::{StoredRecord, select_sql};
 use crate::config::Database;
-
-/// A row of `requests`. Others write them too, and SQLite lets any column hold any type: one odd row must not hide
-/// the page that it is on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredRecord {
-    /// The record's id.
-    pub id: i64,
-    /// Unix seconds with fraction; none where it is no number.
-    pub timestamp: Option<f64>,
-    /// The method.
-    pub method: String,
-    /// The path as sent.
-    pub path: String,
-    /// Bytes of body that were read; 0 where it is no number.
-    pub content_length: i64,
-    /// The client's address.
-    pub remote_addr: Option<String>,
-}
 
 /// Why a read failed; the text is for the log.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// No connection became free, or none could be opened.
     #[error("no read connection: {0}")]
     Pool(#[from] deadpool_sqlite::PoolError),
     /// The read panicked.
-    #[error("a read did not end: {0}")]
+    #[error("a read panicked: {0}")]
     Interact(#[from] deadpool_sqlite::InteractError),
     /// SQLite's own error.
     #[error("a read failed: {0}")]
@@ -45,16 +27,13 @@ pub enum ReadError {
 
 /// The handle of the read pool.
 #[derive(Clone)]
-pub struct Reader(Pool);
+pub(crate) struct Reader(Pool);
 
 impl Reader {
-    /// Makes the pool for a database that is there; it opens a connection when one is first asked for.
-    ///
-    /// # Errors
-    /// [`OpenError`].
+    /// Creates the pool for an existing database. It opens its connections when they are needed.
     pub fn open(database: &Database) -> Result<Self, OpenError> {
         let busy_timeout = database.busy_timeout.get();
-        let path = path::resolve(database)?.path;
+        let path = location::resolve(database)?.path;
         let mut config = deadpool_sqlite::Config::new(read_only_uri(&path));
         config.pool = Some(PoolConfig {
             max_size: database.readers_max.get(),
@@ -78,35 +57,29 @@ impl Reader {
             .map_err(|error| OpenError::Pool(error.to_string()))
     }
 
-    /// At most `limit` records older than the id `before`, newest first.
-    ///
-    /// # Errors
-    /// [`ReadError`].
+    /// At most `limit` records with an id below `before`, newest first.
     pub async fn page(&self, before: i64, limit: u32) -> Result<Vec<StoredRecord>, ReadError> {
         self.read(move |connection| {
             connection
-                .prepare_cached("select id, timestamp, method, path, content_length, remote_addr from requests where id < ? order by id desc limit ?")?
-                .query_map((before, limit), stored_record)?
+                .prepare_cached(&select_sql("id < ? order by id desc limit ?"))?
+                .query_map((before, limit), StoredRecord::read)?
                 .collect()
         })
         .await
     }
 
     /// One record.
-    ///
-    /// # Errors
-    /// [`ReadError`].
     pub async fn record(&self, id: i64) -> Result<Option<StoredRecord>, ReadError> {
         self.read(move |connection| {
             connection
-                .prepare_cached("select id, timestamp, method, path, content_length, remote_addr from requests where id = ?")?
-                .query_row([id], stored_record)
+                .prepare_cached(&select_sql("id = ?"))?
+                .query_row([id], StoredRecord::read)
                 .optional()
         })
         .await
     }
 
-    /// Closes every connection that nobody uses; what is asked for afterwards fails.
+    /// Closes the idle connections. Every later read fails.
     pub fn close(&self) {
         self.0.close();
     }
@@ -122,37 +95,10 @@ impl Reader {
     }
 }
 
-fn stored_record(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
-    Ok(StoredRecord {
-        id: row.get(0)?,
-        timestamp: match row.get_ref(1)? {
-            ValueRef::Real(seconds) => Some(seconds),
-            ValueRef::Integer(seconds) => Some(seconds as f64),
-            _ => None,
-        },
-        method: text(row.get_ref(2)?).unwrap_or_default(),
-        path: text(row.get_ref(3)?).unwrap_or_default(),
-        content_length: row.get_ref(4)?.as_i64().unwrap_or_default(),
-        remote_addr: text(row.get_ref(5)?),
-    })
-}
-
-/// What can be shown of a value as text; none of null.
-fn text(value: ValueRef<'_>) -> Option<String> {
-    match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(number.to_string()),
-        ValueRef::Real(number) => Some(number.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            Some(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
-}
-
-/// The pool opens what it is given for writing, unless the name is a URI that says otherwise.
+/// The pool opens a plain path for writing; a URI can ask for read-only.
 fn read_only_uri(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
-    // What would end the path, or begin an escape, in SQLite's reading of a URI (sqlite.org/uri.html).
+    // These would end the path, or begin an escape, where SQLite parses the URI (sqlite.org/uri.html).
     const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
     let path = percent_encoding::percent_encode(path.as_os_str().as_bytes(), ESCAPED);
     format!("file://{path}?mode=ro")

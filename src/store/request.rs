@@ -1,4 +1,4 @@
-//! The store as a handler sees it: its writes join the record of its own request.
+//! A handler's access to the database: its writes are committed together with the record of its request.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,13 +11,15 @@ use axum::response::{IntoResponse, Response};
 use rusqlite::Savepoint;
 use tokio::sync::{Mutex, oneshot};
 
-use super::{AppendError, Outcome, Record, Store, WriteFn};
+use super::handle::Store;
+use super::outcome::{AppendError, Outcome, WriteFn};
+use super::record::Record;
 use crate::telemetry::log_rate_limited;
 
 /// A handler's access to the database; an axum extractor.
 ///
-/// What [`RequestStore::write`] does is committed together with the record of the request that is being handled,
-/// in one transaction and before the answer: both are on disk, or neither.
+/// What [`RequestStore::write`] does is committed together with the record of the current request, in one transaction and
+/// before the response: both are on disk, or neither.
 ///
 /// ```
 /// # use axum::{Router, routing::post};
@@ -52,14 +54,14 @@ use crate::telemetry::log_rate_limited;
 /// #     let served = daybook::serve::serve(config, routes, Default::default(), stops, |at| ready.send(at).unwrap());
 /// #     let asked = async {
 /// #         let address = addresses.await.unwrap().listen.remove(0);
-/// #         let answer = tokio::task::spawn_blocking(move || {
+/// #         let response = tokio::task::spawn_blocking(move || {
 /// #             use std::io::{Read, Write};
 /// #             let mut client = std::net::TcpStream::connect(address).unwrap();
 /// #             let request = "POST /notes HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
 /// #             client.write_all(request.as_bytes()).unwrap();
-/// #             let mut answer = String::new();
-/// #             client.read_to_string(&mut answer).unwrap();
-/// #             answer
+/// #             let mut response = String::new();
+/// #             client.read_to_string(&mut response).unwrap();
+/// #             response
 /// #         }).await.unwrap();
 /// #         stop.send(daybook::shutdown::StopSignal::Terminate).await.unwrap();
 /// #         answer
@@ -74,38 +76,38 @@ use crate::telemetry::log_rate_limited;
 #[derive(Clone)]
 pub struct RequestStore {
     store: Store,
-    /// Held by one write from its submission to its outcome: a second write of the same request waits for it.
+    /// One write holds it from its submission to its outcome: a second write of the same request waits for it.
     progress: Arc<Mutex<Progress>>,
 }
 
 struct Progress {
     record: RecordState,
-    /// The write that is with the writer. It is kept here and not in the future that waits for it, so that a
-    /// handler which gives up waiting (a time-out of its own, say) loses nothing.
-    queued: Option<oneshot::Receiver<Outcome>>,
+    /// The write that has no outcome yet. It is kept here, not in the future that waits for it, so that its outcome is not
+    /// lost if the handler stops waiting (after a timeout of its own, for example).
+    pending: Option<oneshot::Receiver<Outcome>>,
 }
 
-/// What has become of this request's record.
+/// The state of this request's record.
 enum RecordState {
-    /// Not written yet; none where recording is off.
-    Pending(Option<Record>),
-    /// On disk, together with a write.
+    /// Not written yet; none if recording is off.
+    Unwritten(Option<Record>),
+    /// Committed, together with a write.
     Committed(Option<i64>),
-    /// A write that carried the record was refused.
+    /// A write that carried the record was rejected.
     Failed(AppendError),
 }
 
 impl Progress {
-    /// Waits until no write is with the writer. An error is the fate of the one that was.
-    async fn settled(&mut self) -> Result<(), AppendError> {
-        let Some(queued) = &mut self.queued else {
+    /// Waits for the pending write, if there is one; returns its error.
+    async fn settle(&mut self) -> Result<(), AppendError> {
+        let Some(pending) = &mut self.pending else {
             return Ok(());
         };
-        let outcome = queued.await;
-        self.queued = None;
+        let outcome = pending.await;
+        self.pending = None;
         let error = match outcome {
             Ok(Outcome::Committed(id)) => {
-                if self.is_pending() {
+                if self.is_unwritten() {
                     self.record = RecordState::Committed(id);
                 }
                 return Ok(());
@@ -117,35 +119,35 @@ impl Progress {
         self.fail(error)
     }
 
-    /// A write was refused, and with it the record, if it was still to be written.
+    /// A write was rejected, and with it the record, if that was unwritten.
     fn fail(&mut self, error: AppendError) -> Result<(), AppendError> {
-        if self.is_pending() {
+        if self.is_unwritten() {
             self.record = RecordState::Failed(error);
         }
         Err(error)
     }
 
-    fn is_pending(&self) -> bool {
-        matches!(self.record, RecordState::Pending(_))
+    fn is_unwritten(&self) -> bool {
+        matches!(self.record, RecordState::Unwritten(_))
     }
 }
 
 /// Why a [`RequestStore::write`] wrote nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError<E> {
-    /// The closure said no; what it had done is undone. Its request is recorded all the same.
+    /// The closure returned an error, and its changes were rolled back. The request is recorded all the same.
     #[error("{0}")]
     Undone(E),
-    /// The store refused, as it does when it is overloaded. If the request's record went with it, the client reads
-    /// 503 whatever the handler now answers: without a row there is no other answer.
+    /// The store rejected the write, for example because it is overloaded. If the request's record was rejected with it,
+    /// the client gets 503, whatever the handler responds: without a row there is no other response.
     #[error(transparent)]
     Store(#[from] AppendError),
 }
 
 impl<E: std::fmt::Display> IntoResponse for WriteError<E> {
     fn into_response(self) -> Response {
-        log_rate_limited("a write of the application failed", &self);
-        // Not 503, which says that there is no row: an earlier write of the request may have carried its record.
+        log_rate_limited("a handler's write failed", &self);
+        // Not 503, which means that there is no row: an earlier write of the request may have carried its record.
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
 }
@@ -167,22 +169,24 @@ impl RequestStore {
         Self {
             store,
             progress: Arc::new(Mutex::new(Progress {
-                record: RecordState::Pending(record),
-                queued: None,
+                record: RecordState::Unwritten(record),
+                pending: None,
             })),
         }
     }
 
-    /// Runs `write` on the writer's thread, inside the transaction that carries this request's record, and
-    /// returns once it is committed. While it runs nobody else writes, in any replica: keep it to a few
-    /// statements, and never end the transaction in it: nobody who shares it could be answered. A second call in one request is a transaction of its own.
+    /// Runs `write` on the writer's thread, in the transaction that carries this request's record, and returns once it is
+    /// committed. A second call in one request is a transaction of its own.
+    ///
+    /// While `write` runs, no replica can write anything else, so keep it to a few statements. It must never end the
+    /// transaction: no request of the batch could get a response.
     ///
     /// # Errors
-    /// [`WriteError::Undone`] with the closure's own error, after which nothing of it is left;
-    /// [`WriteError::Store`] when nothing could be written.
+    /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Store`] if
+    /// nothing could be written.
     ///
     /// # Panics
-    /// When `write` does: the panic goes on here, in the handler.
+    /// If `write` panics: the panic continues here, in the handler.
     pub async fn write<T, E>(
         &self,
         write: impl FnOnce(&Savepoint<'_>) -> Result<T, E> + Send + 'static,
@@ -192,25 +196,25 @@ impl RequestStore {
         E: Send + 'static,
     {
         let (sender, result) = std::sync::mpsc::sync_channel(1);
-        let work: WriteFn = Box::new(move |savepoint| {
+        let write_fn: WriteFn = Box::new(move |savepoint| {
             let result = catch_unwind(AssertUnwindSafe(|| write(savepoint)));
-            let keep = matches!(result, Ok(Ok(_)));
+            let has_succeeded = matches!(result, Ok(Ok(_)));
             let _ = sender.send(result);
-            keep
+            has_succeeded
         });
         let mut progress = self.progress.lock().await;
-        // One that its caller has given up on; its fate is in `record`.
-        let _ = progress.settled().await;
+        // A write that its caller stopped waiting for; its effect is in `record`.
+        let _ = progress.settle().await;
         let record = match &progress.record {
-            RecordState::Pending(record) => record.clone(),
+            RecordState::Unwritten(record) => record.clone(),
             RecordState::Committed(_) => None,
             RecordState::Failed(error) => return Err((*error).into()),
         };
-        match self.store.submit(record, Some(work)) {
-            Ok(outcome) => progress.queued = Some(outcome),
+        match self.store.submit(record, Some(write_fn)) {
+            Ok(outcome) => progress.pending = Some(outcome),
             Err(reason) => progress.fail(reason.into())?,
         }
-        progress.settled().await?;
+        progress.settle().await?;
         drop(progress);
         match result.try_recv() {
             Ok(Ok(Ok(value))) => Ok(value),
@@ -220,13 +224,13 @@ impl RequestStore {
         }
     }
 
-    /// The record's id, once it is committed: alone, or with the handler's write, whatever became of the handler.
+    /// Commits the record, unless a write has; returns its id.
     pub(crate) async fn append(self) -> Result<Option<i64>, AppendError> {
         let mut progress = self.progress.lock().await;
-        // A later write may have failed for itself; what counts here is the record.
-        let _ = progress.settled().await;
+        // A later write may have failed; only the record matters here.
+        let _ = progress.settle().await;
         let record = match &mut progress.record {
-            RecordState::Pending(record) => record.take(),
+            RecordState::Unwritten(record) => record.take(),
             RecordState::Committed(id) => return Ok(*id),
             RecordState::Failed(error) => return Err(*error),
         };

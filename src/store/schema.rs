@@ -1,17 +1,17 @@
-//! What a database of ours is: its migrations, and how another one is told from it.
+//! The schema of the database: its migrations, and how to tell a database of daybook from another program's.
 
 use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::OpenError;
+use super::open_error::OpenError;
 
 /// "dayb".
 const APPLICATION_ID: i32 = 0x6461_7962;
 
-/// One step of the schema. `oldest` is the oldest schema version whose program may still use the file afterwards,
-/// so that a rollback after a migration works.
+/// One step of the schema. `oldest` is the oldest schema version whose program may still use the file afterwards, so
+/// that a rollback after a migration works.
 struct Migration {
     version: i64,
     oldest: i64,
@@ -27,36 +27,36 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-/// What a file says of itself.
-pub(super) struct Found {
+/// What a database file says about itself.
+pub(super) struct DatabaseInfo {
     application_id: i32,
     pub is_wal: bool,
     tables: Vec<String>,
     requests: Shape,
-    /// None where there is a `daybook_schema` that does not say.
+    /// None if there is a table `daybook_schema` without a valid version.
     versions: Option<Versions>,
 }
 
-/// What the table `requests` is like.
+/// The columns of the table `requests`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
-    /// The seed's, to the letter, but for indexes that may have been added.
-    Seeds,
-    /// The seed's with more columns: a later version of ours may add some.
+    /// Exactly the seed's. Indexes do not count.
+    Seed,
+    /// The seed's and more: a later version of daybook may add columns.
     Extended,
-    /// Another, or there is no such table.
+    /// Others, or there is no such table.
     Other,
 }
 
-/// The row of `daybook_schema`; zeros where there is no such table.
+/// The row of `daybook_schema`; zeros if there is no such table.
 #[derive(Clone, Copy)]
 struct Versions {
     version: i64,
     oldest: i64,
 }
 
-impl Found {
-    /// Reads all of it at one moment: another process may just be creating the database.
+impl DatabaseInfo {
+    /// Reads all of it in one transaction: another process may be creating the database.
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let transaction = connection.unchecked_transaction()?;
         let tables: Vec<String> = transaction
@@ -75,47 +75,48 @@ impl Found {
         })
     }
 
-    /// Refuses what is not ours, or not ours any more.
+    /// Refuses a database that is damaged, too new, or another program's.
     pub fn check(&self, path: &Path) -> Result<(), OpenError> {
         let path = path.to_owned();
         let has = |table: &str| self.tables.iter().any(|name| name == table);
         let why = match (self.application_id, self.versions) {
             (APPLICATION_ID, None) => {
-                let why = "its table `daybook_schema` names no version".to_owned();
+                let why = "its table `daybook_schema` has no valid version".to_owned();
                 return Err(OpenError::Damaged { path, why });
             }
-            // A copy made by way of SQL text has lost its application_id.
+            // A copy made from an SQL dump has lost its application_id.
             (APPLICATION_ID | 0, Some(Versions { version, oldest })) if oldest > VERSION => {
                 return Err(OpenError::TooNew {
                     path,
                     found: version,
                     oldest,
+                    supported: VERSION,
                 });
             }
             (APPLICATION_ID, _) if self.requests != Shape::Other => return Ok(()),
             (APPLICATION_ID, _) => {
-                let why = "its table `requests` is missing or has lost columns".to_owned();
+                let why = "its table `requests` is missing or lacks columns".to_owned();
                 return Err(OpenError::Damaged { path, why });
             }
             (0, _) if self.tables.is_empty() => return Ok(()),
-            (0, None) => "its table `daybook_schema` is not ours".to_owned(),
+            (0, None) => "its table `daybook_schema` is not daybook's".to_owned(),
             (0, Some(Versions { version: 1.., .. })) if self.requests != Shape::Other => {
                 return Ok(());
             }
-            (0, _) if self.requests == Shape::Seeds => return Ok(()),
-            (0, _) if has("requests") => "its table `requests` has another shape".to_owned(),
+            (0, _) if self.requests == Shape::Seed => return Ok(()),
+            (0, _) if has("requests") => "its table `requests` has other columns".to_owned(),
             (0, _) => format!("its tables are {}", self.tables.join(", ")),
             (other, _) => format!("its application_id is {other:#010x}"),
         };
         Err(OpenError::Foreign { path, why })
     }
 
-    /// Whether there is nothing in it yet.
+    /// Whether the file has no tables yet.
     pub fn is_new(&self) -> bool {
         self.tables.is_empty()
     }
 
-    /// Whether it has all that this program's schema has.
+    /// Whether it needs no migration.
     pub fn is_current(&self) -> bool {
         self.version() >= VERSION && self.application_id == APPLICATION_ID
     }
@@ -124,7 +125,7 @@ impl Found {
         self.versions.map_or(0, |versions| versions.version)
     }
 
-    /// Brings it to this program's schema.
+    /// Migrates it to this program's schema.
     pub fn migrate(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         if self.is_current() {
             return Ok(());
@@ -196,7 +197,7 @@ fn shape_of_requests(connection: &Connection) -> rusqlite::Result<Shape> {
     if !COLUMNS.iter().all(|column| columns.contains(column)) {
         return Ok(Shape::Other);
     }
-    // Named exactly so: SQLite itself does not tell `Requests` from it.
+    // An exact comparison: for SQLite itself, `Requests` is the same table.
     let sql: Option<String> = connection
         .query_row(
             "select lower(sql) from sqlite_schema where type = 'table' and name = 'requests'",
@@ -206,18 +207,18 @@ fn shape_of_requests(connection: &Connection) -> rusqlite::Result<Shape> {
         .optional()?;
     Ok(match sql {
         Some(sql) if !sql.contains("autoincrement") => Shape::Other,
-        Some(_) if columns == COLUMNS => Shape::Seeds,
+        Some(_) if columns == COLUMNS => Shape::Seed,
         Some(_) => Shape::Extended,
         None => Shape::Other,
     })
 }
 
-/// Each end by itself: one `select` with both `min` and `max` reads all that is between them.
+/// Two subqueries: one `select` with both `min` and `max` reads the whole table.
 const BOTH_ENDS: &str = "select (select min(id) from requests), (select max(id) from requests),
     (select seq from sqlite_sequence where name = 'requests')";
 
-/// Touches both ends of the table, which a truncated or overwritten file does not survive. (A whole check takes
-/// seconds a gigabyte, and start-up has milliseconds: `pragma integrity_check` is for a restored copy.)
+/// Reads both ends of the table, which fails on a truncated or overwritten file. (`pragma integrity_check` takes seconds
+/// for each gigabyte, and start-up has milliseconds: it is for a restored copy.)
 pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row(BOTH_ENDS, [], |_| Ok(()))
 }
@@ -229,8 +230,8 @@ mod tests {
     #[test]
     fn the_probe_of_a_large_table_does_not_read_all_of_it() {
         let mut connection = Connection::open_in_memory().expect("a database in memory");
-        let found = Found::read(&connection).expect("an empty database");
-        found.migrate(&mut connection).expect("a current schema");
+        let info = DatabaseInfo::read(&connection).expect("an empty database");
+        info.migrate(&mut connection).expect("a current schema");
         let plan: Vec<String> = connection
             .prepare(&format!("explain query plan {BOTH_ENDS}"))
             .and_then(|mut plan| plan.query_map([], |row| row.get("detail"))?.collect())

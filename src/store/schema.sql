@@ -1,4 +1,4 @@
--- The seed's table, to the letter: its own application can run beside daybook on the same file.
+-- The seed's table, unchanged, so that the seed's own application can run beside daybook on the same file.
 create table if not exists requests (
     id integer primary key autoincrement,
     timestamp real not null,

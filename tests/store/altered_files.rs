@@ -1,74 +1,61 @@
-//! A database that others change under a running daybook.
+//! A database that other programs change while daybook runs: triggers, and damage.
 
 use std::fs;
 
 use crate::common::TIMEOUT;
-use crate::common::client::Client;
+use crate::common::client::{Client, Response};
 use crate::common::load::{SentRequest, assert_recorded};
 use crate::common::locks::{WriteLock, send_get, wait_until_queued};
 use crate::common::server::Server;
 
-/// A server on a file where a trigger does this to records of that path.
-fn with_trigger(path: &str, action: &str) -> Server {
+/// A server on a file with a trigger that takes this action on records of `/bad`.
+fn with_trigger(action: &str) -> Server {
     let server = Server::start();
     let trigger = format!(
-        "create trigger t before insert on requests when new.path = '{path}' begin select {action}; end"
+        "create trigger t before insert on requests when new.path = '/bad' begin select {action}; end"
     );
     server.db().execute_batch(&trigger).expect("a trigger");
     server
 }
 
-#[test]
-fn a_trigger_that_leaves_rows_out_costs_no_other_request_its_row() {
-    let server = with_trigger("/skip", "raise(ignore)");
-    assert_eq!(server.get("/skip").status, 503);
-    // In one batch, where every id after the missing row would be wrong.
+/// The responses to these requests, whose records were all queued when the writer took a batch.
+fn ask_together<const N: usize>(
+    server: &Server,
+    paths: [&'static str; N],
+) -> [(&'static str, Response); N] {
     let lock = WriteLock::take(server.database_path());
-    let paths = ["/1", "/2", "/skip", "/3"];
-    let clients = paths.map(|path| (path, send_get(&server, path)));
-    wait_until_queued(&server, 4);
+    let clients = paths.map(|path| (path, send_get(server, path)));
+    wait_until_queued(server, N as u32);
     drop(lock);
-    for (path, mut client) in clients {
-        let response = client.response();
-        if path == "/skip" {
-            assert_eq!((response.status, response.record_id()), (503, None));
-        } else {
-            assert_eq!(response.status, 200);
-            assert_eq!(server.row(response.record_id().expect("its id")).path, path);
+    clients.map(|(path, mut client)| (path, client.response()))
+}
+
+#[test]
+fn a_trigger_that_skips_or_fails_a_row_costs_no_other_request_its_row() {
+    // `fail` keeps the rows that the statement has already inserted.
+    for action in ["raise(ignore)", "raise(fail, 'not this one')"] {
+        let server = with_trigger(action);
+        assert_eq!(server.get("/bad").status, 503);
+        // In one batch, where every id after the missing row could be wrong.
+        for (path, response) in ask_together(&server, ["/1", "/2", "/bad", "/3"]) {
+            if path == "/bad" {
+                assert_eq!((response.status, response.record_id()), (503, None));
+            } else {
+                assert_eq!(response.status, 200, "{action}: {path}");
+                assert_eq!(server.row(response.record_id().expect("its id")).path, path);
+            }
         }
+        assert_eq!(server.rows(), 3, "{action}");
     }
-    assert_eq!(server.rows(), 3);
 }
 
 #[test]
-fn a_trigger_that_fails_on_a_row_and_keeps_those_before_it_doubles_none() {
-    let server = with_trigger("/fail", "raise(fail, 'not this one')");
-    let lock = WriteLock::take(server.database_path());
-    let paths = ["/1", "/2", "/fail", "/3"];
-    let clients = paths.map(|path| (path, send_get(&server, path)));
-    wait_until_queued(&server, 4);
-    drop(lock);
-    for (path, mut client) in clients {
-        let response = client.response();
-        let wanted = if path == "/fail" { 503 } else { 200 };
-        assert_eq!(response.status, wanted, "{path}");
-    }
-    assert_eq!(server.rows(), 3);
-}
-
-#[test]
-fn a_trigger_that_rolls_the_transaction_back_leaves_no_row_of_what_was_refused() {
-    let server = with_trigger("/roll-back", "raise(rollback, 'all of it')");
-    let lock = WriteLock::take(server.database_path());
-    let paths = ["/1", "/roll-back", "/2"];
-    let clients = paths.map(|path| (path, send_get(&server, path)));
-    wait_until_queued(&server, 3);
-    drop(lock);
+fn a_trigger_that_rolls_the_transaction_back_leaves_no_row_of_a_rejected_request() {
+    let server = with_trigger("raise(rollback, 'all of it')");
     let mut requests = Vec::new();
-    for (path, mut client) in clients {
-        let response = client.response();
-        // One that has come into another batch is recorded.
-        assert!(response.status == 503 || path != "/roll-back", "{path}");
+    for (path, response) in ask_together(&server, ["/1", "/bad", "/2"]) {
+        // A request in another batch is recorded.
+        assert!(response.status == 503 || path != "/bad", "{path}");
         requests.push(SentRequest::get(path, &response));
     }
     let response = server.get("/after");
@@ -77,39 +64,17 @@ fn a_trigger_that_rolls_the_transaction_back_leaves_no_row_of_what_was_refused()
     assert_recorded(&server.db(), &requests);
 }
 
-/// Asks once more, and waits for the end of a process that must not respond.
-fn ends_without_an_answer(server: &mut Server, code: i32) -> String {
+/// Sends a request that gets no response, because the process must end.
+fn ends_as_damaged(server: &mut Server) {
     let mut client = Client::connect(server.addr());
     client.send("GET /lost HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(client.read_until_closed(), b"");
-    assert_eq!(server.wait_exit(TIMEOUT).code(), Some(code));
-    server.log()
+    assert_eq!(server.wait_exit(TIMEOUT).code(), Some(78));
+    let log = server.log();
+    assert!(log.contains("the database is damaged"), "{log}");
 }
 
-#[test]
-fn a_database_that_was_removed_ends_the_process() {
-    let mut server = Server::start();
-    assert_eq!(server.get("/").status, 200);
-    fs::remove_file(server.database_path()).expect("removing");
-    let log = ends_without_an_answer(&mut server, 1);
-    assert!(log.contains("requests.db was removed"), "{log}");
-}
-
-#[test]
-fn a_database_that_was_replaced_ends_the_process() {
-    let mut server = Server::start();
-    assert_eq!(server.get("/").status, 200);
-    let restored = server.dir().join("restored.db");
-    fs::copy(server.database_path(), &restored).expect("copying");
-    fs::rename(&restored, server.database_path()).expect("replacing");
-    let log = ends_without_an_answer(&mut server, 1);
-    assert!(
-        log.contains("requests.db was replaced by another file"),
-        "{log}"
-    );
-}
-
-/// Overwrites that page of the file, which is in no log any more.
+/// Overwrites a page of the database, after a checkpoint has emptied the WAL.
 fn damage(server: &Server, page: i64) {
     server
         .db()
@@ -127,7 +92,7 @@ fn damage(server: &Server, page: i64) {
 fn a_database_that_was_damaged_ends_the_process_for_good() {
     let mut server = Server::start();
     assert_eq!(server.get("/").status, 200);
-    // What a page of garbage does to whoever reads it: the index is read by every insert.
+    // Every insert reads this index.
     server
         .db()
         .execute_batch("create index by_path on requests (path)")
@@ -141,20 +106,18 @@ fn a_database_that_was_damaged_ends_the_process_for_good() {
         )
         .expect("its page");
     damage(&server, page);
-    let log = ends_without_an_answer(&mut server, 78);
-    assert!(log.contains("the database is damaged"), "{log}");
+    ends_as_damaged(&mut server);
 }
 
 #[test]
 fn a_database_whose_first_page_was_damaged_ends_the_process_for_good() {
     let mut server = Server::start();
     assert_eq!(server.get("/").status, 200);
-    // Another one's commit: what daybook remembers of the first page is out of date.
+    // Another connection's commit, so that daybook has to read the first page again.
     server
         .db()
         .execute_batch("create table another (text)")
         .expect("another table");
     damage(&server, 1);
-    let log = ends_without_an_answer(&mut server, 78);
-    assert!(log.contains("the database is damaged"), "{log}");
+    ends_as_damaged(&mut server);
 }

@@ -1,7 +1,8 @@
-//! Commits that fail, wait too long or never begin: 503 and no row, and the process goes on.
+//! Commits that fail, are late or never begin: 503 and no row, and the process goes on.
 
 use std::time::{Duration, Instant};
 
+use super::{wait_until_ready, wait_until_unready};
 use crate::common::client::Response;
 use crate::common::db;
 use crate::common::disk::SmallDisk;
@@ -12,7 +13,7 @@ use crate::common::locks::{
 use crate::common::server::Server;
 use crate::common::{TIMEOUT, eventually};
 
-/// A 503 that says when to come back, and why in one line.
+/// A 503 with a retry-after and a reason of one line.
 fn is_rejected(response: &Response) {
     assert_eq!(response.status, 503, "{}", response.head);
     let retry_after = response.header("retry-after").expect("retry-after");
@@ -47,7 +48,7 @@ fn a_full_disk_is_503_until_there_is_space_again() {
     });
     let mut requests = Vec::new();
     let mut ask = |n: u32| {
-        // Long, so that every row takes a page of its own.
+        // A long path, so that every row takes a page of its own.
         let path = format!("/{n}/{}", "x".repeat(5000));
         let response = server.get(&path);
         requests.push(SentRequest::get(&path, &response));
@@ -59,7 +60,7 @@ fn a_full_disk_is_503_until_there_is_space_again() {
         .map(&mut ask)
         .find(|response| response.status != 200);
     is_rejected(&refused.expect("a full disk"));
-    // It does not give up after the first.
+    // It goes on after the first failure.
     for n in 500..510 {
         let response = ask(n);
         assert!(matches!(response.status, 200 | 503), "{}", response.head);
@@ -77,7 +78,7 @@ fn a_full_disk_is_503_until_there_is_space_again() {
 }
 
 #[test]
-fn a_record_that_cannot_be_written_does_not_take_its_batch_along() {
+fn a_record_that_cannot_be_written_does_not_fail_its_batch() {
     let server = Server::start();
     assert_eq!(server.get("/2").status, 200);
     server
@@ -106,7 +107,7 @@ fn a_record_that_cannot_be_written_does_not_take_its_batch_along() {
 }
 
 #[test]
-fn a_failure_that_no_record_is_to_blame_for_is_503_until_it_is_over() {
+fn a_failure_that_no_record_caused_is_503_until_it_is_over() {
     let server = Server::start();
     let rename = |from: &str, to: &str| {
         server
@@ -159,27 +160,14 @@ fn a_record_past_its_deadline_is_503_and_never_written() {
         (Duration::from_millis(290)..Duration::from_secs(4)).contains(&took),
         "{took:?}"
     );
-    // Taken out of the queue, not left there for when the lock is free.
+    // It was taken out of the queue, so it is not written once the lock is free.
     wait_until_queued(&server, 0);
     assert_eq!(rejected(&server, "deadline"), 1.0);
 
-    eventually("it is unready", TIMEOUT, || {
-        server.get_admin("/readyz").status == 503
-    });
-    assert_eq!(
-        server
-            .get_admin("/readyz")
-            .text()
-            .trim_end()
-            .lines()
-            .count(),
-        1
-    );
+    wait_until_unready(&server);
     assert_eq!(server.metric("daybook_ready", &[]), 0.0);
     drop(lock);
-    eventually("it is ready again by itself", TIMEOUT, || {
-        server.get_admin("/readyz").status == 200
-    });
+    wait_until_ready(&server);
     let next = server.get("/next");
     assert_eq!(server.row(next.record_id().expect("its id")).path, "/next");
     assert_eq!(server.rows(), 1);
@@ -196,23 +184,19 @@ fn a_record_past_its_deadline_behind_a_foreign_writer_is_503_and_never_written()
         "{:?}",
         start.elapsed()
     );
-    eventually("it is unready", TIMEOUT, || {
-        server.get_admin("/readyz").status == 503
-    });
-    // It is daybook itself that has the lock file.
-    eventually("the log says who keeps it waiting", TIMEOUT, || {
+    wait_until_unready(&server);
+    // daybook itself holds the lock file.
+    eventually("the log names the cause", TIMEOUT, || {
         server.log().contains("a foreign writer, has held")
     });
     drop(transaction);
-    eventually("it is ready again by itself", TIMEOUT, || {
-        server.get_admin("/readyz").status == 200
-    });
+    wait_until_ready(&server);
     assert_eq!(server.get("/next").status, 200);
     assert_eq!(server.rows(), 1);
 }
 
 #[test]
-fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired() {
+fn a_process_that_was_frozen_past_the_deadline_does_not_write_expired_records() {
     let server = with_deadline("4s");
     let lock = WriteLock::take(server.database_path());
     let start = Instant::now();
@@ -223,7 +207,10 @@ fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired()
     eventually("its deadline has passed", TIMEOUT, || {
         start.elapsed() > Duration::from_millis(4500)
     });
-    assert!(client.is_silent(), "answered before it could be known");
+    assert!(
+        client.is_silent(),
+        "a response before the outcome was known"
+    );
     server.signal("CONT");
     is_rejected(&client.response());
     assert_eq!(server.get("/next").status, 200);
@@ -231,7 +218,7 @@ fn a_process_that_was_frozen_past_the_deadline_does_not_write_what_has_expired()
 }
 
 #[test]
-fn a_foreign_writer_that_outlasts_the_busy_timeout_kills_nothing() {
+fn a_foreign_writer_that_outlasts_the_busy_timeout_only_delays_responses() {
     let server = Server::with(|c| {
         c.text("database.busy_timeout", "50ms")
             .text("commit.deadline", "30s");
@@ -239,7 +226,7 @@ fn a_foreign_writer_that_outlasts_the_busy_timeout_kills_nothing() {
     let transaction = WriteTransaction::begin(server.database_path());
     let start = Instant::now();
     let mut clients = queue_gets(&server, 3);
-    eventually("the busy time-out has passed many times", TIMEOUT, || {
+    eventually("the busy timeout has passed many times", TIMEOUT, || {
         start.elapsed() > Duration::from_millis(500)
     });
     assert!(clients.iter_mut().all(|client| client.is_silent()));

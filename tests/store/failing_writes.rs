@@ -1,15 +1,19 @@
-//! Writes of a handler that come to nothing: what is answered, and who else suffers.
+//! Handlers' writes that fail: the response, and the effect on other requests.
 
 use crate::common::client::{Client, get as http_get};
+use crate::common::in_process::InProcessServer;
 use crate::common::locks::WriteLock;
 use crate::common::notes::{post_text, records_and_notes, start_with_notes, strings};
 
 #[test]
-fn a_write_that_fails_leaves_nothing_and_its_request_is_recorded() {
+fn a_write_that_fails_is_undone_and_its_request_is_recorded() {
     let server = start_with_notes(&[]);
     assert_eq!(post_text(&server, "/notes", "same").status, 200);
     let response = post_text(&server, "/notes", "same");
-    assert_eq!((response.status, response.text()), (409, "the note exists"));
+    assert_eq!(
+        (response.status, response.text()),
+        (409, "there is such a note")
+    );
     assert!(response.record_id().is_some());
     assert_eq!(
         records_and_notes(&server),
@@ -18,7 +22,7 @@ fn a_write_that_fails_leaves_nothing_and_its_request_is_recorded() {
 }
 
 #[test]
-fn a_write_that_panics_leaves_nothing_and_is_500_with_a_row() {
+fn a_write_that_panics_is_undone_and_is_500_with_a_row() {
     let server = start_with_notes(&[]);
     let response = http_get(&server.listen, "/panic-in-write");
     assert_eq!(response.status, 500);
@@ -30,7 +34,7 @@ fn a_write_that_panics_leaves_nothing_and_is_500_with_a_row() {
 }
 
 #[test]
-fn a_write_that_the_store_refuses_is_503_whatever_the_handler_says() {
+fn a_write_that_the_store_rejects_is_503_whatever_the_handler_responds() {
     let server = start_with_notes(&[("COMMIT__DEADLINE", "100ms")]);
     let lock = WriteLock::take(&server.database_path());
     let response = post_text(&server, "/notes", "never");
@@ -45,30 +49,33 @@ fn a_write_that_the_store_refuses_is_503_whatever_the_handler_says() {
 }
 
 #[test]
-fn a_write_that_commits_is_not_answered_and_the_server_goes_on() {
+fn a_write_that_commits_gets_no_response_and_the_server_goes_on() {
     let server = start_with_notes(&[]);
     for path in ["/commit", "/commit-begin"] {
         let mut client = Client::connect(&server.listen);
         client.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"));
-        assert_eq!(client.read_until_closed(), b"", "{path} was answered");
+        assert_eq!(client.read_until_closed(), b"", "{path} got a response");
         assert_eq!(post_text(&server, "/notes", path).status, 200);
     }
 }
 
+/// The statuses of GETs of `/a`, of `path` and of `/b`, whose records were all queued when the writer took a batch.
+fn ask_together(server: &InProcessServer, path: &str) -> [u16; 3] {
+    let lock = WriteLock::take(&server.database_path());
+    std::thread::scope(|scope| {
+        let asked = ["/a", path, "/b"]
+            .map(|path| scope.spawn(move || http_get(&server.listen, path).status));
+        server.wait_until_queued(3);
+        drop(lock);
+        asked.map(|response| response.join().expect("a response"))
+    })
+}
+
 #[test]
-fn a_write_that_has_the_transaction_rolled_back_is_503_and_takes_nobody_along() {
+fn a_write_that_rolls_the_transaction_back_is_503_and_fails_no_other_request() {
     let server = start_with_notes(&[]);
     for path in ["/fills-the-disk", "/rollback"] {
-        let lock = WriteLock::take(&server.database_path());
-        std::thread::scope(|scope| {
-            let listen = &server.listen;
-            let asked =
-                ["/a", path, "/b"].map(|path| scope.spawn(move || http_get(listen, path).status));
-            server.wait_until_queued(3);
-            drop(lock);
-            let statuses = asked.map(|response| response.join().expect("a response"));
-            assert_eq!(statuses, [404, 503, 404], "{path}");
-        });
+        assert_eq!(ask_together(&server, path), [404, 503, 404], "{path}");
     }
     let (mut records, notes) = records_and_notes(&server);
     records.sort();
@@ -81,19 +88,9 @@ fn a_write_that_has_the_transaction_rolled_back_is_503_and_takes_nobody_along() 
 }
 
 #[test]
-fn a_write_that_breaks_a_deferred_constraint_takes_nobody_along() {
+fn a_write_that_breaks_a_deferred_constraint_fails_no_other_request() {
     let server = start_with_notes(&[]);
-    let lock = WriteLock::take(&server.database_path());
-    std::thread::scope(|scope| {
-        let paths = ["/a", "/orphan", "/b"];
-        let asked = paths.map(|path| scope.spawn(|| http_get(&server.listen, path).status));
-        server.wait_until_queued(3);
-        drop(lock);
-        assert_eq!(
-            asked.map(|response| response.join().expect("a response")),
-            [404, 503, 404]
-        );
-    });
+    assert_eq!(ask_together(&server, "/orphan"), [404, 503, 404]);
     let (mut records, _) = records_and_notes(&server);
     records.sort();
     assert_eq!(records, ["/a", "/b"]);

@@ -1,10 +1,11 @@
-//! Others that write the same file and know nothing of daybook's lock.
+//! Programs that write the same file and do not use daybook's lock.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::{database_path, replica};
 use crate::common::client::send;
 use crate::common::load::{Load, Outcome, assert_sound};
 use crate::common::locks::{WriteTransaction, queue_gets};
@@ -13,7 +14,7 @@ use crate::common::{TIMEOUT, db, eventually, seed};
 use tempfile::TempDir;
 
 #[test]
-fn a_foreign_writer_of_two_seconds_only_delays_answers() {
+fn a_foreign_writer_of_two_seconds_only_delays_responses() {
     let server = Server::start();
     let transaction = WriteTransaction::begin(server.database_path());
     let start = Instant::now();
@@ -21,7 +22,7 @@ fn a_foreign_writer_of_two_seconds_only_delays_answers() {
     eventually("two seconds have passed in silence", TIMEOUT, || {
         assert!(
             clients.iter_mut().all(|client| client.is_silent()),
-            "answered before its commit"
+            "a response before its commit"
         );
         start.elapsed() >= Duration::from_secs(2)
     });
@@ -52,7 +53,7 @@ fn the_seeds_application_writes_beside_a_daybook_under_load() {
     let connection = seed::connect(server.database_path());
     let mut foreign = Vec::new();
     eventually("both have written", TIMEOUT * 3, || {
-        // Fails the test where it waits longer than its own busy time-out of 10 s.
+        // Fails the test if it waits longer than its own busy timeout of 10 s.
         foreign.push(seed::record(
             &connection,
             &format!("/seed/{}", foreign.len()),
@@ -87,7 +88,7 @@ fn the_seeds_application_writes_beside_a_daybook_under_load() {
 fn the_seeds_application_may_start_and_stop_beside_daybook() {
     let server = Server::start();
     for n in 0..5 {
-        // What it does when it starts, a request, and its end.
+        // Its start, one request, and its end.
         drop(seed::create(server.database_path()));
         let connection = seed::connect(server.database_path());
         assert_eq!(seed::record(&connection, "/seed"), 2 * n + 1);
@@ -96,7 +97,7 @@ fn the_seeds_application_may_start_and_stop_beside_daybook() {
     }
 }
 
-/// Starts on a file that another program is writing for a second.
+/// Starts daybook on a file that another program writes for a second.
 fn is_waited_for(path: &Path) {
     let transaction = WriteTransaction::begin(path);
     let is_over = AtomicBool::new(false);
@@ -110,12 +111,10 @@ fn is_waited_for(path: &Path) {
             is_over.store(true, Ordering::Relaxed);
             drop(transaction);
         });
-        let server = Server::with(|c| {
-            c.text("database.path", path.display());
-        });
+        let server = replica(path);
         assert!(
             is_over.load(Ordering::Relaxed),
-            "it adopted a file that another was writing"
+            "it adopted a file while another program wrote it"
         );
         assert_eq!(server.get("/").record_id(), Some(4));
     });
@@ -123,16 +122,14 @@ fn is_waited_for(path: &Path) {
 
 #[test]
 fn a_writer_that_holds_the_file_while_daybook_starts_is_waited_for() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("requests.db");
+    let (_dir, path) = database_path();
     seed::create_with_rows(&path);
     is_waited_for(&path);
 }
 
-/// The seed's file, before its application has opened it for the first request: with a rollback journal.
-fn without_a_log() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("requests.db");
+/// The seed's file before its application's first request: with a rollback journal.
+fn without_a_wal() -> (TempDir, PathBuf) {
+    let (dir, path) = database_path();
     seed::create_with_rows(&path);
     db::open(&path)
         .execute_batch("pragma journal_mode=delete")
@@ -141,14 +138,14 @@ fn without_a_log() -> (TempDir, PathBuf) {
 }
 
 #[test]
-fn so_is_one_that_has_a_rollback_journal() {
-    let (_dir, path) = without_a_log();
+fn a_writer_with_a_rollback_journal_is_waited_for_too() {
+    let (_dir, path) = without_a_wal();
     is_waited_for(&path);
 }
 
 #[test]
 fn a_start_waits_for_other_writers_no_longer_than_the_busy_timeout() {
-    let (_dir, path) = without_a_log();
+    let (_dir, path) = without_a_wal();
     let _transaction = WriteTransaction::begin(&path);
     let failure = fails_to_start(|c| {
         c.text("database.path", path.display())
@@ -161,15 +158,9 @@ fn a_start_waits_for_other_writers_no_longer_than_the_busy_timeout() {
 }
 
 #[test]
-fn a_database_of_this_version_that_was_given_a_rollback_journal_gets_its_log_back() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("requests.db");
-    let start = || {
-        Server::with(|c| {
-            c.text("database.path", path.display());
-        })
-    };
-    let mut first = start();
+fn a_current_database_with_a_rollback_journal_is_set_to_wal_again() {
+    let (_dir, path) = database_path();
+    let mut first = replica(&path);
     assert_eq!(first.get("/").record_id(), Some(1));
     first.signal("TERM");
     assert_eq!(first.wait_exit(TIMEOUT).code(), Some(0));
@@ -179,13 +170,13 @@ fn a_database_of_this_version_that_was_given_a_rollback_journal_gets_its_log_bac
         mode.expect("the journal mode")
     };
     assert_eq!(journal_mode("pragma journal_mode=delete"), "delete");
-    let second = start();
+    let second = replica(&path);
     assert_eq!(second.get("/").record_id(), Some(2));
     assert_eq!(journal_mode("pragma journal_mode"), "wal");
 }
 
 #[test]
-fn rows_deleted_by_others_do_not_bring_ids_back() {
+fn ids_of_rows_that_another_program_deleted_do_not_recur() {
     let server = Server::start();
     let ask = || send(server.addr(), "GET / HTTP/1.1\r\nHost: h\r\n\r\n").record_id();
     assert_eq!((ask(), ask()), (Some(1), Some(2)));

@@ -1,8 +1,9 @@
-//! The log, the index or the lock file of a database, removed or replaced under running replicas.
+//! The database, its WAL, its WAL-index or the lock file, removed or replaced under running replicas.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::{beside, database_path, replica};
 use crate::common::client::Client;
 use crate::common::in_process::InProcessServer;
 use crate::common::load::{Load, assert_recorded, assert_sound};
@@ -15,20 +16,9 @@ use daybook::store::RequestStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    format!("{}{suffix}", database.display()).into()
-}
-
-fn replica(database: &Path) -> Server {
-    Server::with(|c| {
-        c.text("database.path", database.display());
-    })
-}
-
 /// Two replicas on one database, in a directory that outlives them.
 fn two_replicas() -> (TempDir, PathBuf, [Server; 2]) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("shared.db");
+    let (dir, path) = database_path();
     let replicas = [replica(&path), replica(&path)];
     (dir, path, replicas)
 }
@@ -44,7 +34,7 @@ fn replace(path: &Path) {
     fs::rename(&copy, path).expect("replacing");
 }
 
-/// What is done to a file, and what the log says of it.
+/// A change of a file, and the words for it in the error.
 const CHANGES: [Change; 2] = [(remove, "was removed"), (replace, "was replaced")];
 type Change = (fn(&Path), &'static str);
 
@@ -54,8 +44,8 @@ fn says(server: &Server, path: &Path, what: &str) {
 }
 
 #[test]
-fn a_log_or_an_index_that_is_removed_or_replaced_ends_each_replica_at_its_next_request() {
-    for suffix in ["-wal", "-shm"] {
+fn a_database_file_that_is_removed_or_replaced_ends_each_replica_at_its_next_request() {
+    for suffix in ["", "-wal", "-shm"] {
         for (change, what) in CHANGES {
             let (_dir, path, replicas) = two_replicas();
             for server in &replicas {
@@ -74,7 +64,7 @@ fn a_log_or_an_index_that_is_removed_or_replaced_ends_each_replica_at_its_next_r
 }
 
 #[test]
-fn what_was_answered_before_its_log_was_removed_is_not_lost() {
+fn records_with_a_response_survive_the_removal_of_the_wal() {
     let (_dir, path, mut replicas) = two_replicas();
     let loads = [
         Load::start(replicas[0].addr(), "a", 8),
@@ -94,8 +84,8 @@ fn what_was_answered_before_its_log_was_removed_is_not_lost() {
 }
 
 #[test]
-fn a_log_that_is_removed_while_a_request_is_written_takes_its_response_along() {
-    async fn removes_the_log(store: RequestStore) -> &'static str {
+fn a_request_gets_no_response_if_the_wal_is_removed_while_it_is_written() {
+    async fn removes_the_wal(store: RequestStore) -> &'static str {
         let removed = store
             .write(|tx| {
                 let path = tx.path().expect("a database in a file");
@@ -106,7 +96,7 @@ fn a_log_that_is_removed_while_a_request_is_written_takes_its_response_along() {
     }
     for synchronous in ["full", "normal"] {
         let server = InProcessServer::start(
-            Router::new().route("/", get(removes_the_log)),
+            Router::new().route("/", get(removes_the_wal)),
             &[("DATABASE__SYNCHRONOUS", synchronous)],
         );
         let mut client = Client::connect(&server.listen);
@@ -118,20 +108,20 @@ fn a_log_that_is_removed_while_a_request_is_written_takes_its_response_along() {
 }
 
 #[test]
-fn a_stop_removes_no_file_that_is_not_its_own() {
+fn a_stop_does_not_remove_a_wal_that_was_replaced() {
     let mut server = Server::start();
     assert_eq!(server.get("/").status, 200);
-    let log = beside(server.database_path(), "-wal");
-    replace(&log);
-    let other = fs::read(&log).expect("the other log");
+    let wal = beside(server.database_path(), "-wal");
+    replace(&wal);
+    let other = fs::read(&wal).expect("the other WAL");
     server.signal("TERM");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
-    says(&server, &log, "was replaced");
-    assert!(fs::read(&log).expect("the other log") == other);
+    says(&server, &wal, "was replaced");
+    assert!(fs::read(&wal).expect("the other WAL") == other);
 }
 
 #[test]
-fn what_others_may_do_with_a_database_ends_nobody() {
+fn legitimate_use_by_other_programs_ends_no_replica() {
     let server = Server::start();
     let path = server.database_path();
     let mut n = 0;
@@ -146,14 +136,14 @@ fn what_others_may_do_with_a_database_ends_nobody() {
         "pragma wal_checkpoint(truncate)",
         "vacuum",
         "create table other (text); drop table other",
-        // Is refused, as long as others have it open.
+        // SQLite refuses this while another connection is open.
         "pragma busy_timeout = 1; pragma journal_mode = delete",
     ] {
-        // And closes its connection, which is not the last one.
+        // Its connection is closed again, and is not the last one.
         let _ = Connection::open(path).expect("opening").execute_batch(sql);
         is_recorded(sql);
     }
-    // A replica that comes and goes.
+    // A replica that starts and stops.
     let mut other = replica(path);
     other.signal("TERM");
     assert!(other.wait_exit(TIMEOUT).success());
@@ -161,14 +151,14 @@ fn what_others_may_do_with_a_database_ends_nobody() {
 }
 
 #[test]
-fn a_lock_file_that_was_removed_is_made_again_and_shared() {
+fn a_lock_file_that_was_removed_is_created_again_and_shared() {
     let (_dir, path, [first, second]) = two_replicas();
     assert_eq!(first.get("/1").status, 200);
     remove(&lock_file(&path));
     let third = replica(&path);
-    // Which of its locks a replica takes, one sees where somebody else has the file that is there now.
+    // While the test holds the new lock file, a replica that uses it waits; one that uses the old file does not.
     for server in [&first, &second, &third] {
-        eventually("it takes the lock that is there", TIMEOUT, || {
+        eventually("it takes the new lock", TIMEOUT, || {
             let held = WriteLock::take(&path);
             let mut client = send_get(server, "/looks");
             let waits = eventually("it waits or responds", TIMEOUT, || {

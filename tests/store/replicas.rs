@@ -1,32 +1,19 @@
-//! Several processes on one file, while all is well and when one of them dies or freezes.
+//! Several processes on one file: in normal operation, and when one of them dies or freezes.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::{database_path, replica, wait_until_ready, wait_until_unready};
 use crate::common::client;
 use crate::common::load::{Load, SentRequest, assert_recorded, assert_sound};
 use crate::common::locks::{WriteLock, send_get, wait_until_queued};
 use crate::common::server::Server;
 use crate::common::{TIMEOUT, db, eventually, seed};
-use tempfile::TempDir;
 
-/// The time one of the replicas gives a record.
+/// `commit.deadline` of the impatient replica.
 const DEADLINE: Duration = Duration::from_millis(500);
-
-/// A directory of its own and the database in it: each server removes its own directory.
-fn shared_database() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("shared.db");
-    (dir, path)
-}
-
-fn replica(database: &Path) -> Server {
-    Server::with(|c| {
-        c.text("database.path", database.display());
-    })
-}
 
 fn impatient_replica(database: &Path) -> Server {
     Server::with(|c| {
@@ -37,7 +24,7 @@ fn impatient_replica(database: &Path) -> Server {
 
 #[test]
 fn two_replicas_lose_nothing_and_write_nothing_twice() {
-    let (_dir, path) = shared_database();
+    let (_dir, path) = database_path();
     let (a, b) = (replica(&path), replica(&path));
     let loads = [
         Load::start(a.addr(), "a", 16),
@@ -61,8 +48,8 @@ fn two_replicas_lose_nothing_and_write_nothing_twice() {
 }
 
 #[test]
-fn one_replica_killed_under_load_takes_no_answered_record_along() {
-    let (_dir, path) = shared_database();
+fn a_replica_killed_under_load_loses_no_record_that_had_a_response() {
+    let (_dir, path) = database_path();
     let (mut a, b) = (replica(&path), replica(&path));
     let (to_a, to_b) = (
         Load::start(a.addr(), "a", 16),
@@ -82,8 +69,8 @@ fn one_replica_killed_under_load_takes_no_answered_record_along() {
 }
 
 #[test]
-fn a_replica_started_again_after_a_kill_goes_on_where_it_was() {
-    let (_dir, path) = shared_database();
+fn a_replica_started_again_after_a_kill_continues_the_ids() {
+    let (_dir, path) = database_path();
     let mut first = replica(&path);
     let load = Load::start(first.addr(), "first", 8);
     load.wait_for(100, TIMEOUT);
@@ -99,8 +86,8 @@ fn a_replica_started_again_after_a_kill_goes_on_where_it_was() {
     assert_eq!(second.get("/again").record_id(), Some(last + 1));
 }
 
-/// Stops `holder`, which must be under load, at a moment when it holds the write lock: `other` then refuses a request.
-/// Gives back what `other` was asked meanwhile.
+/// Stops `holder`, which must be under load, at a moment when it holds the write lock: `other` then rejects a request.
+/// Returns the requests with `other` meanwhile.
 fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<SentRequest> {
     let mut requests = Vec::new();
     let mut n = 0;
@@ -138,7 +125,7 @@ fn freeze_holding_the_lock(holder: &Server, other: &Server) -> Vec<SentRequest> 
     requests
 }
 
-/// Asks until it is recorded; gives back all that was asked.
+/// Sends requests until one is recorded; returns all requests.
 fn ask_until_recorded(server: &Server, name: &str) -> Vec<SentRequest> {
     let mut requests = Vec::new();
     eventually("it records again", TIMEOUT, || {
@@ -150,67 +137,49 @@ fn ask_until_recorded(server: &Server, name: &str) -> Vec<SentRequest> {
     requests
 }
 
-fn is_unready(server: &Server) {
-    eventually("it is unready", TIMEOUT, || {
-        server.get_admin("/readyz").status == 503
+/// One replica freezes while it holds the lock, under load. Then it gets that signal, which ends the other's wait.
+fn frozen_holder(signal: &str) {
+    let (_dir, path) = database_path();
+    let (mut holder, other) = (replica(&path), impatient_replica(&path));
+    let load = Load::start(holder.addr(), "holder", 16);
+    load.wait_for(100, TIMEOUT);
+    let mut requests = freeze_holding_the_lock(&holder, &other);
+    wait_until_unready(&other);
+    holder.signal(signal);
+    wait_until_ready(&other);
+    requests.extend(ask_until_recorded(&other, "after"));
+    requests.extend(match signal {
+        "KILL" => {
+            holder.wait_exit(TIMEOUT);
+            load.join()
+        }
+        _ => {
+            load.wait_for(100, TIMEOUT);
+            load.stop()
+        }
     });
-    let readyz = server.get_admin("/readyz");
-    assert_eq!(
-        readyz.text().trim_end().lines().count(),
-        1,
-        "{}",
-        readyz.text()
-    );
-}
-
-fn is_ready(server: &Server) {
-    eventually("it is ready by itself", TIMEOUT, || {
-        server.get_admin("/readyz").status == 200
-    });
+    assert_recorded(&other.db(), &requests);
+    assert_sound(&other.db());
 }
 
 #[test]
 fn a_frozen_holder_of_the_lock_stops_the_others_until_it_goes_on() {
-    let (_dir, path) = shared_database();
-    let (a, b) = (replica(&path), impatient_replica(&path));
-    let load = Load::start(a.addr(), "a", 16);
-    load.wait_for(100, TIMEOUT);
-    let mut requests = freeze_holding_the_lock(&a, &b);
-    is_unready(&b);
-    a.signal("CONT");
-    is_ready(&b);
-    requests.extend(ask_until_recorded(&b, "after"));
-    load.wait_for(100, TIMEOUT);
-    requests.extend(load.stop());
-    assert_recorded(&b.db(), &requests);
-    assert_sound(&b.db());
+    frozen_holder("CONT");
 }
 
 #[test]
 fn a_frozen_holder_of_the_lock_stops_the_others_until_it_is_killed() {
-    let (_dir, path) = shared_database();
-    let (mut a, b) = (replica(&path), impatient_replica(&path));
-    let load = Load::start(a.addr(), "a", 16);
-    load.wait_for(100, TIMEOUT);
-    let mut requests = freeze_holding_the_lock(&a, &b);
-    is_unready(&b);
-    a.signal("KILL");
-    a.wait_exit(TIMEOUT);
-    is_ready(&b);
-    requests.extend(ask_until_recorded(&b, "after"));
-    requests.extend(load.join());
-    assert_recorded(&b.db(), &requests);
-    assert_sound(&b.db());
+    frozen_holder("KILL");
 }
 
 #[test]
 fn a_replica_that_dies_while_it_waits_for_the_lock_harms_nobody() {
-    let (_dir, path) = shared_database();
+    let (_dir, path) = database_path();
     let (mut a, b) = (replica(&path), replica(&path));
     let lock = WriteLock::take(&path);
-    let mut to_a = send_get(&a, "/of-the-dead");
+    let mut to_a = send_get(&a, "/killed");
     wait_until_queued(&a, 1);
-    let mut to_b = send_get(&b, "/of-the-living");
+    let mut to_b = send_get(&b, "/alive");
     wait_until_queued(&b, 1);
     a.signal("KILL");
     a.wait_exit(TIMEOUT);
@@ -220,7 +189,7 @@ fn a_replica_that_dies_while_it_waits_for_the_lock_harms_nobody() {
     assert_eq!(to_a.read_until_closed(), b"", "a response without a row");
 }
 
-/// Ten replicas started at the same time on `path`, once each of them has recorded a request: the ids.
+/// Starts ten replicas at the same time on `path`; each records one request. Returns the ids.
 fn ten_at_once(path: &Path) -> HashSet<i64> {
     let mut ids = HashSet::new();
     thread::scope(|scope| {
@@ -244,13 +213,13 @@ fn ten_at_once(path: &Path) -> HashSet<i64> {
 
 #[test]
 fn ten_replicas_starting_at_once_on_a_new_file_all_come_up() {
-    let (_dir, path) = shared_database();
+    let (_dir, path) = database_path();
     assert_eq!(ten_at_once(&path), (1..=10).collect());
 }
 
 #[test]
 fn ten_replicas_starting_at_once_on_the_seeds_file_all_come_up() {
-    let (_dir, path) = shared_database();
+    let (_dir, path) = database_path();
     seed::create_with_rows(&path);
     assert_eq!(ten_at_once(&path), (4..=13).collect());
     assert_eq!(db::count(&db::open(&path)), 13);
@@ -258,7 +227,7 @@ fn ten_replicas_starting_at_once_on_the_seeds_file_all_come_up() {
 
 #[test]
 fn a_replica_starts_though_another_process_holds_the_write_lock() {
-    let (_dir, path) = shared_database();
+    let (_dir, path) = database_path();
     let _first = replica(&path);
     let lock = WriteLock::take(&path);
     let second = replica(&path);

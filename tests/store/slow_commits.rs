@@ -1,4 +1,4 @@
-//! A disk that hangs: what a balancer and a supervisor are told while a commit does not end.
+//! A disk that hangs: readiness and the watchdog while a commit does not end.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn a_replica_whose_commit_outlasts_the_deadline_is_unready_until_it_is_done() {
     assert_eq!(server.get("/healthz").status, 503);
     assert_eq!(server.metric("daybook_ready", &[]), 0.0);
     assert_eq!(server.get_admin("/livez").status, 200);
-    assert!(client.is_silent(), "answered before its sync");
+    assert!(client.is_silent(), "a response before its sync");
 
     syncs.resume_syncs();
     let response = client.response();
@@ -52,7 +52,7 @@ fn the_watchdog_is_not_fed_while_a_commit_outlasts_its_interval() {
     notifications.wait_for("WATCHDOG=1");
     syncs.hang_syncs();
     let mut client = send_get(&server, "/stuck");
-    // The deadline is longer than the interval: from here on the writer counts as stuck.
+    // The deadline is longer than the interval, so the writer now counts as stuck.
     wait_until_unready(&server);
     notifications.clear();
     let begun = Instant::now();
@@ -76,13 +76,13 @@ fn an_idle_replica_is_ready_however_long_ago_its_last_commit_was() {
         assert_eq!(server.get(path).status, 200);
         let begun = Instant::now();
         eventually("both times have passed", TIMEOUT, || {
-            // Read, as a supervisor does: else the server waits until there is room for more.
+            // Read the notifications, as a supervisor does: else the server waits for room in the socket.
             notifications.clear();
             begun.elapsed() > Duration::from_millis(500)
         });
         assert_eq!(server.get_admin("/readyz").status, 200);
     };
-    // A health check leaves no record, so nothing has been committed.
+    // A health check is not recorded, so nothing has been committed.
     is_ready("/healthz");
     is_ready("/recorded");
     notifications.clear();
@@ -94,7 +94,7 @@ fn the_watchdog_is_fed_before_its_interval_is_over() {
     let (_server, mut notifications) = Notifications::start_server(|c| {
         c.environment("WATCHDOG_USEC", "12000000");
     });
-    // The first comes at once. For the second the test waits less long than the interval.
+    // The first comes at once. The test waits for the second for less time than the interval.
     for _ in 0..2 {
         notifications.wait_for("WATCHDOG=1");
     }

@@ -1,29 +1,25 @@
-//! Where the database lies: the file behind `database.path`, and whether a WAL database may lie there.
+//! Where the database lies: resolves `database.path`, and refuses places and leftovers that would lose data.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access;
-
-use super::filesystem::{self, FileSystem};
-use super::{OpenError, left_over, log_file};
+use super::filesystem::{self, FileSystem, directory};
+use super::open_error::OpenError;
+use super::{lost_commits, paths};
 use crate::config::Database;
 
 /// As many symbolic links as Linux itself follows.
 const LINKS_MAX: usize = 40;
 
-/// The database with its path resolved: SQLite puts its log and its index beside the file itself, not beside a link
-/// to it, and so must we the lock. The file may be missing; its directory may not.
+/// The configuration with `database.path` resolved: SQLite puts the WAL and its index beside the file itself, not beside
+/// a link to it, so the lock must lie there too. The file may be missing, its directory may not.
 pub(super) fn resolve(database: &Database) -> Result<Database, OpenError> {
     match resolve_path(&database.path) {
         Ok(path) => Ok(Database {
             path,
             ..database.clone()
         }),
-        Err(source) => Err(OpenError::Path {
-            path: database.path.clone(),
-            source,
-        }),
+        Err(source) => Err(OpenError::path(&database.path, source)),
     }
 }
 
@@ -35,7 +31,7 @@ fn resolve_path(configured: &Path) -> io::Result<PathBuf> {
             result => return result,
         }
         match path.read_link() {
-            // To a file that is yet to be created.
+            // A link to a file that does not exist yet.
             Ok(target) => path = directory(&path).join(target),
             Err(_) => {
                 let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
@@ -46,66 +42,47 @@ fn resolve_path(configured: &Path) -> io::Result<PathBuf> {
     Err(rustix::io::Errno::LOOP.into())
 }
 
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// A file that SQLite keeps beside the database: `-wal`, `-shm`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Whether there is something to look at: a file with content. One without is as good as missing.
+/// Whether the file has content; an empty file counts as missing.
+///
+/// # Errors
+/// If the file is missing and may not be created, or has left a WAL or a journal behind.
 pub(super) fn has_content(database: &Database) -> Result<bool, OpenError> {
     let path = database.path.clone();
-    // Before the file itself: another replica may just be creating first the one, then the other.
-    let left_over =
-        left_over::of(&path).map_err(|(path, source)| OpenError::Path { path, source })?;
+    // Before the file itself: another replica may be creating first the database, then its WAL.
+    let orphan = lost_commits::wal_or_journal(&path)
+        .map_err(|(path, source)| OpenError::path(&path, source))?;
     let what = match path.metadata() {
         Ok(file) if !file.is_file() => return Err(OpenError::NotAFile { path }),
         Ok(file) if file.len() > 0 => return Ok(true),
         Ok(_) => "the file is empty",
         Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no database",
-        Err(source) => return Err(OpenError::Path { path, source }),
+        Err(source) => return Err(OpenError::path(&path, source)),
     };
-    match left_over {
-        Some(left_over) => Err(OpenError::FileLost {
-            path,
-            what,
-            left_over,
-        }),
+    match orphan {
+        Some(orphan) => Err(OpenError::DatabaseLost { path, what, orphan }),
         None if database.create => Ok(false),
         None => Err(OpenError::Missing { path, what }),
     }
 }
 
-/// Refuses a log that SQLite would take for an empty one.
-pub(super) fn check_log(path: &Path) -> Result<(), OpenError> {
-    match left_over::has_damaged_log(path) {
+/// Refuses a WAL that SQLite would treat as empty.
+pub(super) fn check_wal(database: &Path) -> Result<(), OpenError> {
+    let path = paths::wal(database);
+    match lost_commits::has_damaged_wal(database) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(OpenError::LogDamaged {
-            path: log_file::path(path),
-        }),
-        Err(source) => Err(OpenError::Path {
-            path: log_file::path(path),
-            source,
-        }),
+        Ok(true) => Err(OpenError::WalDamaged { path }),
+        Err(source) => Err(OpenError::path(&path, source)),
     }
 }
 
 /// Refuses a network file system.
 pub(super) fn check_file_system(path: &Path) -> Result<(), OpenError> {
-    match filesystem::of(directory(path)) {
+    match filesystem::kind(directory(path)) {
         Ok(FileSystem::Local) => Ok(()),
         Ok(FileSystem::Fuse) => {
             tracing::warn!(
                 path = %path.display(),
-                "the database is on a FUSE file system: it must lie on one machine, and support locks and shared memory"
+                "the database is on a FUSE file system: it must be local to this machine and support locks and shared memory"
             );
             Ok(())
         }
@@ -113,27 +90,8 @@ pub(super) fn check_file_system(path: &Path) -> Result<(), OpenError> {
             path: path.to_owned(),
             kind,
         }),
-        Err(source) => Err(OpenError::Path {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(OpenError::path(path, source)),
     }
-}
-
-/// What the file system refuses us of the database's files. (Of SQLite one hears only that it could not open one, not
-/// whether it ever can.)
-pub(super) fn refusal(path: &Path) -> Option<(PathBuf, io::Error)> {
-    let files = ["", "-wal", "-shm"].map(|suffix| (beside(path, suffix), Access::READ_OK));
-    let directory = (directory(path).to_owned(), Access::EXEC_OK);
-    files
-        .into_iter()
-        .chain([directory])
-        .find_map(
-            |(path, access)| match rustix::fs::access(&path, access | Access::WRITE_OK) {
-                Ok(()) | Err(rustix::io::Errno::NOENT) => None,
-                Err(error) => Some((path, error.into())),
-            },
-        )
 }
 
 #[cfg(test)]
@@ -144,12 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_followed_to_a_file_that_need_not_be_there() {
+    fn links_are_followed_to_a_file_that_may_be_missing() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().canonicalize().unwrap();
         fs::create_dir(dir.join("data")).unwrap();
         symlink("data", dir.join("current")).unwrap();
-        // A link to a link, both relative to where they lie.
+        // A link to a link, both relative to their own directories.
         symlink("current/second", dir.join("first")).unwrap();
         symlink("requests.db", dir.join("data/second")).unwrap();
         let file = dir.join("data/requests.db");
@@ -159,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_its_own_stays_what_it_is() {
+    fn a_path_without_links_is_made_absolute() {
         let here = std::env::current_dir().unwrap().canonicalize().unwrap();
         let path = resolve_path(Path::new("not-there.db")).unwrap();
         assert_eq!(path, here.join("not-there.db"));

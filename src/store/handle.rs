@@ -1,0 +1,175 @@
+//! [`Store`]: the handle that the rest of the program has, and the start of the threads behind it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint;
+use super::dispatch::Dispatcher;
+use super::fatal_error::FatalError;
+use super::file_identity::DatabaseFiles;
+use super::open::{self, OpenedDatabase};
+use super::open_error::OpenError;
+use super::outcome::{AppendError, Outcome, WriteFn};
+use super::paths;
+use super::queue::Queue;
+use super::record::Record;
+use super::transaction::WriterConnection;
+use super::writer::Writer;
+use super::writer_status::{WriterState, WriterStatus};
+use crate::config::{Commit, Database, Synchronous};
+use crate::metrics::Metrics;
+use crate::rejected::Rejected;
+
+/// The handle of the store.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Inner>);
+
+struct Inner {
+    queue: Arc<Queue>,
+    status: Arc<WriterStatus>,
+    path: PathBuf,
+}
+
+/// The sizes of the database's files, and the free space.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub database_bytes: u64,
+    pub wal_bytes: u64,
+    /// What an unprivileged user can still write to the file system.
+    pub disk_free_bytes: u64,
+}
+
+/// What [`Store::open`] returns.
+pub(crate) struct Opened {
+    pub store: Store,
+    /// Resolves when the writer has ended: with `Ok` after [`Store::stop`], else with why the process must end.
+    pub writer_ended: oneshot::Receiver<Result<(), FatalError>>,
+}
+
+impl Store {
+    /// Opens the database, after creating or migrating it, and starts the writer, the checkpointer and the dispatcher.
+    /// Must be called within the runtime that serves the requests.
+    pub fn open(
+        database: &Database,
+        commit: &Commit,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Opened, OpenError> {
+        let OpenedDatabase {
+            connection,
+            mut lock,
+            database,
+            ..
+        } = open::open(database)?;
+        let wal = match database.synchronous {
+            Synchronous::Full => Some(open::take_over_sync(&connection, &database)?),
+            Synchronous::Normal => None,
+        };
+        let queue = Arc::new(Queue::new(commit));
+        let status = Arc::new(WriterStatus::new());
+        let (outcomes, batches) = mpsc::unbounded_channel();
+        let files = DatabaseFiles::of(&database.path)
+            .map_err(|(path, source)| OpenError::Path { path, source })?;
+        let checkpointer = checkpoint::start(&database, files.clone(), metrics)?;
+        let mut writer = Writer {
+            connection: WriterConnection::new(connection, checkpointer),
+            files,
+            wal,
+            queue: queue.clone(),
+            status: status.clone(),
+            outcomes,
+            metrics: metrics.clone(),
+        };
+        let (ended, writer_ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let result = writer.run(&mut lock);
+                match &result {
+                    // Close the database before the process is told.
+                    Ok(()) => drop(writer),
+                    // Nothing may delay the end of the process: closing can wait for a lock, or for a failing disk.
+                    Err(_) => std::mem::forget(writer),
+                }
+                // Fails only if the process is already ending.
+                let _ = ended.send(result);
+            })
+            .map_err(OpenError::Thread)?;
+        let dispatcher = Dispatcher {
+            queue: queue.clone(),
+            status: status.clone(),
+            database: database.path.clone(),
+        };
+        tokio::spawn(dispatcher.run(batches));
+        let store = Self(Arc::new(Inner {
+            queue,
+            status,
+            path: database.path,
+        }));
+        Ok(Opened {
+            store,
+            writer_ended,
+        })
+    }
+
+    /// Writes a record; returns its id once it is committed and, at `full`, synced.
+    pub async fn append(&self, record: Record) -> Result<i64, AppendError> {
+        match self.submit(Some(record), None)?.await {
+            Ok(Outcome::Committed(Some(id))) => Ok(id),
+            Ok(Outcome::Rejected(reason)) => Err(reason.into()),
+            Ok(Outcome::Committed(None) | Outcome::Undone) | Err(_) => Err(AppendError::Unknown),
+        }
+    }
+
+    pub(super) fn submit(
+        &self,
+        record: Option<Record>,
+        write_fn: Option<WriteFn>,
+    ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
+        self.0.queue.push(record, write_fn)
+    }
+
+    /// What the writer is doing.
+    pub fn writer(&self) -> &WriterStatus {
+        &self.0.status
+    }
+
+    /// How many records wait.
+    pub fn queue_records(&self) -> usize {
+        self.0.queue.len()
+    }
+
+    /// The database's file itself, even if `database.path` is a link.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Whether no record waits and no transaction is open.
+    pub fn is_idle(&self) -> bool {
+        self.queue_records() == 0 && self.writer().current().0 != WriterState::Committing
+    }
+
+    /// A size that cannot be read counts as 0.
+    pub fn sizes(&self) -> Sizes {
+        let bytes = |path: &Path| path.metadata().map_or(0, |file| file.len());
+        Sizes {
+            database_bytes: bytes(self.path()),
+            wal_bytes: bytes(&paths::wal(self.path())),
+            disk_free_bytes: rustix::fs::statvfs(self.path())
+                .map_or(0, |found| found.f_bavail * found.f_frsize),
+        }
+    }
+
+    /// Rejects every waiting and every later record: the end of the grace period. A transaction that has begun goes on.
+    pub fn reject_all(&self) {
+        for entry in self.0.queue.close() {
+            entry.reject(Rejected::Draining);
+        }
+    }
+
+    /// Tells the writer to end when the queue is empty.
+    pub fn stop(&self) {
+        self.0.queue.stop();
+    }
+}
