@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -128,17 +127,9 @@ class Daybook(Subject):
         return count_rows(self.database)
 
 
-def start_haproxy(
-    subject: Subject, tools: Tools, servers: int, as_units: bool, addresses: dict[str, str] | None = None
-) -> None:
-    """Starts this repository's own haproxy/ before `servers` servers, on the sockets 1.sock, 2.sock and so on in the subject's
-    directory, or on other `addresses`, and gives the subject its address."""
-    configuration = subject.work / "haproxy"
-    shutil.copytree(REPOSITORY / "haproxy", configuration)
-    text = (configuration / "servers.cfg").read_text()
-    for socket, address in (addresses or {}).items():
-        text = text.replace(socket, address)
-    (configuration / "servers.cfg").write_text(text)
+def start_haproxy(subject: Subject, tools: Tools, servers: int, as_units: bool) -> None:
+    """Starts this repository's haproxy/ before the sockets 1.sock, 2.sock and so on in the subject's directory, and sets the
+    subject's address."""
     subject.address = free_address()
     environment = os.environ | {
         "HAPROXY_HTTP": subject.address,
@@ -149,31 +140,20 @@ def start_haproxy(
         "HAPROXY_LITESTREAM": "127.0.0.1:9",
     }
     share = SHARE_OF_HAPROXY if as_units else None
-    haproxy = Process([tools.haproxy, "-f", configuration], subject.work, environment, share=share)
+    haproxy = Process([tools.haproxy, "-f", REPOSITORY / "haproxy"], subject.work, environment, share=share)
     subject.processes.append(haproxy)
     haproxy.wait_until(lambda: answers_ok(subject.address, "/started"), "passed a request on")
 
 
 class BehindHAProxy(Daybook):
-    """Replicas on a socket each, with this repository's own haproxy/ before them."""
+    """Replicas on one socket each, behind this repository's haproxy/."""
 
     dies_of_sigterm = True
 
-    def __init__(
-        self, work: Path, tools: Tools, replicas: int, mode: str, over: str, as_units: bool = False
-    ) -> None:
-        """`over` is `unix` or `tcp`."""
-        super().__init__(work, tools, replicas, mode, as_units)
-        self._over = over
-
     def start(self) -> None:
-        addresses = {}
         for number in range(1, self._count + 1):
-            listen = f"unix:{self.work}/{number}.sock" if self._over == "unix" else "127.0.0.1:0"
-            replica = self.start_replica(number, listen)
-            if self._over == "tcp":
-                addresses[f"unix@$HAPROXY_REPLICA_SOCKETS/{number}.sock"] = replica.address
-        start_haproxy(self, self._tools, self._count, self._as_units, addresses)
+            self.start_replica(number, f"unix:{self.work}/{number}.sock")
+        start_haproxy(self, self._tools, self._count, self._as_units)
 
     def stop(self) -> None:
         # HAProxy first, so that nobody asks a replica that is gone.

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from backup import measure_backup
-from costs import Size, measure_export, measure_round
+from costs import Size, measure_round
 from filling import check_free_space, create, fill
 from growth_plots import draw_growth
 from growth_report import figures, markdown
@@ -44,15 +44,11 @@ def main() -> int:
             sqlite = create(tools, database)
             fill(database, rows, filled_until)
             sizes.append(Size(rows, database, database.stat().st_size / 2**20))
-        # Each size as it was filled, before loads add to it.
-        for size in sizes:
-            measure_export(tools, size)
-            progress(f"exported {size.rows:11,} rows in {size.export_seconds:.1f} s")
         memory = Memory()
         for number in range(rounds):
             measure_memory(tools, directory, memory)
             for size in sizes if number % 2 == 0 else reversed(sizes):
-                measure_round(tools, size, seconds, filled_until)
+                measure_round(tools, size, seconds)
                 rate = size.requests_per_second[-1]
                 progress(f"round {number + 1} of {rounds}: {size.rows:11,} rows {rate:9,.0f} requests/s")
         for size in sizes:

@@ -15,24 +15,22 @@ from tools import Tools
 
 
 class Seed(Subject):
-    """The application that daybook grew out of: so many processes, sharing one port and one file."""
+    """The application that daybook grew out of, several processes on one port and one file."""
 
     dies_of_sigterm = True
 
-    def __init__(self, work: Path, tools: Tools, processes: int, records: bool) -> None:
+    def __init__(self, work: Path, tools: Tools, processes: int) -> None:
         super().__init__(work)
         self._tools, self._count = tools, processes
         self._database = work / "requests.db"
-        self.records = records
 
     def start(self) -> None:
         self.address = free_address()
         app = Path(__file__).parent / "seed/app.py"
         for _ in range(self._count):
-            database = [self._database] if self.records else []
-            process = Process([self._tools.python, app, self.address, *database], self.work)
+            process = Process([self._tools.python, app, self.address, self._database], self.work)
             self.processes.append(process)
-            # One after the other: they would set the journal mode at once, and one be told that the file is busy.
+            # One after another, or they set the journal mode concurrently and one of them fails with "busy".
             process.wait_until(lambda: process.has_open(self.address), f"listened at {self.address}")
 
     def rows(self) -> int:
@@ -93,18 +91,6 @@ http {{
     server {{ listen {listen}; location / {{ return 200; }} }}
 }}
 """
-HAPROXY = """
-global
-    nbthread {cores}
-defaults
-    mode http
-    timeout client 30s
-    timeout connect 1s
-    timeout server 30s
-frontend bare
-    bind {address}
-    http-request return status 200
-"""
 
 
 def nginx_command(work: Path, listen: str) -> list[str | Path]:
@@ -140,26 +126,17 @@ class NginxBehindHAProxy(Subject):
         super().stop()
 
 
-class Bare(Subject):
-    """A server that answers 200 and does nothing else: what this machine and its load generator can do at all."""
+class Nginx(Subject):
+    """An nginx that returns 200 and does nothing else: the limit of this machine and its load generator."""
 
     records = False
     dies_of_sigterm = True
 
-    def __init__(self, work: Path, tools: Tools, program: str) -> None:
-        """`program` is `nginx` or `haproxy`."""
+    def __init__(self, work: Path, _: Tools) -> None:
         super().__init__(work)
-        self._tools, self._program = tools, program
 
     def start(self) -> None:
         self.address = free_address()
-        if self._program == "nginx":
-            command = nginx_command(self.work, self.address)
-        else:
-            configuration = self.work / "bare.cfg"
-            configuration.write_text(HAPROXY.format(address=self.address, cores=os.cpu_count()))
-            command = [self._tools.haproxy, "-f", configuration]
-        process = Process(command, self.work)
+        process = Process(nginx_command(self.work, self.address), self.work)
         self.processes.append(process)
         process.wait_for_port(self.address)
-
