@@ -147,13 +147,6 @@ def test_nothing_of_the_operators_is_reached_from_outside(composed: Composed, po
         socket.create_connection((composed.host.address, port), timeout=2).close()
 
 
-def test_robots_txt_is_answered_without_a_replica_and_the_health_path_not_at_all(composed: Composed):
-    before = len(composed.records())
-    assert ask(composed.http, path="/robots.txt").status == 200
-    assert ask(composed.http, path="/healthz").status == 404
-    assert len(composed.records()) == before
-
-
 def test_a_replica_can_reach_nothing_outside(composed: Composed):
     """An internal network has no way out: the host routes nothing that comes from it."""
     networks = json.loads(composed.host.run("podman", "inspect", composed.containers("daybook")[0]))[0]
