@@ -51,7 +51,7 @@ def test_more_connections_than_there_are_file_descriptors_for_are_refused(haprox
     for count, status in (("9884", 0), ("9885", 1)):
         checked = check(haproxy, {"HAPROXY_CONNECTIONS_MAX": count}, "prlimit", "--nofile=20000:20000")
         assert checked.returncode == status, checked.stderr
-    assert "HAPROXY_CONNECTIONS_MAX is 9885: it has to be at most 9884, for" in checked.stderr
+    assert "HAPROXY_CONNECTIONS_MAX is 9885: it has to be at most 9884 with 20000 file descriptors" in checked.stderr
 
 
 def test_compose_yaml_has_the_defaults_of_the_configuration():

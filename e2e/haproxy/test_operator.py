@@ -99,7 +99,7 @@ def test_a_page_whose_name_leads_here_is_answered_421(hosts, host):
     for path in ("/haproxy/metrics", "/haproxy/certificates", "/replica/1/metrics", "/litestream/heartbeat", "/"):
         answer = ask(hosts.operator, path=path, host=host)
         assert answer.status == 421, path
-        assert answer.body == b"this listener does not answer to that Host: see HAPROXY_OPERATOR_HOSTS\n"
+        assert answer.body == b"this listener does not serve that Host: see HAPROXY_OPERATOR_HOSTS\n"
 
 
 def test_no_other_name_is_needed_in_compose_yaml_and_quadlet(system):
