@@ -160,6 +160,6 @@ def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_b
 
 def test_a_backup_at_s3_without_its_key_is_refused_at_once(composed: Composed):
     composed.clear()
-    with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user 10001"):
+    with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE must name a file with it, readable for user 10001"):
         composed.start(BACKUP_URL="s3://backup/requests.db")
     assert composed.containers("daybook") == []
