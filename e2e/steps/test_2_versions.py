@@ -108,14 +108,14 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
         said = composed.start(provider, DAYBOOK_REPLICAS="5", **more)
     finally:
         composed.host.run("rm", settings)
-    assert "scripts/up: DAYBOOK_REPLICAS is taken for REPLICAS, which is its name now: rename it" in said
-    assert "scripts/up: DAYBOOK_NEXT_IMAGE is taken for NEXT_IMAGE" in said
+    assert "scripts/up: DAYBOOK_REPLICAS is deprecated: rename it to REPLICAS" in said
+    assert "scripts/up: DAYBOOK_NEXT_IMAGE is deprecated: rename it to NEXT_IMAGE" in said
     assert len(composed.replicas()) == 5
     container, = composed.containers("next")
     assert composed.host.run("podman", "inspect", "--format", "{{.ImageName}}", container) == f"{image}\n"
 
     first = ask(composed.http).headers["record-id"]
-    assert "is taken for" not in composed.start(other, REPLICAS="3")
+    assert "deprecated" not in composed.start(other, REPLICAS="3")
     assert (len(composed.replicas()), len(composed.containers("next"))) == (3, 0)
     second = ask(composed.http).headers["record-id"]
     assert (first, second) == ("1", "2")
@@ -123,7 +123,7 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
     # Fewer than there are: those that are too many do not run on.
     composed.start(other, REPLICAS="2", **more)
     assert len(composed.replicas()) == 2
-    with pytest.raises(HostError, match="REPLICAS is 9: it has to be a number from 1 to 8"):
+    with pytest.raises(HostError, match="REPLICAS is 9: it must be a number from 1 to 8"):
         composed.start(other, REPLICAS="9")
     composed.environment = [f"PATH={PATHS[provider]}"]
     # Also when somebody else has begun to.
@@ -154,7 +154,7 @@ def test_dockers_compose_is_found_where_podman_looks_for_plugins_and_one_that_ca
         composed.host.run(
             "install", "-D", "/dev/stdin", plugin, input="#!/bin/sh\necho Docker Compose version v5.1.0\n"
         )
-        with pytest.raises(HostError, match=f"Docker Compose 5.1.0 .{plugin}. cannot talk to Podman 5.4: take 5.1.1 or later"):
+        with pytest.raises(HostError, match=f"Docker Compose 5.1.0 .{plugin}. cannot talk to Podman 5.4: use 5.1.1 or later"):
             composed.host.run("sh", "-c", version)
         # Debian's podman-compose is too old.
         composed.host.run(
