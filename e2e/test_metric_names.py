@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from system import OPERATOR_PORT
+
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "daybook.json").read_text())
 PANELS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
@@ -60,8 +62,8 @@ def test_daybook_exports_what_is_asked_of_it(binary, tmp_path):
 
 
 def test_haproxy_exports_what_is_asked_of_it(haproxy, tmp_path):
-    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
-                     HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:9101", HAPROXY_SOCKET=str(tmp_path / "socket"))
+    names = exported(f"http://{ADDRESS}:{OPERATOR_PORT}/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
+                     HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:{OPERATOR_PORT}", HAPROXY_SOCKET=str(tmp_path / "socket"))
     assert asked_for("haproxy") and asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
 
 

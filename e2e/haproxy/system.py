@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+BASE_CFG = (REPOSITORY / "haproxy/base.cfg").read_text()
+OPERATOR_PORT = int(re.search(r'presetenv HAPROXY_OPERATOR +"127\.0\.0\.1:(\d+)"', BASE_CFG)[1])
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 20.0
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from system import REPOSITORY, environment
+from system import BASE_CFG, REPOSITORY, environment
 from test_tls import certificates  # noqa: F401
 
 SWITCHES = {"HAPROXY_TLS": "on", "HAPROXY_NEXT": "on", "HAPROXY_RATE_LIMIT": "100", "HAPROXY_LOG": "all", "HAPROXY_ACME": "127.0.0.1:81"}
@@ -38,7 +38,7 @@ def test_every_combination_is_valid_without_a_warning(haproxy, certificates, lit
     ("HAPROXY_BODY_MAX", "1M", "a number from 1 to"),
     ("HAPROXY_CONNECTIONS_MAX", "-1", "a number from 1 to"),
     ("HAPROXY_OPERATOR_HOSTS", "haproxy,replicas", "host names without ports, with spaces between them"),
-    ("HAPROXY_OPERATOR_HOSTS", "haproxy:9101", "host names without ports, with spaces between them"),
+    ("HAPROXY_OPERATOR_HOSTS", "haproxy:80", "host names without ports, with spaces between them"),
     ("HAPROXY_OPERATOR_HOSTS", "", "host names without ports, with spaces between them"),
 ])
 def test_a_variable_that_makes_no_sense_is_named_with_what_would(haproxy, name, value, wanted):
@@ -56,7 +56,7 @@ def test_more_connections_than_there_are_file_descriptors_for_are_refused(haprox
 
 def test_compose_yaml_has_the_defaults_of_the_configuration():
     """It has to have each as a value: podman-compose does not see that a variable is another one."""
-    defaults = re.findall(r"^    presetenv (\w+) +(\S+)$", (REPOSITORY / "haproxy/base.cfg").read_text(), re.MULTILINE)
+    defaults = re.findall(r"^    presetenv (\w+) +(\S+)$", BASE_CFG, re.MULTILINE)
     ours = re.findall(r"^      (HAPROXY_\w+): \$\{\1:-(\S+)\}$", (REPOSITORY / "compose.yaml").read_text(), re.MULTILINE)
     assert len(ours) >= 8 and set(ours) <= set(defaults)
 

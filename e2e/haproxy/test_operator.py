@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from client import ask, send_raw, statuses
-from system import REPOSITORY, System
+from system import OPERATOR_PORT, REPOSITORY, System
 
 
 def test_each_replica_has_its_metrics(system):
@@ -84,8 +84,8 @@ def test_the_public_reaches_nothing_of_the_operator(system):
 
 
 @pytest.mark.parametrize("host", [
-    "localhost", "LOCALHOST:9101", "replicas", "127.0.0.1", "127.0.0.1:9101", "10.89.65.3:9101", "[::1]", "[::1]:9101", "[2001:DB8::1]",
-    "haproxy:9101", "Watch.Example.org",
+    "localhost", "LOCALHOST:80", "replicas", "127.0.0.1", "127.0.0.1:80", "10.89.65.3:80", "[::1]", "[::1]:80", "[2001:DB8::1]",
+    "haproxy:80", "Watch.Example.org",
 ])
 def test_the_operator_is_answered_under_the_hosts_that_are_its_own(hosts, host):
     assert ask(hosts.operator, path="/haproxy/metrics", host=host).status == 200
@@ -103,7 +103,7 @@ def test_a_page_whose_name_leads_here_is_answered_421(hosts, host):
 
 
 def test_no_other_name_is_needed_in_compose_yaml_and_quadlet(system):
-    for name in ("haproxy:9101", "replicas"):
+    for name in ("haproxy:80", "replicas"):
         assert ask(system.operator, path="/haproxy/metrics", host=name).status == 200
 
 
@@ -113,7 +113,7 @@ def test_without_a_host_it_is_answered_421(hosts):
 
 
 def test_the_health_check_of_the_container_is_answered(hosts):
-    check = (REPOSITORY / "haproxy/healthcheck").read_text().replace("/9101", "/%d" % hosts.operator[1])
+    check = (REPOSITORY / "haproxy/healthcheck").read_text().replace(f"/{OPERATOR_PORT} ", "/%d " % hosts.operator[1])
     assert subprocess.run(["bash", "-c", check], check=False).returncode == 0
 
 

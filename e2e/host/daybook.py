@@ -9,6 +9,7 @@ import apsw
 
 from client import Address
 from host import Host
+from system import OPERATOR_PORT
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -54,7 +55,7 @@ class Daybook:
 
     def operator(self, path: str) -> str:
         """What HAProxy's operator listener, which the host alone can reach, answers there."""
-        return self.host.run("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:9101{path}")
+        return self.host.run("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:{OPERATOR_PORT}{path}")
 
     def replica_metric(self, replica: int, name: str) -> float:
         return metric(self.operator(f"/replica/{replica}/metrics"), name)

@@ -13,6 +13,7 @@ import pytest
 from client import Load, ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import DIRECTORY, metric, pinned
+from system import OPERATOR_PORT
 
 # Builds what the real one would, of images that are here, and shows what it was given to build from.
 CONTAINERFILE = """
@@ -141,7 +142,7 @@ def test_replica_n_of_haproxys_is_replica_n_by_its_own_account_and_litestreams_m
     assert "litestream_db_size" in composed.operator("/litestream/metrics")
 
 
-@pytest.mark.parametrize("port", [9090, 9100, 9101])
+@pytest.mark.parametrize("port", [9090, 9100, OPERATOR_PORT])
 def test_nothing_of_the_operators_is_reached_from_outside(composed: Composed, port: int):
     with pytest.raises(OSError):
         socket.create_connection((composed.host.address, port), timeout=2).close()

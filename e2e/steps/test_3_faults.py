@@ -7,6 +7,7 @@ import time
 
 from client import Load
 from composed import Composed, eventually
+from system import OPERATOR_PORT
 
 
 def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
@@ -80,4 +81,4 @@ def address(composed: Composed, container: str) -> str:
 
 
 def answers_with_metrics(composed: Composed) -> bool:
-    return "litestream_" in composed.host.attempt("curl", "--silent", "http://127.0.0.1:9101/litestream/metrics").stdout
+    return "litestream_" in composed.host.attempt("curl", "--silent", f"http://127.0.0.1:{OPERATOR_PORT}/litestream/metrics").stdout
