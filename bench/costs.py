@@ -1,4 +1,4 @@
-"""What a database of some size costs."""
+"""Measures the costs of a database size."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from tools import Tools
 
 @dataclass
 class Size:
-    """What was measured on a database of so many rows. Lists have one value a round; `one_record_ms` has none while there is
-    no record."""
+    """The figures for one database size. Lists have one value per round; `one_record_ms` is empty without records."""
 
     rows: int
     database: Path
@@ -45,10 +44,10 @@ def measure_round(tools: Tools, size: Size, seconds: float) -> None:
         if newest:
             size.one_record_ms.append(time_ms(lambda: replica.ask(f"/requests/{newest[0]['id']}")))
         counted = send(tools, subject, Load(), seconds)
-        size.requests_per_second.append(counted.answers / counted.seconds)
+        size.requests_per_second.append(counted.responses / counted.seconds)
         size.p99_ms.append(counted.percentiles_ms["99"])
-    if counted.troubles or any(subject.statuses):
-        raise BenchError(f"{size.rows:,} rows: {counted.troubles}, ended with {subject.statuses}")
+    if counted.errors or any(subject.statuses):
+        raise BenchError(f"{size.rows:,} rows: {counted.errors}, exited with {subject.statuses}")
 
 
 def time_ms(work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""What growth costs, against what is wanted, as Markdown."""
+"""The growth figures and their bounds, as Markdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def figures(sizes: list[Size]) -> list[Figure]:
     found = []
     if len(sizes) > 1:
         smallest, largest = sizes[0], sizes[-1]
-        # Within a round, for what else the machine was doing then weighs on both.
+        # Per round, so that other load on the machine affects both.
         ratios = [large / small for large, small in zip(largest.requests_per_second, smallest.requests_per_second)]
         found.append(Figure(f"requests/s, {largest.rows:,} rows / {smallest.rows:,}", ratios, at_least=0.97))
     for size in sizes:
@@ -28,7 +28,7 @@ def figures(sizes: list[Size]) -> list[Figure]:
 
 def markdown(sizes: list[Size], memory: Memory, rounds: int, seconds: float, machine: list[str]) -> str:
     lines = [
-        "# daybook, as it grows",
+        "# Growth",
         "",
         f"4 replicas at `normal`, {rounds} interleaved round(s): the medians. The load is `wrk -t{THREADS} -c100 -d{seconds:.0f}s` on",
         "loopback, on the same cores. Starts and pages were measured on idle replicas.",

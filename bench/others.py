@@ -1,4 +1,4 @@
-"""What daybook is compared with."""
+"""The servers that daybook is compared with."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Seed(Subject):
 
 
 class PocketBase(Subject):
-    """A record of the same columns by its API, into a collection that everybody may write to."""
+    """Creates a record with the same columns through its API, in a public collection."""
 
     method = "POST"
     path = "/api/collections/requests/records"
@@ -75,7 +75,7 @@ class PocketBase(Subject):
             connection.close()
 
     def rows(self) -> int:
-        return count_rows(self.work / "pb_data/data.db") - 1  # The one of the start.
+        return count_rows(self.work / "pb_data/data.db") - 1  # Without the one from `_has_collection`.
 
 
 NGINX = """
@@ -94,7 +94,7 @@ http {{
 
 
 def nginx_command(work: Path, listen: str) -> list[str | Path]:
-    """Of an nginx that answers 200 at `listen` and does nothing else."""
+    """The command of an nginx that returns 200 at `listen`."""
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         raise MissingProgram("nginx is missing: sudo apt-get install nginx-light")
@@ -104,7 +104,7 @@ def nginx_command(work: Path, listen: str) -> list[str | Path]:
 
 
 class NginxBehindHAProxy(Subject):
-    """This repository's own haproxy/ before an nginx that answers 200: what HAProxy leaves of a server that costs nothing."""
+    """This repository's haproxy/ before an nginx that returns 200: the most that HAProxy can pass on."""
 
     records = False
     dies_of_sigterm = True
@@ -121,7 +121,7 @@ class NginxBehindHAProxy(Subject):
         start_haproxy(self, self._tools, 1, self._as_units)
 
     def stop(self) -> None:
-        # HAProxy first, so that nobody asks a server that is gone.
+        # HAProxy first, so that it has no failed requests.
         self.processes.reverse()
         super().stop()
 

@@ -1,4 +1,4 @@
-"""What is measured, in which order, and what is wanted of it."""
+"""The rows in their order, and the wanted figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from subject import Subject
 from tools import Tools
 
 DEFAULT_REPLICAS = max(2, min(8, os.cpu_count() or 2))
-"""As many as `make up` and the installers start."""
+"""The default of `make up` and of the installers."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def haproxy(mode: str = "normal", as_units: bool = False, replicas: int = 4) -> 
 
 
 def through_haproxy() -> list[Row]:
-    """The default number of replicas, and what can be had at all: HAProxy before an nginx that answers 200."""
+    """The default number of replicas behind HAProxy, and the upper bound: HAProxy before an nginx that returns 200."""
     rows = []
     for suffix, as_units in (("", False), (", as units", True)):
         nginx = lambda work, tools, as_units=as_units: NginxBehindHAProxy(work, tools, as_units)
@@ -53,7 +53,7 @@ def through_haproxy() -> list[Row]:
 
 
 def rows() -> list[Row]:
-    """What is compared stands close together, for a machine's speed changes within minutes."""
+    """Compared rows are close together, because a machine's speed changes within minutes."""
     measured = [
         Row("nginx, a bare `return 200`", Nginx),
         *(Row(f"2 × {mode}", daybook(2, mode)) for mode in ("normal", "full")),
@@ -85,13 +85,13 @@ def rows() -> list[Row]:
 
 
 CONNECTIONS = (10, 400, 1000, 2000)
-"""Besides 100."""
+"""In addition to 100."""
 RATES = (2_000, 5_000, 10_000, 15_000)
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Requests per second of one row over those of another, within each round."""
+    """Requests per second of one row divided by those of another, per round."""
 
     name: str
     of: str
@@ -100,7 +100,7 @@ class Ratio:
 
 
 def through_haproxy_ratios() -> list[Ratio]:
-    """What recording leaves of what HAProxy can pass on at all."""
+    """Throughput with daybook over the most that HAProxy can pass on."""
     return [
         Ratio(
             f"{DEFAULT_REPLICAS} × `{mode}` / nginx's bare 200, both through HAProxy{suffix}",
