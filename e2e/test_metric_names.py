@@ -49,25 +49,25 @@ def test_promtool_parses_every_panel(tmp_path):
     subprocess.run([promtool, "check", "rules", tmp_path / "rules.json"], check=True)
 
 
-def test_every_recorded_name_that_is_used_is_recorded():
+def test_every_recording_rule_in_use_exists():
     recorded = set(re.findall(r"record: (\S+)", RULES))
     used = set(re.findall(r"\bjob:[a-z0-9_]+:[a-z0-9_]+", "\n".join(PANELS) + RULES))
     assert recorded and used <= recorded
 
 
-def test_daybook_exports_what_is_asked_of_it(binary, tmp_path):
+def test_daybook_exports_the_queried_metrics(binary, tmp_path):
     names = exported(f"http://{ADDRESS}:9100/metrics", binary, "serve", DAYBOOK_DATABASE__PATH=str(tmp_path / "requests.db"),
                      DAYBOOK_LISTEN=f"{ADDRESS}:8080", DAYBOOK_ADMIN__LISTEN=f"{ADDRESS}:9100")
     assert asked_for("daybook") and asked_for("daybook") - names - {"daybook_requests_total"} == set()  # which needs a first request
 
 
-def test_haproxy_exports_what_is_asked_of_it(haproxy, tmp_path):
+def test_haproxy_exports_the_queried_metrics(haproxy, tmp_path):
     names = exported(f"http://{ADDRESS}:{OPERATOR_PORT}/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
                      HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:{OPERATOR_PORT}", HAPROXY_SOCKET=str(tmp_path / "socket"))
     assert asked_for("haproxy") and asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
 
 
-def test_litestream_knows_what_is_asked_of_it(litestream_program):
+def test_litestream_has_the_queried_metrics(litestream_program):
     """Some of its metrics exist only after an error, so we look into the program."""
     program = litestream_program.read_bytes()
     names = asked_for("litestream")

@@ -13,20 +13,20 @@ Address = tuple[str, int]
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str) -> Answer:
+def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str) -> Response:
     """One request on a connection of its own. `x_request_id="…"` is a header."""
     connection = http.client.HTTPConnection(*address, timeout=15)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        names = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, names, answer.read())
+        response = connection.getresponse()
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Response(response.status, names, response.read())
     finally:
         connection.close()
 
@@ -90,7 +90,7 @@ def get_over_http_2(address: Address, path: bytes) -> bytes:
 
 
 def statuses(received: bytes) -> list[int]:
-    """The status of each answer in what came back."""
+    """The status of each response in what came back."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
@@ -137,12 +137,12 @@ class Clients:
         """One request; its time is counted from `since`."""
         try:
             connection.request(method, "/load", None if method == "GET" else b"x", self.headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status == 200:
-                self.record_ids.append(int(answer.headers["record-id"]))
+            response = connection.getresponse()
+            response.read()
+            if response.status == 200:
+                self.record_ids.append(int(response.headers["record-id"]))
             else:
-                self.failures.append(f"{method}: {answer.status}")
+                self.failures.append(f"{method}: {response.status}")
         except (OSError, http.client.HTTPException) as error:
             self.failures.append(f"{method}: {error!r}")
             connection.close()

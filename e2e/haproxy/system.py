@@ -66,8 +66,8 @@ class Replica:
         connection = UnixConnection(self.admin)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
@@ -164,10 +164,10 @@ class System:
             connection.settimeout(5)
             connection.connect(str(self.socket))
             connection.sendall(line.encode() + b"\n")
-            answer = b""
+            response = b""
             while part := connection.recv(65536):
-                answer += part
-        return answer.decode().strip()
+                response += part
+        return response.decode().strip()
 
     def records(self, path_prefix: str = "/") -> list[dict]:
         """The newest records whose path begins so, oldest first, as any one replica tells them."""
@@ -176,7 +176,7 @@ class System:
         return [record for record in reversed(json.loads(body)["requests"]) if record["path"].startswith(path_prefix)]
 
     def log_lines(self, count: int) -> list[dict]:
-        """HAProxy's log, once it has so many lines: a line is written after its answer."""
+        """HAProxy's log, once it has so many lines: a line is written after its response."""
         wait_until(lambda: self.log.read_bytes().count(b"\n") >= count, f"{count} lines are logged")
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 

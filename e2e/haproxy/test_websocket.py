@@ -36,7 +36,7 @@ class Replica(socketserver.StreamRequestHandler):
                 self.wfile.write(part)
 
 
-def test_a_websocket_that_is_idle_for_longer_than_a_request_may_be_stays_open(start, tmp_path):
+def test_an_idle_websocket_outlives_the_request_timeouts(start, tmp_path):
     configuration = tmp_path / "haproxy"
     shutil.copytree(REPOSITORY / "haproxy", configuration)
     base = (configuration / "base.cfg").read_text()

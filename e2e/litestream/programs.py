@@ -32,8 +32,8 @@ def until(what, seconds=20):
 
 def metrics(address):
     """Litestream's own metrics: {name{labels}: value}."""
-    with urllib.request.urlopen(f"http://{address}:9102/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+    with urllib.request.urlopen(f"http://{address}:9102/metrics", timeout=5) as response:
+        lines = response.read().decode().splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line.startswith("litestream_"))}
 
 

@@ -53,7 +53,7 @@ def sftp_server(run, tmp_path):
     return Sftp(run, tmp_path)
 
 
-def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_the_health_check_fails(
+def test_an_unwritable_target_fails_the_proof_and_after_two_minutes_the_health_check(
     litestream_program, run, tmp_path, sftp_server
 ):
     """No user may write below /proc. Litestream itself goes on as if nothing were wrong."""
@@ -69,7 +69,7 @@ def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_t
     assert status == 1 and "no copy arrives at sftp://" in said
 
 
-def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, run, tmp_path, sftp_server):
+def test_a_slow_first_copy_is_healthy_for_an_hour(litestream_program, run, tmp_path, sftp_server):
     service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     until(lambda: "monitor error" in lines_of(service.process))
     # Those that serve its connection stand still.
@@ -87,7 +87,7 @@ def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, r
             os.kill(int(session), signal.SIGCONT)
 
 
-def test_a_backup_that_was_fine_stays_healthy_when_its_server_is_away_and_litestream_starts_again(
+def test_after_a_first_copy_an_unreachable_target_stays_healthy(
     litestream_program, run, tmp_path, sftp_server
 ):
     service = Service(run, litestream_program, tmp_path, sftp_server.settings())
@@ -107,7 +107,7 @@ def test_a_backup_that_was_fine_stays_healthy_when_its_server_is_away_and_litest
     assert service.ask("healthy", uptime=86400)[0] == 1
 
 
-def test_litestream_that_hangs_is_not_healthy(litestream_program, run, tmp_path):
+def test_a_hanging_litestream_is_unhealthy(litestream_program, run, tmp_path):
     service = Service(run, litestream_program, tmp_path, {"BACKUP_URL": f"file://{tmp_path}/backup"})
     assert service.ask("proof")[0] == 0
     service.process.send_signal(signal.SIGSTOP)

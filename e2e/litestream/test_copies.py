@@ -34,12 +34,12 @@ class Load:
             path = f"/load/{n}/{i}"
             try:
                 connection.request("POST", path, body=b"x" * (i % 50))
-                answer = connection.getresponse()
-                answer.read()
+                response = connection.getresponse()
+                response.read()
             except (OSError, http.client.HTTPException):
                 return  # killed
-            if answer.status == 200:
-                self.acknowledged[int(answer.headers["record-id"])] = (time.monotonic(), path)
+            if response.status == 200:
+                self.acknowledged[int(response.headers["record-id"])] = (time.monotonic(), path)
             if not self.running:
                 return
 
@@ -132,7 +132,7 @@ def refused(program, env):
     # Its own default would be to trust whoever answers.
     ("", "cannot parse sftp host key"),
 ])
-def test_a_server_that_does_not_show_the_expected_host_key_is_refused(litestream_program, run, tmp_path, host_key, says):
+def test_an_unexpected_host_key_is_refused(litestream_program, run, tmp_path, host_key, says):
     server = Sftp(run, tmp_path)
     subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "another"], check=True)
     sqlite3.connect(tmp_path / "requests.db").executescript("pragma journal_mode=wal; create table t (x)")

@@ -66,7 +66,7 @@ def test_a_database_that_is_missing_or_empty_is_restored(server, is_empty):
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
 @pytest.mark.parametrize("is_empty", [False, True], ids=["missing", "empty"])
-def test_what_a_lost_database_has_left_is_neither_applied_nor_deleted(server, suffix, is_empty):
+def test_a_left_over_log_or_journal_is_neither_applied_nor_deleted(server, suffix, is_empty):
     if is_empty:
         server.database.touch()
     left_over = server.beside(suffix)

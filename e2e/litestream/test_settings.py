@@ -17,7 +17,7 @@ SECOND = 1_000_000_000
 KEY = re.compile(r"^( *(?:- )?[a-z0-9-]+:) (\S.*)$", re.M)
 
 
-def test_every_key_of_the_configuration_is_one_that_litestream_reads(litestream_program, tmp_path):
+def test_litestream_reads_every_key_of_the_configuration(litestream_program, tmp_path):
     """Litestream ignores unknown keys. A key it reads, it refuses when its value is a list: so each is given one."""
     def accepts(text):
         (tmp_path / "litestream.yml").write_text(text)
@@ -33,7 +33,7 @@ def test_every_key_of_the_configuration_is_one_that_litestream_reads(litestream_
     print(f"{len(keys)} keys, all read")
 
 
-def test_litestream_says_what_the_configuration_says(litestream_program, run, tmp_path):
+def test_litestream_logs_the_configured_values(litestream_program, run, tmp_path):
     sqlite3.connect(tmp_path / "requests.db").executescript("pragma journal_mode=wal; create table t (x)")
     address = next(addresses)
     env = settings(tmp_path / "requests.db", f"file://{tmp_path}/backup", address, BACKUP_HEARTBEAT_URL="http://127.0.0.1:9/")
@@ -75,7 +75,7 @@ def test_litestream_waits_for_the_write_lock_longer_than_its_default(litestream_
     assert errors("ours", CONFIG) == 0
 
 
-def test_the_heartbeat_comes_while_copies_arrive_and_only_then(litestream_program, run, tmp_path):
+def test_the_heartbeat_is_sent_only_while_copies_arrive(litestream_program, run, tmp_path):
     asked = []
 
     class Receiver(http.server.BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ def test_the_heartbeat_comes_while_copies_arrive_and_only_then(litestream_progra
     assert process.poll() is None and set(asked) == {"/works"}
 
 
-def test_a_copy_that_is_far_behind_has_not_arrived_before_all_of_it_has(litestream_program, run, tmp_path):
+def test_a_backup_far_behind_counts_as_arrived_only_when_complete(litestream_program, run, tmp_path):
     """It would say so of each 256 files, and so at the heartbeat, if the configuration did not forbid it."""
     path, address = tmp_path / "requests.db", next(addresses)
     connection = sqlite3.connect(path, isolation_level=None)
@@ -159,7 +159,7 @@ def copied(measured):
     return next(txid for name, txid in measured.items() if name.startswith("litestream_txid{"))
 
 
-def test_it_checkpoints_by_our_settings_for_with_others_it_does_so_at_other_times(replicate, tmp_path):
+def test_the_checkpoint_settings_take_effect(replicate, tmp_path):
     others = {"min-checkpoint-page-count": 10, "checkpoint-interval": "1s", "truncate-page-n": 100}
     started = {key: replicate(key, changed(tmp_path, key, value)) for key, value in others.items()}
     _, ours, measure = replicate("ours")
@@ -174,14 +174,14 @@ def test_it_checkpoints_by_our_settings_for_with_others_it_does_so_at_other_time
     until(lambda: checkpoints(measure()) == 1)
 
 
-def test_it_looks_for_new_records_every_monitor_interval(replicate, tmp_path):
+def test_the_monitor_interval_takes_effect(replicate, tmp_path):
     _, _, measure = replicate("rarely", changed(tmp_path, "monitor-interval", "1h"))
     _, _, measure_ours = replicate("ours")
     until(lambda: copied(measure_ours()) == 1)
     assert copied(measure()) == 0
 
 
-def test_when_it_is_stopped_it_tries_the_last_copy_for_ten_seconds(replicate, tmp_path):
+def test_on_sigterm_the_last_copy_is_tried_for_ten_seconds(replicate, tmp_path):
     process, connection, measure = replicate("ours")
     until(lambda: copied(measure()) == 1)
     (tmp_path / "ours.backup").rename(tmp_path / "away")
@@ -193,7 +193,7 @@ def test_when_it_is_stopped_it_tries_the_last_copy_for_ten_seconds(replicate, tm
     assert round(lines_of(process)[says]["elapsed"] + lines_of(process)[says]["remaining"], -8) == 10 * SECOND
 
 
-def test_a_heartbeat_interval_that_it_does_not_like_it_refuses(litestream_program, tmp_path):
+def test_a_heartbeat_interval_below_a_minute_is_refused(litestream_program, tmp_path):
     command = [litestream_program, "databases", "-config", changed(tmp_path, "heartbeat-interval", "59s")]
     env = settings("/x.db", "file:///backup", "", BACKUP_HEARTBEAT_URL="http://127.0.0.1:9/")
     refused = subprocess.run(command, env=env, capture_output=True, text=True)

@@ -53,7 +53,7 @@ def copied_long_ago(service):
     return connection
 
 
-def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_on(service):
+def test_a_new_target_starts_the_backup_over_and_the_old_one_continues(service):
     connection = copied_long_ago(service)
     assert service("second") == [1, 2]
     connection.execute("insert into t values (3)")
@@ -61,13 +61,13 @@ def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_
     assert service("second") == [1, 2, 3]
 
 
-def test_of_working_files_whose_place_nobody_knows_the_backup_begins_anew(service):
+def test_working_files_of_an_unknown_target_start_the_backup_over(service):
     copied_long_ago(service)
     (service.database.parent / f".{service.database.name}-litestream/place").unlink()
     assert service("second") == [1, 2]
 
 
-def test_in_the_same_place_it_keeps_what_it_knows(service):
+def test_the_same_target_keeps_the_working_files(service):
     connection = sqlite3.connect(service.database, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
     service("first")

@@ -21,7 +21,7 @@ def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
     return gets, posts
 
 
-def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(composed: Composed, figure):
+def test_a_killed_replica_loses_no_get_and_no_acknowledged_record(composed: Composed, figure):
     composed.clear()
     composed.start(REPLICAS="4")
     victims = composed.containers("daybook")[:3]
@@ -34,7 +34,7 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(composed: Comp
     figure(f"{len(victims)} replicas killed in turn: {gets}; {posts}; 0 acknowledged records missing")
 
 
-def test_a_killed_haproxy_is_back_within_seconds_and_no_acknowledged_record_is_lost(composed: Composed, figure):
+def test_a_killed_haproxy_restarts_and_loses_no_acknowledged_record(composed: Composed, figure):
     haproxy, = composed.containers("haproxy")
     gets, posts = under_load(composed, haproxy)
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
@@ -56,7 +56,7 @@ def answers(composed: Composed) -> bool:
         connection.close()
 
 
-def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed: Composed, figure):
+def test_a_killed_litestream_fails_no_request_and_catches_up(composed: Composed, figure):
     litestream, = composed.containers("litestream")
     gets, posts = under_load(composed, litestream)
     assert gets.failures == posts.failures == []
@@ -67,18 +67,18 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")
 
 
-def test_haproxy_finds_a_litestream_that_comes_back_with_another_address(composed: Composed):
+def test_haproxy_follows_a_new_litestream_address(composed: Composed):
     litestream, = composed.containers("litestream")
     before = address(composed, litestream)
     composed.host.run("podman", "rm", "--force", "--time", "0", litestream)
     composed.script("up", seconds_max=150)
     assert address(composed, litestream) != before
-    eventually(30, lambda: answers_with_metrics(composed), "HAProxy passes Litestream's metrics on")
+    eventually(30, lambda: exposes_litestream_metrics(composed), "HAProxy passes Litestream's metrics on")
 
 
 def address(composed: Composed, container: str) -> str:
     return composed.host.run("podman", "inspect", "--format", "{{.NetworkSettings.Networks.daybook_front.IPAddress}}", container)
 
 
-def answers_with_metrics(composed: Composed) -> bool:
+def exposes_litestream_metrics(composed: Composed) -> bool:
     return "litestream_" in composed.host.attempt("curl", "--silent", f"http://127.0.0.1:{OPERATOR_PORT}/litestream/metrics").stdout

@@ -30,7 +30,7 @@ def shown(composed: Composed) -> str:
 
 
 @pytest.mark.parametrize("provider", PATHS)
-def test_turned_to_another_place_while_all_of_it_runs_the_backup_is_whole_there(composed: Composed, provider, figure):
+def test_a_changed_target_gets_a_complete_backup(composed: Composed, provider, figure):
     composed.clear()
     composed.start(provider)
     first = ask(composed.http, "POST", "/before").headers["record-id"]
@@ -90,7 +90,7 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     )
 
 
-def test_stopped_under_load_nothing_acknowledged_is_missing_in_the_backup(composed: Composed, figure):
+def test_make_down_under_load_backs_up_everything_acknowledged(composed: Composed, figure):
     composed.start()
     with Load(composed.http, method="POST", clients=2) as load:
         eventually(30, lambda: len(load.record_ids) > 100, "it is under way")
@@ -101,7 +101,7 @@ def test_stopped_under_load_nothing_acknowledged_is_missing_in_the_backup(compos
     figure(f"{len(load.record_ids)} acknowledged before `make down` had stopped it are all restored")
 
 
-def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_the_backup_alone(
+def test_a_failed_restore_starts_no_replica_and_changes_nothing(
     composed: Composed, figure
 ):
     """It goes on where the last step ended, with the backup on a volume."""
@@ -133,7 +133,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     assert composed.contents() == before
 
 
-def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_be_right_and_with_that_it_works(
+def test_make_up_fails_for_an_unwritable_target_and_suggests_the_right_one(
     composed: Composed, figure
 ):
     """The path that looks right, on a server whose user may write below /home."""
@@ -158,7 +158,7 @@ def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_b
     assert composed.host.attempt("podman", "healthcheck", "run", litestream).returncode == 0
 
 
-def test_a_backup_at_s3_without_its_key_is_refused_at_once(composed: Composed):
+def test_s3_without_a_key_is_refused_at_once(composed: Composed):
     composed.clear()
     with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE must name a file with it, readable for user 10001"):
         composed.start(BACKUP_URL="s3://backup/requests.db")

@@ -14,7 +14,7 @@ SECONDS = 5
 HAPROXY_PORT, REPLICAS_PORT = 8080, 8081
 
 # The host leads each connection to REPLICAS_PORT to the next replica, as it leads those to a published port to their
-# container. The replicas' network has no way out: to answer, they have to know who asks.
+# container. The replicas' network has no way out: to response, they have to know who asks.
 SPREAD = """
 table ip direct {{
     chain output {{
