@@ -1,4 +1,4 @@
-"""The image localhost/daybook, as the Containerfile makes it."""
+"""The image localhost/daybook of the Containerfile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def podman(*arguments: str) -> str:
 
 
 def files(image: str, directory: Path) -> dict[str, tarfile.TarInfo]:
-    """Everything that is in it, by path. /daybook itself lies in `directory` then."""
+    """All files of the image by path. Extracts /daybook to `directory`."""
     container = podman("create", image).strip()
     try:
         podman("export", "--output", str(directory / "image.tar"), container)
@@ -46,7 +46,7 @@ def test_the_image_contains_only_the_binary_and_two_directories(tmp_path, figure
 
 def test_a_clean_rebuild_gives_the_same_binary(tmp_path, figure):
     again = "localhost/daybook-e2e-again:latest"
-    # Without layers nothing of it is kept.
+    # Without layers nothing is cached.
     build = ("build", "--no-cache", "--layers=false", "--isolation=chroot", "--network=host", "--pull=never")
     podman(*build, "--target=daybook", "--tag", again, ".")
     binaries = []

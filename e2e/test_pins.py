@@ -1,4 +1,4 @@
-"""scripts/pins and scripts/outdated, in a small tree of their own, with a registry on this machine."""
+"""scripts/pins and scripts/outdated, on a small tree with a local registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAGS = ["3.2.9", "3.2.26", "3.2.27", "3.2.27-alpine", "3.2.28-dev1", "3.4.3", "3
 
 
 class Registry(http.server.BaseHTTPRequestHandler):
-    """As Docker's own: anonymous access is by a token, a long list comes in pages."""
+    """Like Docker Hub: anonymous access needs a token, long lists are paginated."""
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
@@ -133,7 +133,7 @@ def test_outdated_lists_newer_versions_and_failed_checks(tree):
     assert f"{tree.image}:3.2.26: the newest of its series is 3.2.27\n" in done.stdout
     assert f"{tree.image}:3.2.26: the newest of all is 3.4.3\n" in done.stdout
     assert "dev" not in done.stdout and "alpine" not in done.stdout
-    # There are no crates in this tree.
+    # This tree has no crates.
     assert done.returncode == 1 and "NOT CHECKED, perhaps behind:\n    crates of Cargo.toml: cargo says:" in done.stderr
 
 

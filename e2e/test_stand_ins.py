@@ -1,4 +1,4 @@
-"""The stand-ins of e2e/images are what official.toml says of the official images."""
+"""The stand-ins of e2e/images match official.toml."""
 
 from __future__ import annotations
 

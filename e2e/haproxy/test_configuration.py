@@ -1,4 +1,4 @@
-"""HAProxy's own check has nothing to say, whatever is switched on."""
+"""`haproxy -c` accepts the configuration, and variables are validated."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_more_connections_than_file_descriptors_allow_are_refused(haproxy):
 
 
 def test_compose_yaml_repeats_the_defaults():
-    """It has to have each as a value: podman-compose does not see that a variable is another one."""
+    """compose.yaml needs the values: podman-compose does not notice a changed variable without one."""
     defaults = re.findall(r"^    presetenv (\w+) +(\S+)$", BASE_CFG, re.MULTILINE)
     ours = re.findall(r"^      (HAPROXY_\w+): \$\{\1:-(\S+)\}$", (REPOSITORY / "compose.yaml").read_text(), re.MULTILINE)
     assert len(ours) >= 8 and set(ours) <= set(defaults)

@@ -1,4 +1,4 @@
-"""Replicas that die, freeze, restart: what clients see of it."""
+"""What clients see when replicas die, freeze or restart."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from system import wait_until
 
 
 def in_flight_at_a_replica_that_dies(system, method: str) -> int:
-    """The status of a request that one replica had, not answered, when it was killed while the other was there."""
+    """The client's status for a request that a replica has read when it is killed, while another is up."""
     system.command("disable server replicas/replica2")
     system.replicas["1"].freeze()
     responses = []
     client = threading.Thread(target=lambda: responses.append(ask(system.http, method, "/once", b"x").status))
     client.start()
-    # It is in the frozen replica's socket.
+    # The request is in the frozen replica's socket.
     wait_until(lambda: current_sessions(system, "replica1") == 1, "the request is sent")
     time.sleep(0.1)
     system.command("enable server replicas/replica2")
@@ -54,7 +54,7 @@ def test_a_get_is_retried_on_another_replica(start):
 @pytest.mark.parametrize("method, status, rows", [("GET", 200, 2), ("POST", 502, 1)])
 def test_a_retried_get_leaves_a_row_per_attempt(start, tmp_path, method, status, rows):
     class Dying(socketserver.StreamRequestHandler):
-        """Replica 2's own responses come through it, but for the first: the row is there then, and the client is not told."""
+        """Proxies replica 2, but drops the first response: the row exists, and the client does not know."""
 
         spared = False
 
@@ -77,7 +77,7 @@ def test_a_retried_get_leaves_a_row_per_attempt(start, tmp_path, method, status,
             response = ask(system.http, method, "/once", X_Daybook_Replica="1")
             assert (response.status, len(system.records("/once"))) == (status, rows)
             if method == "GET":
-                # So the log says which, without HAPROXY_LOG=all.
+                # Logged even without HAPROXY_LOG=all.
                 assert [(line["path"], line["retries"]) for line in system.log_lines(1)] == [("/once", 1)]
         dying.shutdown()
 
@@ -107,7 +107,7 @@ def test_only_posts_in_flight_fail_when_a_replica_is_killed(start):
             system.start_replica("2")
             time.sleep(0.7)
         print(load)
-        # At most one of each client was at the replica that died. (On a kept connection HAProxy answers by closing it.)
+        # At most one request of each client was at that replica. (HAProxy closes keep-alive connections instead of a 502.)
         assert len(load.failures) <= load.clients
         assert set(load.record_ids) <= system.record_ids()
 

@@ -1,4 +1,4 @@
-"""What clients that are slow, greedy or dishonest get."""
+"""Responses to slow, greedy and malicious clients."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ def test_a_client_with_a_huge_body_sees_the_413(system):
 
 
 def test_after_a_refusal_the_rest_of_the_body_is_read_and_nothing_more(system):
-    # Mostly the end comes with the body's. Of some bodies HAProxy 3.0 leaves the last bytes unread in its own buffer until
-    # `timeout client` (30 s) has passed.
+    # Usually HAProxy closes after the body. With some bodies 3.0 keeps the last bytes in its buffer until `timeout client` (30 s).
     with socket.create_connection(system.http, timeout=40) as connection:
         connection.sendall(b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         assert statuses(connection.recv(65536)) == [413]
@@ -82,7 +81,7 @@ def test_clients_that_hold_all_connections_do_not_block_the_operator(start):
     with start(HAPROXY_CONNECTIONS_MAX="20") as system:
         held = [socket.create_connection(system.http, timeout=15) for _ in range(20)]
         for connection in held:
-            # An idle one may stay a minute.
+            # A request, because idle connections may stay for a minute.
             connection.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
             assert statuses(connection.recv(65536)) == [200]
         wait_until(lambda: b'haproxy_frontend_current_sessions{proxy="public"} 20\n' in operator(system), "all are taken")
@@ -111,7 +110,7 @@ def test_the_rate_limit_returns_429_with_retry_after(start):
         assert len(system.records("/limited")) == 5
 
 
-# Each hides a second request, to /hidden, from a reader who frames the first differently, or is refused.
+# Each hides a second request, to /hidden, from a parser that frames the first one differently.
 SMUGGLED = {
     "content-length and chunked":
         b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -180,7 +179,7 @@ def test_request_smuggling_fails(system, attempt):
     before = len(system.records())
     received = send_raw(system.http, SMUGGLED[attempt], more=0.7)
     recorded = [record["path"] for record in system.records()[before:]]
-    # HAProxy refuses it, or passes it on as one request that can be read in one way only; or the replica refuses it.
+    # HAProxy refuses it or passes on one unambiguous request, or the replica refuses it.
     assert (statuses(received), recorded) in [([400], []), ([200], ["/outer"]), ([400], ["/outer"])]
 
 

@@ -1,4 +1,4 @@
-"""What the operator and Prometheus reach."""
+"""The operator listener."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of ordinary requests, with the default settings."""
+"""Ordinary requests, with default settings."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_replicas_get_only_forwarding_headers_of_haproxy(start, tmp_path):
     assert sorted(names) == ["accept-encoding", "host", "x-forwarded-for", "x-forwarded-proto", "x-other", "x-request-id"]
 
 
-# Empty where the grammar lets it be: the statuses of what comes back.
+# Parts that the grammar allows to be empty, and the expected statuses.
 EMPTY_PARTS = {
     "a port": (b"POST %b HTTP/1.1\r\nHost: x:\r\nContent-Length: 5", b"hello", [200]),
     "a port behind an address": (b"POST %b HTTP/1.1\r\nHost: [::1]:\r\nContent-Length: 5", b"hello", [200]),
@@ -125,7 +125,7 @@ def test_a_well_formed_request_id_is_kept_any_other_replaced(system):
         b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: first-of-two\r\nX-Request-ID: second-of-two\r\nConnection: close\r\n\r\n",
     )
     assert b"of-two" not in received.split(b"\r\n\r\n")[0]
-    # HAProxy's own answers have one, too.
+    # HAProxy's own responses have one, too.
     assert ask(system.http, path="/healthz", x_request_id="abc-123.X_y").headers["x-request-id"] == "abc-123.X_y"
 
 
@@ -152,14 +152,14 @@ def test_the_log_is_json_lines_with_the_request_id(start):
     assert (third["path"], third["status"], third["client"]) == ("/nobody", 503, "127.0.0.1")
 
 
-# JSON makes two bytes of each `"`. A longer head HAProxy does not take.
+# JSON escapes `"` with two bytes. HAProxy refuses longer heads.
 @pytest.mark.parametrize("path", ["/" + "x" * 8000, "/" + '"' * 15_000], ids=["one that is taken", "the longest"])
 def test_long_paths_do_not_truncate_log_lines(start, path):
     with start(HAPROXY_LOG="all") as system:
         send_raw(system.http, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         [line] = system.log_lines(1)
     assert line["path"] == path
-    # Or journald would break it.
+    # journald splits longer lines.
     assert system.log.stat().st_size < 48 * 1024
 
 

@@ -31,7 +31,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture
 def curl(start, certificates):
-    """`curl(…)` asks for https://localhost/ and trusts that certificate alone."""
+    """`curl(…)` requests https://localhost/ and trusts only that certificate."""
     with start(HAPROXY_TLS="on", HAPROXY_CERTIFICATES=str(certificates)) as system:
         def curl(*arguments: str, path: str = "/", check: bool = True) -> str:
             command = [
@@ -90,7 +90,7 @@ def test_robots_txt_and_limits_apply_over_http_2(curl, tmp_path):
     assert curl("--http2", "-o", "/dev/null", "-w", "%{http_code}", path="/healthz") == "404"
     body = tmp_path / "too-large"
     body.write_bytes(bytes(2_000_000))
-    # Not all of it is taken, which curl may call an error, after the response.
+    # HAProxy does not read all of it, which curl may report as an error after the response.
     upload = ("--data-binary", f"@{body}", "-w", "%{http_code}", "-o", "/dev/null")
     assert curl("--http2", *upload, check=False) == "413"
 
@@ -101,7 +101,7 @@ def test_inherited_sockets_are_recognised_in_either_order(haproxy, certificates,
     addresses = {"http": [], "https": []}
     for name, each in zip(names.split(":"), sockets):
         addresses[name].append(each.getsockname())
-    # As systemd hands them over: from 3.
+    # As systemd passes them: from descriptor 3.
     high = [fcntl.fcntl(each, fcntl.F_DUPFD, 50) for each in sockets]
     moved = " ".join(f"{3 + number}<&{descriptor}" for number, descriptor in enumerate(high))
     variables = {
@@ -116,7 +116,7 @@ def test_inherited_sockets_are_recognised_in_either_order(haproxy, certificates,
     )
     try:
         *public, operator = addresses["http"]
-        wait_until(lambda: process.poll() is not None or ask(operator, path="/haproxy/metrics").status == 200, "it answers")
+        wait_until(lambda: process.poll() is not None or ask(operator, path="/haproxy/metrics").status == 200, "it responds")
         assert process.poll() is None, (tmp_path / "haproxy.err").read_text()
         assert [ask(address).status for address in public] == [308, 308]
         for address in addresses["https"]:
@@ -147,7 +147,7 @@ def test_acme_challenges_go_to_the_acme_client_only(start):
             assert (response.status, response.body) == (200, b"/.well-known/acme-challenge/token")
             client.shutdown()
             client.server_close()
-            # Nobody asks for a certificate.
+            # No ACME client listens.
             assert ask(system.http, path="/.well-known/acme-challenge/token").status == 503
             assert ask(system.http, path="/.well-known/other").status == 200
             assert [record["path"] for record in system.records()] == ["/.well-known/other"]

@@ -1,4 +1,4 @@
-"""A second version beside the first."""
+"""The canary: a second version beside the current one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BOTH = {"names": ("1", "next"), "HAPROXY_NEXT": "on"}
 
 @pytest.fixture
 def versions(start):
-    """Which one answered is told by its count of records, for their answers are alike, and checks have no record."""
+    """Record counts tell which version responded: the responses are alike, and health checks have no record."""
     with start(**BOTH) as system:
         yield system
 
 
 def records(system, name: str) -> int:
-    """How many it has committed."""
+    """The number of records it has committed."""
     lines = system.replicas[name].ask("/metrics")[1].decode().splitlines()
     return sum(int(line.split()[-1]) for line in lines if line.startswith("daybook_records_committed_total{"))
 
@@ -40,7 +40,7 @@ def test_header_host_and_path_each_select_the_canary(versions):
     assert goes_to_canary(versions, host="v2.example.org")
     assert goes_to_canary(versions, host="V2.example.org:8080")
     assert goes_to_canary(versions, path="/v2/things?x")
-    # The path is passed on as it came.
+    # The path is passed on unchanged.
     assert versions.records("/v2/")[0]["path"] == "/v2/things"
 
 

@@ -1,4 +1,4 @@
-"""The settings in force, read back from what Litestream says and does. A key that it does not know it ignores."""
+"""The effective settings, from Litestream's log and behaviour. It ignores unknown keys."""
 
 import calendar
 import http.server
@@ -18,7 +18,7 @@ KEY = re.compile(r"^( *(?:- )?[a-z0-9-]+:) (\S.*)$", re.M)
 
 
 def test_litestream_reads_every_key_of_the_configuration(litestream_program, tmp_path):
-    """Litestream ignores unknown keys. A key it reads, it refuses when its value is a list: so each is given one."""
+    """Litestream ignores unknown keys but refuses a list as the value of a known one, so give each key a list."""
     def accepts(text):
         (tmp_path / "litestream.yml").write_text(text)
         command = [litestream_program, "databases", "-config", tmp_path / "litestream.yml"]
@@ -96,13 +96,13 @@ def test_the_heartbeat_is_sent_only_while_copies_arrive(litestream_program, run,
         url = f"http://{server.server_address[0]}:{server.server_port}/{name}"
         env = settings(path, f"file://{tmp_path}/{name}{'' if name == 'broken' else '.backup'}", next(addresses))
         process = run(name, litestream_program, "replicate", "-config", CONFIG, **env, BACKUP_HEARTBEAT_URL=url)
-    until(lambda: len(asked) >= 2, 120)  # once a minute, though nothing is written
+    until(lambda: len(asked) >= 2, 120)  # once a minute, even without writes
     server.shutdown()
     assert process.poll() is None and set(asked) == {"/works"}
 
 
 def test_a_backup_far_behind_counts_as_arrived_only_when_complete(litestream_program, run, tmp_path):
-    """It would say so of each 256 files, and so at the heartbeat, if the configuration did not forbid it."""
+    """By default Litestream counts every 256 files as an arrived copy, and sends a heartbeat."""
     path, address = tmp_path / "requests.db", next(addresses)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x)")
@@ -129,7 +129,7 @@ def test_a_backup_far_behind_counts_as_arrived_only_when_complete(litestream_pro
 
 
 def changed(directory, key, value):
-    """The configuration with another value at that key."""
+    """The configuration with another value for the key."""
     text, count = re.subn(rf"^( *{key}:).*$", rf"\1 {value}", CONFIG.read_text(), flags=re.M)
     assert count == 1
     (directory / f"{key}.yml").write_text(text)
@@ -138,7 +138,7 @@ def changed(directory, key, value):
 
 @pytest.fixture
 def replicate(litestream_program, run, tmp_path):
-    """`replicate(name, config)` starts a Litestream on a database of its own; returns it, a connection, its metrics."""
+    """`replicate(name, config)` starts a Litestream on its own database; returns it, a connection and its metrics."""
     def start(name, config=CONFIG):
         path, address = tmp_path / f"{name}.db", next(addresses)
         connection = sqlite3.connect(path, isolation_level=None)
@@ -165,7 +165,7 @@ def test_the_checkpoint_settings_take_effect(replicate, tmp_path):
     _, ours, measure = replicate("ours")
     until(lambda: copied(measure()) == 1)
     for _, connection, _ in [*started.values(), (None, ours, None)]:
-        connection.execute("insert into t values (zeroblob(2000000))")  # 489 pages, of the 1000 that it waits for
+        connection.execute("insert into t values (zeroblob(2000000))")  # 489 of the 1000 pages it waits for
     for key, (_, _, measure_other) in started.items():
         until(lambda: checkpoints(measure_other()) > 0)
     until(lambda: copied(measure()) == 2)

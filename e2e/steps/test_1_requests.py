@@ -1,4 +1,4 @@
-"""The system as `podman compose up` and `make up` start it, and what it is for."""
+"""The system as started by `podman compose up` and `make up`: requests, records, metrics, confinement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import DIRECTORY, metric, pinned
 from system import OPERATOR_PORT
 
-# Builds what the real one would, of images that are here, and shows what it was given to build from.
+# Gives the images of the real Containerfile from local ones, and keeps the build context for inspection.
 CONTAINERFILE = """
 FROM localhost/daybook:built AS daybook
 FROM localhost/daybook-restore:built AS restore
@@ -40,9 +40,9 @@ def test_podman_compose_up_builds_missing_images_and_starts_everything(composed:
         started = [len(composed.containers(service)) for service in ("daybook", "haproxy", "litestream", "prometheus")]
         assert started == [2, 1, 1, 1]
         request = ("curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:8080/")
-        eventually(30, lambda: composed.host.attempt(*request).returncode == 0, "a request is answered")
+        eventually(30, lambda: composed.host.attempt(*request).returncode == 0, "a request succeeds")
         given = composed.host.run("podman", "run", "--rm", "--entrypoint", "ls", "localhost/daybook-restore:current", "-A", "/given")
-        # docker-compose always gives these two.
+        # docker-compose always sends these two.
         assert set(given.split()) - {".dockerignore", "Containerfile"} == {"litestream"}
     finally:
         composed.script("down", seconds_max=90)
@@ -133,7 +133,7 @@ def test_prometheus_scrapes_all_targets(composed: Composed, figure):
 
 
 def test_containers_have_no_capabilities_no_new_privileges_and_read_only_roots(composed: Composed):
-    assert composed.powers() == {(service, NONE) for service in ALWAYS}
+    assert composed.privileges() == {(service, NONE) for service in ALWAYS}
 
 
 def test_replica_numbers_match_and_litestream_metrics_are_exposed(composed: Composed):
@@ -149,7 +149,7 @@ def test_operator_ports_are_unreachable_from_outside(composed: Composed, port: i
 
 
 def test_replicas_are_on_an_internal_network(composed: Composed):
-    """An internal network has no way out: the host routes nothing that comes from it."""
+    """The host routes nothing from an internal network."""
     networks = json.loads(composed.host.run("podman", "inspect", composed.containers("daybook")[0]))[0]
     assert list(networks["NetworkSettings"]["Networks"]) == ["daybook_replicas"]
     assert json.loads(composed.host.run("podman", "network", "inspect", "daybook_replicas"))[0]["internal"]

@@ -1,4 +1,4 @@
-"""The same compose.yaml under docker-compose, with a second version beside the first and a limit on each client."""
+"""compose.yaml under docker-compose, with a canary and a rate limit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_docker_compose_all_targets_are_up_with_the_canary(composed: Composed):
 
 
 def test_docker_compose_containers_are_as_confined(composed: Composed):
-    assert composed.powers() == {(service, NONE) for service in (*ALWAYS, "next")}
+    assert composed.privileges() == {(service, NONE) for service in (*ALWAYS, "next")}
 
 
 def test_a_hanging_haproxy_fails_its_health_check(composed: Composed):
@@ -51,7 +51,7 @@ def test_a_hanging_haproxy_fails_its_health_check(composed: Composed):
         assert composed.host.attempt(*check).returncode == 1
     finally:
         composed.host.run("pkill", "-CONT", "haproxy")
-    eventually(30, lambda: ask(composed.http).status == 200, "it answers again")
+    eventually(30, lambda: ask(composed.http).status == 200, "it responds again")
 
 
 @pytest.mark.parametrize("asks", [{"path": "/v2/things"}, {"x_api_version": "2"}, {"host": "v2.example.org"}])
@@ -98,7 +98,7 @@ def test_docker_compose_down_stops_everything(composed: Composed):
 def test_switching_the_compose_program_restarts_everything_and_make_down_stops_it(
     composed: Composed, provider: str, other: str
 ):
-    """First with the variables' old names, in the environment and in .env, which compose itself would not know."""
+    """First with the deprecated variable names, in the environment and in .env."""
     more = {"COMPOSE_PROFILES": "next", "COMPOSE_PROJECT_NAME": "another"}
     image, settings = "localhost/daybook:another", f"{DIRECTORY}/.env"
     composed.clear()
@@ -120,13 +120,13 @@ def test_switching_the_compose_program_restarts_everything_and_make_down_stops_i
     second = ask(composed.http).headers["record-id"]
     assert (first, second) == ("1", "2")
 
-    # Fewer than there are: those that are too many do not run on.
+    # Fewer than are running: the others are stopped.
     composed.start(other, REPLICAS="2", **more)
     assert len(composed.replicas()) == 2
     with pytest.raises(HostError, match="REPLICAS is 9: it must be a number from 1 to 8"):
         composed.start(other, REPLICAS="9")
     composed.environment = [f"PATH={PATHS[provider]}"]
-    # Also when somebody else has begun to.
+    # Also while something else is stopping them.
     composed.host.run("systemd-run", "--quiet", "podman", "stop", "--all")
     composed.script("down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
@@ -141,7 +141,7 @@ def test_docker_compose_plugins_are_found_and_incompatible_versions_reported(
     version = f"env PATH={PATHS['docker-compose']} {DIRECTORY}/scripts/compose --version"
     real = "/usr/libexec/docker/cli-plugins/docker-compose"
     assert "Docker Compose version 2." in composed.host.run("sh", "-c", version)
-    # Debian's is a plugin, and a link to it: now it is neither.
+    # Debian installs a plugin and a link to it; remove both.
     composed.host.run("mv", program, f"{elsewhere}.link")
     composed.host.run("mv", real, elsewhere)
     try:

@@ -1,4 +1,4 @@
-"""kill -9 under load, with what it costs: failed requests are counted, acknowledged records are looked up."""
+"""kill -9 under load: counts failed requests and looks up acknowledged records."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from system import OPERATOR_PORT
 
 
 def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
-    """Kills each of these containers in turn, two seconds apart, while GETs and POSTs go on."""
+    """Kills each of these containers, two seconds apart, under a load of GETs and POSTs."""
     with Load(composed.http, clients=8) as gets, Load(composed.http, method="POST", clients=8) as posts:
-        eventually(30, lambda: min(len(gets.record_ids), len(posts.record_ids)) > 100, "both are under way")
+        eventually(30, lambda: min(len(gets.record_ids), len(posts.record_ids)) > 100, "both loads are running")
         for victim in victims:
             composed.kill(victim)
             time.sleep(2)
@@ -28,7 +28,7 @@ def test_a_killed_replica_loses_no_get_and_no_acknowledged_record(composed: Comp
     gets, posts = under_load(composed, *victims)
     assert gets.failures == []
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
-    # A POST that may have reached it is not sent again: at most those that were under way can fail.
+    # POSTs are not retried, so those in flight can fail.
     assert len(posts.failures) <= 8 * len(victims)
     eventually(30, lambda: len(composed.containers("daybook")) == 4, "all replicas run again")
     figure(f"{len(victims)} replicas killed in turn: {gets}; {posts}; 0 acknowledged records missing")
@@ -40,12 +40,12 @@ def test_a_killed_haproxy_restarts_and_loses_no_acknowledged_record(composed: Co
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     composed.kill(haproxy)
     killed = time.monotonic()
-    eventually(30, lambda: answers(composed), "HAProxy answers again")
+    eventually(30, lambda: responds(composed), "HAProxy responds again")
     figure(f"back after {time.monotonic() - killed:.1f} s; {gets}; {posts}; 0 acknowledged records missing")
 
 
-def answers(composed: Composed) -> bool:
-    # A connection that was tried while it was down gets nowhere, so none is waited for.
+def responds(composed: Composed) -> bool:
+    # A short timeout: connections opened while it was down never succeed.
     connection = http.client.HTTPConnection(*composed.http, timeout=0.5)
     try:
         connection.request("GET", "/")
