@@ -100,7 +100,7 @@ async fn write_groups(client: Client, mut queue: mpsc::Receiver<Waiting>) {
     }
 }
 
-async fn record_and_respond(
+async fn respond(
     State(recorder): State<Recorder>,
     method: Method,
     uri: Uri,
@@ -146,7 +146,7 @@ async fn main() {
         tokio::spawn(write_groups(client, queue));
         Recorder::Group(sender)
     };
-    let app = Router::new().fallback(record_and_respond).with_state(recorder);
+    let app = Router::new().fallback(respond).with_state(recorder);
     let listener = TcpListener::bind(address).await.expect("the address");
     axum::serve(listener, app).await.expect("serving");
 }
