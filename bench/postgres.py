@@ -47,7 +47,7 @@ class PostgreSQL(Subject):
         ], data)
         self.processes.append(server)
         self._ask = [*prefix, programs / "psql", "-h", data, "-U", "postgres", "-Atc"]
-        server.wait_until(lambda: self._sql("select 1") == "1", "answered a query")
+        server.wait_until(lambda: self._sql("select 1") == "1", "responded to a query")
         self.address = free_address()
         front = Process([self._tools.postgres_server, self._mode, self.address, data], self.work)
         self.processes.append(front)

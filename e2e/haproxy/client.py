@@ -150,7 +150,7 @@ class Clients:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.record_ids)} answered, {len(self.failures)} failed, "
+            f"{len(self.record_ids)} succeeded, {len(self.failures)} failed, "
             f"the slowest took {self.worst_seconds * 1000:.0f} ms"
         )
 

@@ -86,7 +86,7 @@ def test_the_rate_limit_returns_429_without_a_record(composed: Composed, figure)
     assert statuses == sorted(statuses) and set(statuses) == {200, 429}
     assert responses[-1].headers["retry-after"] == "10"
     assert len(composed.records("/limited")) == statuses.count(200) <= RATE_LIMIT
-    figure(f"{statuses.count(200)} answered 200, then {statuses.count(429)} answered 429")
+    figure(f"{statuses.count(200)} × 200, then {statuses.count(429)} × 429")
 
 
 def test_docker_compose_down_stops_everything(composed: Composed):

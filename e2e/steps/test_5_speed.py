@@ -40,9 +40,9 @@ def wrk(composed: Composed, port: int, *replicas: str) -> tuple[float, float]:
         ],
         check=True, capture_output=True, text=True, timeout=SECONDS + 30,
     )
-    answers, seconds, errors, p99 = done.stdout.strip().splitlines()[-1].split()
+    responses, seconds, errors, p99 = done.stdout.strip().splitlines()[-1].split()
     assert int(errors) == 0, done.stdout
-    return int(answers) / float(seconds), float(p99)
+    return int(responses) / float(seconds), float(p99)
 
 
 def test_through_haproxy_and_directly_to_the_replicas(composed: Composed, figure):
