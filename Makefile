@@ -1,24 +1,24 @@
-# Every target installs what it needs when root on Debian, and says what is missing otherwise (scripts/need).
+# As root on Debian, targets install what they need; otherwise they say what is missing (scripts/need).
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help run test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
-help: ## list the targets (this)
+help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build and start daybook on ./requests.db, and say where to send a first request
+run: ## build and start daybook on ./requests.db, and print a first request to try
 	@exec scripts/run
 
 test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-mutants: ## break src/ in one way after the other, and say what no test notices (hours; ARGS="--file 'src/store/**'", see scripts/mutants)
+mutants: ## mutation testing of src/: print the mutants that no test notices (hours; ARGS="--file 'src/store/**'")
 	@scripts/need cargo cc curl hey wrk
 	@exec scripts/mutants $(ARGS)
 
-lint: ## check format, warnings, documentation, the dependencies' licences, sources and known holes, pins, alerts, playbook, units
+lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, playbook and units
 	@scripts/need cargo cc
 	cargo fmt --check
 	scripts/cargo-deny
@@ -29,17 +29,17 @@ lint: ## check format, warnings, documentation, the dependencies' licences, sour
 	scripts/pins check
 	scripts/check-prometheus
 	scripts/check-ansible
-	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
+	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: skipped, it needs root"; fi
 	scripts/cargo-deny advisories
 
-outdated: ## list the pinned versions that are behind: images, crates, Python packages (docs/pins.md)
+outdated: ## list pinned versions that are behind: images, crates, Python packages (docs/pins.md)
 	@scripts/need cargo venv
 	@exec scripts/outdated
 
-bench: ## measure daybook beside what it is compared with (10 minutes; ARGS="--quick", "--only …", see bench/README.md)
+bench: ## compare daybook with other servers (10 minutes; ARGS="--quick", "--only …"; bench/README.md)
 	@exec bench/run $(ARGS)
 
-image: ## build the images localhost/daybook and localhost/daybook-restore, with podman
+image: ## build the images localhost/daybook and localhost/daybook-restore with podman
 	@exec scripts/image
 
 up: ## build the images and start the whole system of compose.yaml: replicas, HAProxy, Litestream, Prometheus
@@ -47,33 +47,33 @@ up: ## build the images and start the whole system of compose.yaml: replicas, HA
 	@scripts/image
 	@exec scripts/up
 
-down: ## stop it; its volumes stay
+down: ## stop the whole system; its volumes stay
 	@exec scripts/down
 
-e2e: ## prove HAProxy, Litestream and the whole system, on a host of its own (root on Debian 12; 17 minutes, more at first)
+e2e: ## test the whole system on a host of its own (root on Debian 12; 17 minutes, more the first time; e2e/README.md)
 	@exec e2e/run $(ARGS)
 
-e2e-host: ## prove quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; more than an hour)
+e2e-host: ## test quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; more than an hour)
 	@exec e2e/run e2e/server e2e/ansible
 
-provision: ## make servers of bare Debian machines, those of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]
+provision: ## set up bare Debian servers of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]
 	@venv=$$(scripts/venv ansible/requirements.txt) && cd ansible && \
 	exec "$$venv/bin/ansible-playbook" playbook.yml $(if $(HOST),--limit "$(HOST:root@%=%)") $(ARGS)
 
-deploy: ## replace what runs on a server, replica after replica: HOST=root@server [IMAGE=…] (deploy/README.md)
+deploy: ## replace the version on a server, replica by replica: HOST=root@server [IMAGE=…] (deploy/README.md)
 	@exec deploy/deploy deploy "$(HOST)"
 
-rollback: ## go back to what ran there before: HOST=…
+rollback: ## return to the version before: HOST=…
 	@exec deploy/deploy rollback "$(HOST)"
 
-next: ## start an image beside the current version: HOST=… [IMAGE=…] [PERCENT=10]
+next: ## start a canary beside the current version: HOST=… [IMAGE=…] [PERCENT=10]
 	@exec deploy/deploy next "$(HOST)"
 
-promote: ## replace the current version by the next one: HOST=…
+promote: ## replace the current version with the canary: HOST=…
 	@exec deploy/deploy promote "$(HOST)"
 
-drop: ## end the next version: HOST=…
+drop: ## stop the canary: HOST=…
 	@exec deploy/deploy drop "$(HOST)"
 
-history: ## who has deployed what there: HOST=…
+history: ## list the deploys of a server: HOST=…
 	@exec deploy/deploy history "$(HOST)"

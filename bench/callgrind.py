@@ -1,5 +1,4 @@
-"""How many instructions a recorded request takes, and where: daybook's own, as callgrind counts them. The kernel's are not
-among them."""
+"""Counts the instructions of a request by part of the program, with callgrind. Excludes the kernel's."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ from tools import output
 
 REQUESTS = 2000
 CONNECTIONS = 25
-"""What each of four replicas has of a hundred."""
+"""100 connections over four replicas."""
 
 THREADS = {"event loop": "hyper::", "writer": "sqlite3VdbeExec"}
-"""By what only they call, while there is too little for a checkpoint and nobody reads the log."""
+"""Recognised by a function that only they call."""
 PARTS = [
-    # A part, and what names its functions. The first that matches has it; what has no Rust path is C: SQLite's.
+    # A part and the pattern of its functions. The first match counts. Functions without a Rust path are SQLite's.
     ("memory: mimalloc, the C library's malloc", r"\b_?mi_|malloc|\bc?free\b|calloc|realloc|_int_|unlink_chunk"),
     ("copying and comparing bytes", r"mem(cpy|move|set|r?chr|cmp)|str(len|n?cmp)"),
     ("daybook: guard", r"daybook::guard"),
@@ -40,7 +39,7 @@ LINE = re.compile(r"^\s*([\d,]+) \([\s\d.]+%\)\s+(?:.*?:)?(\S.*?)(?: \[([^\]]*)\
 
 @dataclass
 class Instructions:
-    """Of one request, on average."""
+    """Averages per request."""
 
     by_part: dict[str, dict[str, float]]
     """Thread, then part."""
@@ -49,8 +48,7 @@ class Instructions:
 
 
 def count(binary: Path, directory: Path, mode: str) -> Instructions:
-    """Runs a replica within callgrind and sends it a fixed number of requests. `binary` has to have its symbols; `mode` is
-    `normal` or `off`."""
+    """Runs a replica in callgrind and sends it a fixed number of requests. `binary` needs symbols; `mode` is `normal` or `off`."""
     with tempfile.TemporaryDirectory(prefix="callgrind-", dir=directory) as work:
         replica = Callgrind(binary, Path(work), mode)
         try:
@@ -62,7 +60,7 @@ def count(binary: Path, directory: Path, mode: str) -> Instructions:
         finally:
             status = replica.stop()
         if status != 0:
-            raise BenchError(f"daybook ended with {status} within callgrind")
+            raise BenchError(f"daybook exited with {status} in callgrind")
         commits, records = (new - old for new, old in zip(after, before))
         if records != (0 if mode == "off" else REQUESTS):
             raise BenchError(f"{records} records for {REQUESTS} requests")
@@ -71,7 +69,7 @@ def count(binary: Path, directory: Path, mode: str) -> Instructions:
             costs = read(output("callgrind_annotate", "--threshold=100", profile))
             thread = next((thread for thread, mark in THREADS.items() if any(mark in name for name, _, _ in costs)), None)
             if thread is None:
-                continue  # Threads of the read pool, and Tokio's own, which have next to nothing to do.
+                continue  # The read pool and Tokio's threads, almost idle.
             for name, file, instructions in costs:
                 parts = by_part.setdefault(thread, {})
                 part = part_of(name, file)
@@ -80,7 +78,7 @@ def count(binary: Path, directory: Path, mode: str) -> Instructions:
 
 
 class Callgrind(Replica):
-    """A replica whose instructions are counted while we say so."""
+    """A replica whose instructions are counted on demand."""
 
     def __init__(self, binary: Path, work: Path, mode: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What a database of some size costs."""
+"""Measures the costs of a database size."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from backup import Backup
 from daybook import Daybook
 from load import Load, send
 from process import BenchError
-from reading import counts_per_minute, export, reader
 from tools import Tools
 
 
 @dataclass
 class Size:
-    """What was measured on a database of so many rows. Lists have one value a round; `one_record_ms` has none while there is
-    no record."""
+    """The figures for one database size. Lists have one value per round; `one_record_ms` is empty without records."""
 
     rows: int
     database: Path
@@ -31,26 +29,10 @@ class Size:
     newest_page_ms: list[float] = field(default_factory=list)
     middle_page_ms: list[float] = field(default_factory=list)
     one_record_ms: list[float] = field(default_factory=list)
-    chart_ms: list[float] = field(default_factory=list)
-    chart_rows: int = 0
-    """In the hour of the chart."""
-    export_seconds: float = 0.0
     backup: Backup | None = None
 
 
-def measure_export(tools: Tools, size: Size) -> None:
-    subject = Daybook(size.database.parent, tools, 4, "normal")
-    with subject, reader(size.database) as connection:
-        started = time.perf_counter()
-        rows = export(connection)
-        size.export_seconds = time.perf_counter() - started
-    if any(subject.statuses):
-        raise BenchError(f"{size.rows:,} rows, export: ended with {subject.statuses}")
-    if rows != size.rows:
-        raise BenchError(f"{rows:,} rows were exported, of {size.rows:,}")
-
-
-def measure_round(tools: Tools, size: Size, seconds: float, filled_until: float) -> None:
+def measure_round(tools: Tools, size: Size, seconds: float) -> None:
     subject = Daybook(size.database.parent, tools, 4, "normal")
     with subject:
         replica = subject.processes[0]
@@ -61,20 +43,16 @@ def measure_round(tools: Tools, size: Size, seconds: float, filled_until: float)
         size.middle_page_ms.append(time_ms(lambda: replica.ask(f"/requests?limit=50&before={middle}")))
         if newest:
             size.one_record_ms.append(time_ms(lambda: replica.ask(f"/requests/{newest[0]['id']}")))
-        with reader(size.database) as connection:
-            # The hour that was filled last, and not the one that ends now: the same rows in every round.
-            size.chart_rows = sum(counts_per_minute(connection, filled_until))
-            size.chart_ms.append(time_ms(lambda: counts_per_minute(connection, filled_until), times=10))
         counted = send(tools, subject, Load(), seconds)
-        size.requests_per_second.append(counted.answers / counted.seconds)
+        size.requests_per_second.append(counted.responses / counted.seconds)
         size.p99_ms.append(counted.percentiles_ms["99"])
-    if counted.troubles or any(subject.statuses):
-        raise BenchError(f"{size.rows:,} rows: {counted.troubles}, ended with {subject.statuses}")
+    if counted.errors or any(subject.statuses):
+        raise BenchError(f"{size.rows:,} rows: {counted.errors}, exited with {subject.statuses}")
 
 
-def time_ms(work: Callable[[], object], times: int = 50) -> float:
+def time_ms(work: Callable[[], object]) -> float:
     taken = []
-    for _ in range(times):
+    for _ in range(50):
         before = time.perf_counter()
         work()
         taken.append((time.perf_counter() - before) * 1000)

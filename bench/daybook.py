@@ -1,4 +1,4 @@
-"""daybook, as it is measured: replicas on one file, alone, behind HAProxy, or with Litestream beside them."""
+"""daybook as a subject: replicas on one file, alone, behind HAProxy, or with Litestream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -17,19 +16,19 @@ from tools import REPOSITORY, Tools
 
 FIRST_COPY_SECONDS_MAX = 300.0
 SHARE_OF_HAPROXY = -6
-"""3.8 times a replica's. On a server its unit has the CPUWeight= of four of theirs."""
+"""An autogroup of 3.8 times a replica's weight. On a server its CPUWeight= is that of four replicas."""
 
 
 class Replica(Process):
-    """One daybook process that has said it is ready."""
+    """One daybook process that is ready."""
 
     def __init__(
         self, binary: Path, database: Path, mode: str, number: int, listen: str,
         settings: dict[str, str] | None = None, within: tuple[str, ...] = (), share: int | None = None,
     ) -> None:
-        """`mode` is `full` or `normal`, database.synchronous; or `off`, record = false. `settings` are variables. `within`
-        is a command that runs another one. `share`: see `Process`."""
-        # Nothing of the caller's configuration: neither the environment nor a ./daybook.toml.
+        """`mode` is `full` or `normal` (database.synchronous), or `off` (record = false). `settings` are environment variables,
+        `within` is a command that wraps daybook, `share` is that of `Process`."""
+        # Without the caller's configuration.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DAYBOOK_")}
         environment |= {
             "DAYBOOK_LISTEN": listen,
@@ -49,26 +48,26 @@ class Replica(Process):
             self.ready_line = self._wait_for_ready_line()
             self.address: str = self.ready_line["listen"][0]
             self._admin: str = self.ready_line["admin_listen"][0]
-            self.wait_until(lambda: answers_ok(self._admin, "/readyz"), f"answered 200 at http://{self._admin}/readyz")
+            self.wait_until(lambda: responds_ok(self._admin, "/readyz"), f"returned 200 at http://{self._admin}/readyz")
         except BaseException:
             self.stop()
             raise
         self.start_seconds = time.perf_counter() - started
-        """From before the fork to the first 200 of /readyz."""
+        """From the fork to the first 200 of /readyz."""
 
     def ask(self, path: str) -> bytes:
-        """Of its admin listener."""
+        """GET from its admin listener."""
         connection = http.client.HTTPConnection(self._admin, timeout=20)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
+            response = connection.getresponse()
+            body = response.read()
         except OSError as error:
-            raise self.failure(f"did not answer {path}: {error}") from error
+            raise self.failure(f"did not respond to {path}: {error}") from error
         finally:
             connection.close()
-        if answer.status != 200:
-            raise self.failure(f"answered {path} with {answer.status} {body!r}")
+        if response.status != 200:
+            raise self.failure(f"returned {response.status} {body!r} for {path}")
         return body
 
     def metric(self, name: str) -> int:
@@ -93,7 +92,7 @@ class Replica(Process):
             raise self.failure("did not become ready") from None
 
 
-def answers_ok(address: str, path: str) -> bool:
+def responds_ok(address: str, path: str) -> bool:
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request("GET", path)
@@ -105,7 +104,7 @@ def answers_ok(address: str, path: str) -> bool:
 
 
 class Daybook(Subject):
-    """So many replicas on one file, sharing one port; `as_units`: and the cores as their units do."""
+    """Replicas that share one file and one port; with `as_units` they share the cores as systemd units do."""
 
     def __init__(self, work: Path, tools: Tools, replicas: int, mode: str, as_units: bool = False) -> None:
         super().__init__(work)
@@ -128,17 +127,9 @@ class Daybook(Subject):
         return count_rows(self.database)
 
 
-def start_haproxy(
-    subject: Subject, tools: Tools, servers: int, as_units: bool, addresses: dict[str, str] | None = None
-) -> None:
-    """Starts this repository's own haproxy/ before `servers` servers, on the sockets 1.sock, 2.sock and so on in the subject's
-    directory, or on other `addresses`, and gives the subject its address."""
-    configuration = subject.work / "haproxy"
-    shutil.copytree(REPOSITORY / "haproxy", configuration)
-    text = (configuration / "servers.cfg").read_text()
-    for socket, address in (addresses or {}).items():
-        text = text.replace(socket, address)
-    (configuration / "servers.cfg").write_text(text)
+def start_haproxy(subject: Subject, tools: Tools, servers: int, as_units: bool) -> None:
+    """Starts this repository's haproxy/ before the sockets 1.sock, 2.sock and so on in the subject's directory, and sets the
+    subject's address."""
     subject.address = free_address()
     environment = os.environ | {
         "HAPROXY_HTTP": subject.address,
@@ -149,47 +140,36 @@ def start_haproxy(
         "HAPROXY_LITESTREAM": "127.0.0.1:9",
     }
     share = SHARE_OF_HAPROXY if as_units else None
-    haproxy = Process([tools.haproxy, "-f", configuration], subject.work, environment, share=share)
+    haproxy = Process([tools.haproxy, "-f", REPOSITORY / "haproxy"], subject.work, environment, share=share)
     subject.processes.append(haproxy)
-    haproxy.wait_until(lambda: answers_ok(subject.address, "/started"), "passed a request on")
+    haproxy.wait_until(lambda: responds_ok(subject.address, "/started"), "forwarded a request")
 
 
 class BehindHAProxy(Daybook):
-    """Replicas on a socket each, with this repository's own haproxy/ before them."""
+    """Replicas on one socket each, behind this repository's haproxy/."""
 
     dies_of_sigterm = True
 
-    def __init__(
-        self, work: Path, tools: Tools, replicas: int, mode: str, over: str, as_units: bool = False
-    ) -> None:
-        """`over` is `unix` or `tcp`."""
-        super().__init__(work, tools, replicas, mode, as_units)
-        self._over = over
-
     def start(self) -> None:
-        addresses = {}
         for number in range(1, self._count + 1):
-            listen = f"unix:{self.work}/{number}.sock" if self._over == "unix" else "127.0.0.1:0"
-            replica = self.start_replica(number, listen)
-            if self._over == "tcp":
-                addresses[f"unix@$HAPROXY_REPLICA_SOCKETS/{number}.sock"] = replica.address
-        start_haproxy(self, self._tools, self._count, self._as_units, addresses)
+            self.start_replica(number, f"unix:{self.work}/{number}.sock")
+        start_haproxy(self, self._tools, self._count, self._as_units)
 
     def stop(self) -> None:
-        # HAProxy first, so that nobody asks a replica that is gone.
+        # HAProxy first, so that it has no failed requests.
         self.processes.reverse()
         super().stop()
 
 
 class WithLitestream(Daybook):
-    """Litestream beside the replicas, with this repository's own litestream/litestream.yml, copying to the same disk."""
+    """Replicas with Litestream and this repository's litestream/litestream.yml, copying to the same disk."""
 
     def __init__(self, work: Path, tools: Tools, replicas: int, mode: str) -> None:
         super().__init__(work, tools, replicas, mode)
         self.copy = work / "copy"
         self.control_socket = work / "litestream.sock"
         self.first_copy_seconds = 0.0
-        """From before Litestream's start until all that the database had held then was copied."""
+        """From Litestream's start until the initial database was copied."""
 
     def start(self) -> None:
         super().start()
@@ -206,12 +186,12 @@ class WithLitestream(Daybook):
         started = time.perf_counter()
         litestream = Process([self._tools.litestream, "replicate", "-config", written], self.work, environment)
         self.processes.append(litestream)
-        litestream.wait_until(lambda: self.copied_txid() > 0, "copied anything", FIRST_COPY_SECONDS_MAX)
+        litestream.wait_until(lambda: self.copied_txid() > 0, "copied a transaction", FIRST_COPY_SECONDS_MAX)
         self.first_copy_seconds = time.perf_counter() - started
 
     def copied_txid(self, level: int = 0) -> int:
-        """The last of Litestream's transactions that the copy has; 0 for none. A file gets its name, which ends in the last
-        transaction that it holds, when it is complete. Level 0 is what comes first, level 9 the snapshots."""
+        """The last Litestream transaction in the copy, 0 for none. The names of complete files end in their last transaction.
+        Level 0 has the newest files, level 9 the snapshots."""
         names = (self.copy / f"ltx/{level}").glob("*.ltx")
         return max((int(name.stem.partition("-")[2], 16) for name in names), default=0)
 

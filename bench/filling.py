@@ -1,4 +1,4 @@
-"""Databases of a given size, filled without the requests."""
+"""Fills databases to a given size, without requests."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from program import progress
 from tools import Tools
 
 FILL_ROWS = 1_000_000
-"""In one transaction."""
+"""Per transaction."""
 ROWS_PER_HOUR = 800_000
-"""As a service has them that answers 222 requests a second."""
+"""As at 222 requests a second."""
 BYTES_PER_ROW = 50
 COPY_BYTES_PER_ROW = 80
-"""Litestream has its working files, and in its copy for a while the same rows three times; all of it compressed."""
+"""Compressed: Litestream's working files, and its copy, which holds the rows three times for a while."""
 
 
 def check_free_space(directory: Path, sizes: list[int]) -> None:
     free = shutil.disk_usage(directory).free
-    # The copies are of one database after the other.
+    # Databases are copied one after another.
     needed = sum(sizes) * BYTES_PER_ROW + max(sizes) * COPY_BYTES_PER_ROW + (1 << 30)
     if free < needed:
         raise BenchError(f"{directory} has {free >> 20:,} MiB free, and {needed >> 20:,} are needed")
 
 
 def create(tools: Tools, database: Path) -> str:
-    """An empty one, by daybook itself; returns the version of its SQLite."""
+    """Creates an empty database with daybook; returns its SQLite version."""
     replica = Replica(tools.daybook, database, "full", 1, "127.0.0.1:0")
     if (status := replica.stop()) != 0:
-        raise BenchError(f"daybook ended with {status}, not 0")
+        raise BenchError(f"daybook exited with {status}, not 0")
     return replica.ready_line["sqlite"]
 
 
 def fill(database: Path, rows: int, until: float) -> None:
-    """Rows as daybook would have written them, evenly, up to this time. Nobody else has the file open."""
+    """Inserts evenly spaced rows as daybook writes them, up to `until`. No other process may have the file open."""
     connection = sqlite3.connect(database)
     try:
         for done in range(0, rows, FILL_ROWS):

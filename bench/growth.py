@@ -1,7 +1,6 @@
-"""Whether a large database costs more than an empty one: the same measurements at several sizes, in turns. And what
-memory a replica takes for connections and for records in its queue.
+"""Compares databases of several sizes, in interleaved rounds, and measures a replica's memory against connections and queued records.
 
-Exit status: 0 if what is wanted is reached, 1 if it is missed, 2 if it could not be measured."""
+Exit status: 0 all bounds reached, 1 a bound missed, 2 not measured."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 
 from backup import measure_backup
-from costs import Size, measure_export, measure_round
+from costs import Size, measure_round
 from filling import check_free_space, create, fill
 from growth_plots import draw_growth
 from growth_report import figures, markdown
@@ -44,15 +43,11 @@ def main() -> int:
             sqlite = create(tools, database)
             fill(database, rows, filled_until)
             sizes.append(Size(rows, database, database.stat().st_size / 2**20))
-        # Each size as it was filled, before loads add to it.
-        for size in sizes:
-            measure_export(tools, size)
-            progress(f"exported {size.rows:11,} rows in {size.export_seconds:.1f} s")
         memory = Memory()
         for number in range(rounds):
             measure_memory(tools, directory, memory)
             for size in sizes if number % 2 == 0 else reversed(sizes):
-                measure_round(tools, size, seconds, filled_until)
+                measure_round(tools, size, seconds)
                 rate = size.requests_per_second[-1]
                 progress(f"round {number + 1} of {rounds}: {size.rows:11,} rows {rate:9,.0f} requests/s")
         for size in sizes:
@@ -69,10 +64,10 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run growth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="0 and 300,000 rows, 1 round of 2 s: to see that all of it works")
-    parser.add_argument("--rows", type=row_count, action="append", help="a size, not 0, 10 and 50 million; may be repeated")
-    parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
-    parser.add_argument("--save", action="store_true", help="write report and pictures to docs/benchmarks/ as well")
+    parser.add_argument("--quick", action="store_true", help="0 and 300,000 rows, 1 round of 2 s, to see that it works")
+    parser.add_argument("--rows", type=row_count, action="append", help="a size instead of 0, 10 and 50 million; repeatable")
+    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
+    parser.add_argument("--save", action="store_true", help="also save the report and charts in docs/benchmarks/")
     return parser.parse_args()
 
 

@@ -1,8 +1,7 @@
-"""What growth costs, as pictures."""
+"""Charts of what database size costs."""
 
 from __future__ import annotations
 
-from math import nan
 from pathlib import Path
 from statistics import median
 
@@ -16,8 +15,8 @@ def draw_growth(sizes: list[Size], memory: Memory, directory: Path) -> list[Path
 
 
 def draw_sizes(sizes: list[Size], path: Path) -> Path:
-    """Cost against database size: six things of different units, so six small charts."""
-    figure, charts = pyplot.subplots(3, 2, sharex=True, figsize=(8, 8), layout="constrained")
+    """Cost against database size, one chart per unit."""
+    figure, charts = pyplot.subplots(5, 1, sharex=True, figsize=(6, 10), layout="constrained")
     millions = [size.rows / 1e6 for size in sizes]
     ratios = [
         median(here / empty for here, empty in zip(size.requests_per_second, sizes[0].requests_per_second)) for size in sizes
@@ -28,14 +27,9 @@ def draw_sizes(sizes: list[Size], path: Path) -> Path:
             "the newest 50": [median(size.newest_page_ms) for size in sizes],
             "50 from the middle": [median(size.middle_page_ms) for size in sizes],
         }),
-        # Only where that hour has rows.
-        ("counts per minute, last hour, ms", {"": [median(size.chart_ms) if size.chart_rows else nan for size in sizes]}),
         ("ready after its start, ms", {"": [median(size.ready_ms) for size in sizes]}),
-        ("whole time, s", {
-            "export": [size.export_seconds for size in sizes],
-            "Litestream's first copy": [size.backup.first_copy_seconds for size in sizes],
-        }),
-        ("backup behind after a load, s", {
+        ("Litestream's first copy, s", {"": [size.backup.first_copy_seconds for size in sizes]}),
+        ("backup lag after a load, s", {
             "the median": [median(size.backup.behind_seconds) for size in sizes],
             "the largest": [max(size.backup.behind_seconds) for size in sizes],
         }),
@@ -46,12 +40,11 @@ def draw_sizes(sizes: list[Size], path: Path) -> Path:
         if len(lines) > 1:
             chart.legend()
         highest = max((value for values in lines.values() for value in values if value > 0), default=1)
-        # From zero, so that what hardly changes also looks like it.
+        # From zero, so that small changes look small.
         chart.set(title=title, ylim=(0, 1.15 * highest))
         chart.grid(alpha=0.3)
-    for chart in charts[-1]:
-        chart.set(xlabel="million rows")
-        chart.set_xticks(millions, [f"{count:g}" for count in millions])
+    charts[-1].set(xlabel="million rows")
+    charts[-1].set_xticks(millions, [f"{count:g}" for count in millions])
     return save(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""What growth costs, against what is wanted, as Markdown."""
+"""The growth figures and their bounds, as Markdown."""
 
 from __future__ import annotations
 
@@ -7,55 +7,50 @@ from statistics import median
 from costs import Size
 from load import THREADS
 from memory import QUEUED_RECORDS, Memory
-from reading import PAGE_ROWS
 from report import Figure
 
 WANTED_ROWS = 10_000_000
-"""Where a page and a chart have to be quick."""
+"""The size at which a page has to be quick."""
 
 
 def figures(sizes: list[Size]) -> list[Figure]:
     found = []
     if len(sizes) > 1:
         smallest, largest = sizes[0], sizes[-1]
-        # Within a round, for what else the machine was doing then weighs on both.
+        # Per round, so that other load on the machine affects both.
         ratios = [large / small for large, small in zip(largest.requests_per_second, smallest.requests_per_second)]
         found.append(Figure(f"requests/s, {largest.rows:,} rows / {smallest.rows:,}", ratios, at_least=0.97))
     for size in sizes:
         if size.rows == WANTED_ROWS:
             found.append(Figure(f"the newest 50 at {size.rows:,} rows", size.newest_page_ms, "ms", at_most=1))
-            found.append(Figure(f"counts per minute at {size.rows:,} rows", size.chart_ms, "ms", at_most=100))
     return found
 
 
 def markdown(sizes: list[Size], memory: Memory, rounds: int, seconds: float, machine: list[str]) -> str:
     lines = [
-        "# daybook, as it grows",
+        "# Growth",
         "",
         f"4 replicas at `normal`, {rounds} interleaved round(s): the medians. The load is `wrk -t{THREADS} -c100 -d{seconds:.0f}s` on",
-        "loopback, and has the same cores. Starts, pages, counts and exports were taken while the replicas had nothing to do.",
+        "loopback, on the same cores. Starts and pages were measured on idle replicas.",
         "",
         "| figure | measured | min … max | wanted | verdict |",
         "| --- | ---: | ---: | ---: | --- |",
         *(figure.row() for figure in figures(sizes)),
         "",
-        "| rows before | MiB | requests/s | p99 ms | ready ms | newest 50 ms | 50 from the middle ms | one record ms"
-        " | counts per minute ms | rows in that hour |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| rows before | MiB | requests/s | p99 ms | ready ms | newest 50 ms | 50 from the middle ms | one record ms |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(round_line(size) for size in sizes),
         "",
-        "Pages and records come from the admin listener, a connection each. Counts per minute are 60 `count(*)` over the last",
-        "hour that was filled, by Python's sqlite3 on a read-only connection; `timestamp` has no index, so the id at which a",
-        "minute begins is found by binary search. Databases that were just filled are in the page cache as far as it reaches.",
+        "Pages and records come from the admin listener, one connection each. The databases were just filled, so the page",
+        "cache holds as much of them as fits.",
         "",
-        "| rows | export s | exported rows/s | first copy s | requests/s beside Litestream | behind after a load s | the longest s |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| rows | first copy s | requests/s beside Litestream | lag after a load s | longest lag s |",
+        "| ---: | ---: | ---: | ---: | ---: |",
         *(once_line(size) for size in sizes),
         "",
-        f"Export, once: all rows read page by page ({PAGE_ROWS:,} a statement), as NDJSON, by Python's sqlite3, and written to",
-        "nowhere; daybook has no such command yet. First copy, once: from Litestream's start until the copy in the same file",
-        f"system was complete. Behind, after each of {rounds} load(s): until the copy had the last record, which a `litestream",
-        "sync -wait` afterwards confirmed by finding nothing more to copy. What the rounds had added is copied, too.",
+        "First copy, once: from Litestream's start until the copy on the same file system was complete. Lag, after each of",
+        f"{rounds} load(s): until the copy had the last record, which `litestream sync -wait` then confirmed by finding nothing",
+        "more to copy. The copies include the rows that the rounds added.",
         "",
         "| open connections | MiB |",
         "| ---: | ---: |",
@@ -65,7 +60,7 @@ def markdown(sizes: list[Size], memory: Memory, rounds: int, seconds: float, mac
         "| ---: | ---: |",
         *(f"| {count:,} | {median(found):.1f} |" for count, found in memory.by_queued_records.items()),
         "",
-        "Resident memory of one replica, on an empty database. Every connection had one answer, and then waits; bodies are",
+        "Resident memory of one replica, on an empty database. Every connection has had one response and is idle; bodies are",
         "empty. The records wait because another process holds the write lock.",
         "",
         *(f"- {fact}" for fact in machine),
@@ -84,8 +79,6 @@ def round_line(size: Size) -> str:
         f"{median(size.newest_page_ms):.2f}",
         f"{median(size.middle_page_ms):.2f}",
         one_record,
-        f"{median(size.chart_ms):.1f}",
-        f"{size.chart_rows:,}",
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -93,8 +86,6 @@ def round_line(size: Size) -> str:
 def once_line(size: Size) -> str:
     cells = [
         f"{size.rows:,}",
-        f"{size.export_seconds:.1f}",
-        f"{size.rows / size.export_seconds:,.0f}" if size.rows else "–",
         f"{size.backup.first_copy_seconds:.1f}",
         f"{median(size.backup.requests_per_second):,.0f}",
         f"{median(size.backup.behind_seconds):.2f}",

@@ -1,4 +1,4 @@
-"""The load: wrk and hey, which send as fast as answers come; oha, which sends at a fixed rate whatever comes."""
+"""The load generators: wrk and hey send as fast as responses arrive, oha at a fixed rate."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent."""
+    """What to send."""
 
     tool: str = "wrk"
     connections: int = 100
     body_bytes: int = 0
     requests_per_second: int | None = None
-    """For oha alone."""
+    """For oha only."""
 
 
 @dataclass
 class Counted:
-    """What the load generator saw."""
+    """The load generator's result."""
 
-    answers: int
-    """Of 2xx."""
+    responses: int
+    """Only 2xx."""
     seconds: float
     percentiles_ms: dict[str, float]
     """By `50`, `90`, `99`, `99.9`, `100`."""
-    troubles: list[str] = field(default_factory=list)
-    """Other answers, and connections that broke."""
+    errors: list[str] = field(default_factory=list)
+    """Other responses, and broken connections."""
 
 
 def send(tools: Tools, subject: Subject, load: Load, seconds: float) -> Counted:
-    """Sends for so long."""
+    """Sends the load for `seconds`."""
     body = subject.body or b"x" * load.body_bytes
     method = "POST" if body else subject.method
     content = subject.work / "request-body"
@@ -48,8 +48,8 @@ def send(tools: Tools, subject: Subject, load: Load, seconds: float) -> Counted:
     url = f"http://{subject.address}{subject.path}"
     tool = {"wrk": wrk, "hey": hey, "oha": oha}[load.tool]
     counted = tool(tools, url, method, subject.content_type, content, load, seconds)
-    if counted.answers == 0:
-        counted.troubles.append("no answers")
+    if counted.responses == 0:
+        counted.errors.append("no responses")
     return counted
 
 
@@ -60,14 +60,14 @@ def wrk(_: Tools, url: str, method: str, content_type: str, content: Path, load:
         seconds,
     )
     found = last_json(printed)
-    troubles = []
+    errors = []
     if found["not_ok"] or found["socket_errors"]:
-        troubles.append(f"{found['not_ok']} answers were not 2xx, {found['socket_errors']} connections failed")
+        errors.append(f"{found['not_ok']} responses were not 2xx, {found['socket_errors']} connections failed")
     return Counted(
-        answers=found["responses"] - found["not_ok"],
+        responses=found["responses"] - found["not_ok"],
         seconds=found["seconds"],
         percentiles_ms={name: microseconds / 1000 for name, microseconds in found["percentiles_us"].items()},
-        troubles=troubles,
+        errors=errors,
     )
 
 
@@ -79,22 +79,22 @@ def hey(_: Tools, url: str, method: str, content_type: str, content: Path, load:
     number = lambda pattern: float(re.search(pattern, printed)[1])
     statuses = {int(status): int(count) for status, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", printed)}
     others = {status: count for status, count in statuses.items() if status // 100 != 2}
-    troubles = [f"answers by status: {others}"] if others else []
+    errors = [f"responses by status: {others}"] if others else []
     if "Error distribution" in printed:
-        troubles.append(printed.partition("Error distribution")[2].strip())
+        errors.append(printed.partition("Error distribution")[2].strip())
     return Counted(
-        answers=sum(count for status, count in statuses.items() if status // 100 == 2),
+        responses=sum(count for status, count in statuses.items() if status // 100 == 2),
         seconds=number(r"Total:\s+([\d.]+) secs"),
         percentiles_ms={
             **{name: number(rf"{name}%+ in ([\d.]+) secs") * 1000 for name in ("50", "90", "99")},
             "100": number(r"Slowest:\s+([\d.]+) secs") * 1000,
         },
-        troubles=troubles,
+        errors=errors,
     )
 
 
 def oha(tools: Tools, url: str, method: str, content_type: str, content: Path, load: Load, seconds: float) -> Counted:
-    # The latency is counted from when a request should have been sent: a stall counts for all that had to wait.
+    # Latency counts from when a request was due, so a stall counts for every request that it delays.
     printed = run(
         [tools.oha, "--no-tui", "--output-format", "json", "-z", f"{seconds:.0f}s", "-c", str(load.connections),
          "-q", str(load.requests_per_second), "--latency-correction", "-m", method, "-T", content_type, "-D", content, url],
@@ -103,17 +103,17 @@ def oha(tools: Tools, url: str, method: str, content_type: str, content: Path, l
     found = json.loads(printed)
     statuses = {int(status): count for status, count in found["statusCodeDistribution"].items()}
     others = {status: count for status, count in statuses.items() if status // 100 != 2}
-    # What is under way when its time is over is an error to it, and none to us.
-    errors = {error: count for error, count in found["errorDistribution"].items() if "deadline" not in error}
-    troubles = [f"answers by status: {others}"] if others else []
-    troubles += [f"errors: {errors}"] if errors else []
+    # oha counts requests in flight at the end as errors; they are not.
+    failed = {error: count for error, count in found["errorDistribution"].items() if "deadline" not in error}
+    errors = [f"responses by status: {others}"] if others else []
+    errors += [f"errors: {failed}"] if failed else []
     milliseconds = {name.removeprefix("p"): value * 1000 for name, value in found["latencyPercentiles"].items() if value}
     return Counted(
-        answers=sum(count for status, count in statuses.items() if status // 100 == 2),
+        responses=sum(count for status, count in statuses.items() if status // 100 == 2),
         seconds=found["summary"]["total"],
         percentiles_ms={name: milliseconds[name] for name in ("50", "90", "99", "99.9") if name in milliseconds}
         | {"100": found["summary"]["slowest"] * 1000},
-        troubles=troubles,
+        errors=errors,
     )
 
 

@@ -1,6 +1,6 @@
-"""Measures daybook on this machine beside what it is compared with, and holds it against what is wanted.
+"""Compares daybook with other servers on this machine, and checks the wanted figures.
 
-Exit status: 0 if all of it is reached, 1 if something is missed or void, 2 if it could not be measured."""
+Exit status: 0 all bounds reached, 1 a bound missed or a figure void, 2 not measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools import Tools, build_daybook
 def main() -> int:
     arguments = parse_arguments()
     names = {row.name for row in rows()}
-    # A whole name means that row, not those that begin with it, too.
+    # A full name selects only that row.
     means = lambda part, name: part == name if part in names else part in name
     wanted = [row for row in rows() if not arguments.only or any(means(part, row.name) for part in arguments.only)]
     if arguments.list or not wanted:
@@ -35,13 +35,13 @@ def main() -> int:
     measured: Measured = {row: [] for row in wanted}
     left_out: dict[Row, str] = {}
     for number in range(rounds):
-        # There and back, so that a machine which slows down does not favour whoever comes first.
+        # Every other round in reverse, so that a machine that slows down favours no row.
         for row in wanted if number % 2 == 0 else reversed(wanted):
             try:
                 measurement = measure(tools, directory, row, seconds)
             except MissingProgram as error:
                 left_out[row] = str(error)
-                progress(f"left out: {row.name}: {error}")
+                progress(f"skipped: {row.name}: {error}")
                 continue
             measured[row].append(measurement)
             progress(f"round {number + 1} of {rounds}: {row.name:45} {measurement.requests_per_second:9,.0f} requests/s")
@@ -50,7 +50,7 @@ def main() -> int:
 
     measured = {row: runs for row, runs in measured.items() if runs}
     report = markdown(measured, starts, seconds, describe_machine(tools.daybook, directory, starts.sqlite, load_average) + [
-        f"left out: {row.name}: {why}" for row, why in left_out.items()
+        f"skipped: {row.name}: {why}" for row, why in left_out.items()
     ])
     print(report)
     if arguments.save:
@@ -61,15 +61,14 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench/run", description=__doc__,
-        epilog="`bench/run growth` measures what a large database costs, and memory against connections and queue;"
-        " `bench/run profile` says where the time of a request goes.",
+        epilog="`bench/run growth` compares database sizes, `bench/run profile` shows where the time of a request goes.",
     )
-    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, 4 s each time (3)")
-    parser.add_argument("--only", action="append", metavar="PART", help="only rows of that name, or whose name contains it; may be repeated")
-    parser.add_argument("--list", action="store_true", help="list the rows, and measure nothing")
-    parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
-    parser.add_argument("--save", action="store_true", help="write report and pictures to docs/benchmarks/ as well")
+    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that it works")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds, 4 s per row (3)")
+    parser.add_argument("--only", action="append", metavar="PART", help="only the row of that name, or rows that contain PART; repeatable")
+    parser.add_argument("--list", action="store_true", help="list the rows and exit")
+    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
+    parser.add_argument("--save", action="store_true", help="also save the report and charts in docs/benchmarks/")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What is measured, and whether it may be believed."""
+"""Measures a row, and checks that the figures are valid."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ SETTLE_SECONDS = 0.5
 
 @dataclass
 class Measurement:
-    """One row, once."""
+    """One run of a row."""
 
     requests_per_second: float
     percentiles_ms: dict[str, float]
     cpu_us_per_request: float
     resident_mib: float
-    """Of the largest process, a moment after the load."""
-    answers: int
+    """Of the largest process, after the load."""
+    responses: int
     rows: int
     faults: list[str] = field(default_factory=list)
-    """Why these figures say nothing. Empty if all is well."""
+    """Why the figures are void; empty if they are valid."""
 
 
 @dataclass
 class Starts:
-    """Several starts on one existing database, nothing else going on."""
+    """Several starts on one existing database, without load."""
 
     milliseconds: list[float]
     resident_mib: list[float]
     database_rows: int
     sqlite: str
-    """The version of SQLite that daybook says it has."""
+    """The SQLite version that daybook reports."""
 
 
 def measure(tools: Tools, directory: Path, row: Row, seconds: float) -> Measurement:
-    """Fresh processes on a fresh database, loaded, stopped, and their rows counted."""
+    """Starts fresh processes on a fresh database, loads them, stops them and counts the rows."""
     with tempfile.TemporaryDirectory(prefix="load-", dir=directory) as work:
         subject = row.make(Path(work), tools)
         with subject:
@@ -55,33 +55,32 @@ def measure(tools: Tools, directory: Path, row: Row, seconds: float) -> Measurem
             resident_mib = subject.resident_mib()
         rows = subject.rows()
         return Measurement(
-            requests_per_second=counted.answers / counted.seconds,
+            requests_per_second=counted.responses / counted.seconds,
             percentiles_ms=counted.percentiles_ms,
-            cpu_us_per_request=cpu_seconds * 1e6 / max(counted.answers, 1),
+            cpu_us_per_request=cpu_seconds * 1e6 / max(counted.responses, 1),
             resident_mib=resident_mib,
-            answers=counted.answers,
+            responses=counted.responses,
             rows=rows,
             faults=[f"{row.name}: {fault}" for fault in find_faults(subject, row.load, counted, rows)],
         )
 
 
 def find_faults(subject: Subject, load: Load, counted: Counted, rows: int) -> list[str]:
-    faults = list(counted.troubles)
+    faults = list(counted.errors)
     if any(subject.statuses):
-        faults.append(f"it ended with {subject.statuses}, not 0")
-    # A load generator does not wait for what is in flight when its time is over: those rows are right, and it never saw
-    # the answers. HAProxy is asked once before the load.
-    unseen_max = load.connections + 1
+        faults.append(f"it exited with {subject.statuses}, not 0")
+    # Requests in flight at the end have rows, but the load generator does not see their responses. HAProxy got one request before.
+    in_flight_max = load.connections + 1
     if not subject.records:
         if rows:
-            faults.append(f"{rows} rows, although nothing was to be recorded")
-    elif not counted.answers <= rows <= counted.answers + unseen_max:
-        faults.append(f"{rows} rows for {counted.answers} answers")
+            faults.append(f"{rows} rows, although recording was off")
+    elif not counted.responses <= rows <= counted.responses + in_flight_max:
+        faults.append(f"{rows} rows for {counted.responses} responses")
     return faults
 
 
 def measure_starts(tools: Tools, directory: Path, times: int) -> Starts:
-    """A database is filled for a second, and daybook then started on it again and again."""
+    """Fills a database for a second, then starts daybook on it repeatedly."""
     with tempfile.TemporaryDirectory(prefix="starts-", dir=directory) as work:
         subject = Daybook(Path(work), tools, 1, "full")
         with subject:
@@ -91,11 +90,11 @@ def measure_starts(tools: Tools, directory: Path, times: int) -> Starts:
         for _ in range(times):
             replica = Replica(tools.daybook, subject.database, "full", 1, "127.0.0.1:0")
             try:
-                time.sleep(0.2)  # It is to be idle, not just started.
+                time.sleep(0.2)  # Let it become idle.
                 starts.milliseconds.append(replica.start_seconds * 1000)
                 starts.resident_mib.append(replica.resident_mib())
             finally:
                 status = replica.stop()
             if status != 0:
-                raise BenchError(f"daybook ended with {status}, not 0")
+                raise BenchError(f"daybook exited with {status}, not 0")
         return starts

@@ -1,4 +1,4 @@
-"""What one replica keeps in memory: for connections that are open, and for records that wait in the queue."""
+"""Measures the memory of one replica against open connections and queued records."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tools import Tools
 CONNECTIONS = (0, 10, 100, 1_000, 2_000, 10_000)
 """The last is http.connections_max."""
 QUEUED_RECORDS = (0, 1_000, 8_192)
-"""The last is commit.queue_records_max. A request that waits needs a connection, so that many are open all the time."""
+"""The last is commit.queue_records_max. Each queued record needs a connection, so that many are open throughout."""
 OPEN_FILES = CONNECTIONS[-1] + 200
 SETTLE_SECONDS = 0.5
 
 
 @dataclass
 class Memory:
-    """Resident MiB, a value a round."""
+    """Resident MiB, one value per round."""
 
     by_connections: dict[int, list[float]] = field(default_factory=lambda: {count: [] for count in CONNECTIONS})
     by_queued_records: dict[int, list[float]] = field(default_factory=lambda: {count: [] for count in QUEUED_RECORDS})
 
 
 def allow_open_files() -> None:
-    """For us and for what we start: each connection is a file to both ends."""
+    """For this process and its children: each connection is a file at both ends."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
         raise BenchError(f"{OPEN_FILES:,} files have to be open at once, and {hard:,} are allowed: raise ulimit -Hn")
@@ -57,14 +57,14 @@ def measure_memory(tools: Tools, directory: Path, memory: Memory) -> None:
                 wait_for_queue(replica, count)
                 found.append(settled_mib(replica))
             for client in clients[:count]:
-                expect_answer(client)
+                expect_response(client)
 
 
 @contextmanager
 def running(tools: Tools, directory: Path) -> Iterator[tuple[Replica, Path]]:
     with tempfile.TemporaryDirectory(prefix="memory-", dir=directory) as work:
         database = Path(work) / "requests.db"
-        # Records wait for as long as we hold the lock, and connections while others are made.
+        # Long enough for all connections and for holding the lock.
         patient = {"DAYBOOK_COMMIT__DEADLINE": "10m", "DAYBOOK_HTTP__IDLE_TIMEOUT": "10m"}
         replica = Replica(tools.daybook, database, "normal", 1, "127.0.0.1:0", patient)
         try:
@@ -78,28 +78,28 @@ def running(tools: Tools, directory: Path) -> Iterator[tuple[Replica, Path]]:
 
 
 def connect(replica: Replica, clients: list[socket.socket], count: int, stack: ExitStack) -> None:
-    """Until there are so many; each has had an answer, and keeps its connection."""
+    """Opens connections up to `count`; each gets one response and stays open."""
     host, _, port = replica.address.rpartition(":")
     while len(clients) < count:
         client = stack.enter_context(socket.create_connection((host, int(port)), timeout=START_SECONDS_MAX))
         clients.append(client)
         ask(client)
-        expect_answer(client)
+        expect_response(client)
 
 
 def ask(client: socket.socket) -> None:
     client.sendall(b"GET /bench HTTP/1.1\r\nhost: bench\r\n\r\n")
 
 
-def expect_answer(client: socket.socket) -> None:
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):  # It has no body.
+def expect_response(client: socket.socket) -> None:
+    response = b""
+    while not response.endswith(b"\r\n\r\n"):  # It has no body.
         received = client.recv(4096)
         if not received:
             break
-        answer += received
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        raise BenchError(f"daybook was to answer 200, and answered {answer!r}")
+        response += received
+    if not response.startswith(b"HTTP/1.1 200 "):
+        raise BenchError(f"daybook returned {response!r} instead of 200")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What daybook is compared with."""
+"""The servers that daybook is compared with."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from tools import Tools
 
 
 class Seed(Subject):
-    """The application that daybook grew out of: so many processes, sharing one port and one file."""
+    """The application that daybook grew out of, several processes on one port and one file."""
 
     dies_of_sigterm = True
 
-    def __init__(self, work: Path, tools: Tools, processes: int, records: bool) -> None:
+    def __init__(self, work: Path, tools: Tools, processes: int) -> None:
         super().__init__(work)
         self._tools, self._count = tools, processes
         self._database = work / "requests.db"
-        self.records = records
 
     def start(self) -> None:
         self.address = free_address()
         app = Path(__file__).parent / "seed/app.py"
         for _ in range(self._count):
-            database = [self._database] if self.records else []
-            process = Process([self._tools.python, app, self.address, *database], self.work)
+            process = Process([self._tools.python, app, self.address, self._database], self.work)
             self.processes.append(process)
-            # One after the other: they would set the journal mode at once, and one be told that the file is busy.
+            # One after another, or they set the journal mode concurrently and one of them fails with "busy".
             process.wait_until(lambda: process.has_open(self.address), f"listened at {self.address}")
 
     def rows(self) -> int:
@@ -40,7 +38,7 @@ class Seed(Subject):
 
 
 class PocketBase(Subject):
-    """A record of the same columns by its API, into a collection that everybody may write to."""
+    """Creates a record with the same columns through its API, in a public collection."""
 
     method = "POST"
     path = "/api/collections/requests/records"
@@ -77,7 +75,7 @@ class PocketBase(Subject):
             connection.close()
 
     def rows(self) -> int:
-        return count_rows(self.work / "pb_data/data.db") - 1  # The one of the start.
+        return count_rows(self.work / "pb_data/data.db") - 1  # Without the one from `_has_collection`.
 
 
 NGINX = """
@@ -93,22 +91,10 @@ http {{
     server {{ listen {listen}; location / {{ return 200; }} }}
 }}
 """
-HAPROXY = """
-global
-    nbthread {cores}
-defaults
-    mode http
-    timeout client 30s
-    timeout connect 1s
-    timeout server 30s
-frontend bare
-    bind {address}
-    http-request return status 200
-"""
 
 
 def nginx_command(work: Path, listen: str) -> list[str | Path]:
-    """Of an nginx that answers 200 at `listen` and does nothing else."""
+    """The command of an nginx that returns 200 at `listen`."""
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         raise MissingProgram("nginx is missing: sudo apt-get install nginx-light")
@@ -118,7 +104,7 @@ def nginx_command(work: Path, listen: str) -> list[str | Path]:
 
 
 class NginxBehindHAProxy(Subject):
-    """This repository's own haproxy/ before an nginx that answers 200: what HAProxy leaves of a server that costs nothing."""
+    """This repository's haproxy/ before an nginx that returns 200: the most that HAProxy can pass on."""
 
     records = False
     dies_of_sigterm = True
@@ -135,31 +121,22 @@ class NginxBehindHAProxy(Subject):
         start_haproxy(self, self._tools, 1, self._as_units)
 
     def stop(self) -> None:
-        # HAProxy first, so that nobody asks a server that is gone.
+        # HAProxy first, so that it has no failed requests.
         self.processes.reverse()
         super().stop()
 
 
-class Bare(Subject):
-    """A server that answers 200 and does nothing else: what this machine and its load generator can do at all."""
+class Nginx(Subject):
+    """An nginx that returns 200 and does nothing else: the limit of this machine and its load generator."""
 
     records = False
     dies_of_sigterm = True
 
-    def __init__(self, work: Path, tools: Tools, program: str) -> None:
-        """`program` is `nginx` or `haproxy`."""
+    def __init__(self, work: Path, _: Tools) -> None:
         super().__init__(work)
-        self._tools, self._program = tools, program
 
     def start(self) -> None:
         self.address = free_address()
-        if self._program == "nginx":
-            command = nginx_command(self.work, self.address)
-        else:
-            configuration = self.work / "bare.cfg"
-            configuration.write_text(HAPROXY.format(address=self.address, cores=os.cpu_count()))
-            command = [self._tools.haproxy, "-f", configuration]
-        process = Process(command, self.work)
+        process = Process(nginx_command(self.work, self.address), self.work)
         self.processes.append(process)
         process.wait_for_port(self.address)
-

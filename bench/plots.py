@@ -1,4 +1,4 @@
-"""The same as pictures, SVG, drawn by matplotlib."""
+"""The figures as SVG charts, with matplotlib."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "daybook"  # The same figures give the same file.
+matplotlib.rcParams["svg.hashsalt"] = "daybook"  # Reproducible files.
 
 from matplotlib import pyplot  # noqa: E402
 

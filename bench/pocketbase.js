@@ -1,4 +1,4 @@
-// The collection that PocketBase is measured with: daybook's columns, and everybody may write.
+// The PocketBase collection of the benchmark: daybook's columns, publicly writable.
 migrate((app) => {
     const collection = new Collection({
         type: "base",

@@ -1,4 +1,4 @@
-"""PostgreSQL, started for one measurement, and the server in postgres/ before it."""
+"""PostgreSQL, started per measurement, with the server of postgres/ before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools import Tools
 
 
 class PostgreSQL(Subject):
-    """`insert`: a transaction a request; `group`: whatever waits shares one. Durable, as `full` is."""
+    """`insert`: one transaction per request; `group`: group commit. Durable as `full`."""
 
     def __init__(self, work: Path, tools: Tools, mode: str) -> None:
         super().__init__(work)
@@ -24,7 +24,7 @@ class PostgreSQL(Subject):
 
     def start(self) -> None:
         programs = find_programs()
-        # It refuses to run as root.
+        # PostgreSQL refuses to run as root.
         account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         prefix = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"] if account else []
         data = self.work / "postgres"
@@ -33,7 +33,7 @@ class PostgreSQL(Subject):
             os.chmod(self.work, 0o711)
             os.chown(data, account.pw_uid, account.pw_gid)
             if subprocess.run([*prefix, "test", "-w", data], check=False).returncode != 0:
-                raise MissingProgram(f"the user postgres cannot get to {self.work.parent}: give --dir another directory")
+                raise MissingProgram(f"the user postgres cannot reach {self.work.parent}: use --dir with another directory")
         made = subprocess.run(
             [*prefix, programs / "initdb", "--auth=trust", "--username=postgres", "--no-sync", data / "data"],
             capture_output=True, text=True, check=False, cwd=data,
@@ -47,7 +47,7 @@ class PostgreSQL(Subject):
         ], data)
         self.processes.append(server)
         self._ask = [*prefix, programs / "psql", "-h", data, "-U", "postgres", "-Atc"]
-        server.wait_until(lambda: self._sql("select 1") == "1", "answered a query")
+        server.wait_until(lambda: self._sql("select 1") == "1", "responded to a query")
         self.address = free_address()
         front = Process([self._tools.postgres_server, self._mode, self.address, data], self.work)
         self.processes.append(front)

@@ -1,4 +1,4 @@
-"""A program that runs beside us: started, looked at from outside, and stopped."""
+"""Starts, observes and stops a program."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class BenchError(Exception):
-    """Something that leaves nothing to measure."""
+    """The measurement is impossible."""
 
 
 class MissingProgram(BenchError):
-    """What only a comparison needs is not on this machine, or cannot run here as it has to."""
+    """A program for a comparison is missing, or cannot run here; its rows are skipped."""
 
 
 class Process:
-    """One program, with the end of what it says on standard error."""
+    """One program, with its last lines of standard error."""
 
     def __init__(
         self, command: list[str | Path], directory: Path, environment: dict[str, str] | None = None,
         on_line: Callable[[str], None] = lambda _: None, share: int | None = None,
     ) -> None:
-        """With a `share` the kernel gives it its cores as a whole, as it does to a unit of systemd's: 0 is the share of one
-        replica, each step below 0 a quarter more (sched(7), autogroups)."""
+        """With a `share` the process is an autogroup, which gets CPU as a systemd unit does: 0 is one replica's share, each step below
+        0 a quarter more (sched(7))."""
         self.name = Path(command[0]).name
         self.last_lines: deque[str] = deque(maxlen=20)
         self._on_line = on_line
         self._asked_to_stop = False
-        # A process group of its own: Ctrl-C is for us, and we stop it in order. Not a session, but for a share: the kernel
-        # would divide the cores between sessions instead of between threads.
+        # Its own process group, so that Ctrl-C reaches only us. A session only with a share: the kernel divides the cores between
+        # sessions.
         session = {"process_group": 0} if share is None else {"start_new_session": True}
         self._process = subprocess.Popen(
             command, cwd=directory, env=environment, **session,
@@ -59,29 +59,29 @@ class Process:
         if not grouped:
             self._process.kill()
             self._process.wait()
-            raise MissingProgram("to share the cores as units do takes root and kernel.sched_autogroup_enabled=1")
+            raise MissingProgram("sharing the cores as units do needs root and kernel.sched_autogroup_enabled=1")
 
     def _read_log(self) -> None:
-        # To the end, for a full pipe would stop the process.
+        # To the end, because a full pipe would block the process.
         for line in self._process.stderr:
             self.last_lines.append(line.rstrip())
             self._on_line(line)
 
     def failure(self, what: str) -> BenchError:
-        return BenchError("\n  ".join([f"{self.name} {what}; the end of what it said:", *self.last_lines]))
+        return BenchError("\n  ".join([f"{self.name} {what}; its last lines:", *self.last_lines]))
 
     def wait_until(self, is_true: Callable[[], bool], what: str, seconds_max: float = START_SECONDS_MAX) -> None:
         deadline = time.monotonic() + seconds_max
         while not is_true():
             if self._process.poll() is not None:
                 self._reader.join(1)
-                raise self.failure(f"ended with {self._process.returncode} before it {what}")
+                raise self.failure(f"exited with {self._process.returncode} before it {what}")
             if time.monotonic() > deadline:
-                raise self.failure(f"did not become ready: not once it {what}")
+                raise self.failure(f"timed out before it {what}")
             time.sleep(0.001)
 
     def has_open(self, address: str) -> bool:
-        """Whether it listens there; of several that share a port, each has to."""
+        """Whether it listens there. Unlike a connection, this works for processes that share a port."""
         _, _, port = address.rpartition(":")
         inodes = {line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()
                   if line.split()[3] == "0A" and line.split()[1].endswith(f":{int(port):04X}")}
@@ -96,17 +96,17 @@ class Process:
         self.wait_until(lambda: accepts(address), f"accepted connections at {address}")
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of it and of what it has started. The kernel counts in ticks of 10 ms."""
+        """User and system time so far, with its children. The kernel counts in ticks of 10 ms."""
         return sum(ticks(pid) for pid in family(self._process.pid)) / CLOCK_TICKS
 
     def cpu_seconds_by_thread(self) -> dict[tuple[str, str], float]:
-        """User and system time so far, by a thread's name and `user` or `kernel`. Threads of one name are added up."""
+        """User and system time so far, by thread name and `user` or `kernel`."""
         spent: dict[tuple[str, str], float] = {}
         for task in Path(f"/proc/{self._process.pid}/task").iterdir():
             try:
                 name, user, kernel = task_ticks(task)
             except (FileNotFoundError, ProcessLookupError):
-                continue  # A thread of the read pool may end while we look.
+                continue  # A read pool thread may exit meanwhile.
             for kind, ticks_ in (("user", user), ("kernel", kernel)):
                 spent[name, kind] = spent.get((name, kind), 0) + ticks_ / CLOCK_TICKS
         return spent
@@ -115,13 +115,13 @@ class Process:
         return sum(resident_kib(pid) for pid in family(self._process.pid)) / 1024
 
     def ask_to_stop(self, number: int = signal.SIGTERM) -> None:
-        # Once: a second signal means at once.
+        # Once: a second signal means an immediate exit.
         if not self._asked_to_stop:
             self._asked_to_stop = True
             self._process.send_signal(number)
 
     def stop(self) -> int:
-        """Its exit status; negative if it took a signal that it did not handle."""
+        """Its exit status; negative if a signal killed it."""
         self.ask_to_stop()
         try:
             status = self._process.wait(STOP_SECONDS_MAX)
@@ -139,13 +139,13 @@ def family(pid: int) -> list[int]:
 
 
 def ticks(pid: int) -> int:
-    # The second field, in parentheses, may contain spaces. Then: its own, and those of children that have ended.
+    # The second field, in parentheses, may contain spaces. Fields 11 to 14: its times, and those of exited children.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15])
 
 
 def task_ticks(task: Path) -> tuple[str, int, int]:
-    """A thread's name, and its ticks in user and in kernel mode."""
+    """A thread's name and its ticks in user and kernel mode."""
     head, _, tail = (task / "stat").read_text().rpartition(")")
     fields = tail.split()
     return head.partition("(")[2], int(fields[11]), int(fields[12])
@@ -168,7 +168,7 @@ def accepts(address: str) -> bool:
 
 
 def free_address() -> str:
-    """A port of loopback that nobody has at this moment, for programs that cannot say which one they took."""
+    """A free loopback port, for programs that cannot report their own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"

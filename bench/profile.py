@@ -1,4 +1,4 @@
-"""Where the time of a request goes: CPU by thread, with and without recording, and instructions by part of the program.
+"""Shows where the time of a request goes: CPU by thread, with and without recording, and instructions by part of the program.
 
 Exit status: 0, or 2 if it could not be measured."""
 
@@ -21,11 +21,11 @@ from tools import Tools, build_daybook
 
 SHAPES = [(replicas, mode) for replicas in (1, 4) for mode in ("off", "normal", "full")]
 THREADS = {"daybook": "event loop", "writer": "writer", "checkpointer": "checkpointer"}
-"""What the kernel calls a thread, and what the documentation does."""
+"""The kernel's name of a thread, and the documentation's."""
 KINDS = [(thread, kind) for thread in THREADS.values() for kind in ("user", "kernel")]
 
 CpuUs = dict[tuple[str, str], float]
-"""Microseconds of CPU a request, by thread and `user` or `kernel`."""
+"""CPU microseconds per request, by thread and `user` or `kernel`."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run profile", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that all of it works")
-    parser.add_argument("--dir", type=Path, help="where databases are made: on the disk in question (target/bench)")
-    parser.add_argument("--save", action="store_true", help="write the report to docs/benchmarks/ as well")
+    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that it works")
+    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
+    parser.add_argument("--save", action="store_true", help="also save the report in docs/benchmarks/")
     return parser.parse_args()
 
 
@@ -81,10 +81,10 @@ def measure(tools: Tools, directory: Path, shape: tuple[int, str], into: Shape, 
             counted = send(tools, subject, Load(), seconds)
             after = cpu_seconds(subject)
             into.sqlite = subject.processes[0].ready_line["sqlite"]
-    if counted.troubles or any(subject.statuses):
-        raise BenchError(f"{shape}: {counted.troubles}, ended with {subject.statuses}")
-    into.requests_per_second.append(counted.answers / counted.seconds)
-    into.cpu_us.append({kind: (after[kind] - before[kind]) * 1e6 / counted.answers for kind in KINDS})
+    if counted.errors or any(subject.statuses):
+        raise BenchError(f"{shape}: {counted.errors}, ended with {subject.statuses}")
+    into.requests_per_second.append(counted.responses / counted.seconds)
+    into.cpu_us.append({kind: (after[kind] - before[kind]) * 1e6 / counted.responses for kind in KINDS})
 
 
 def cpu_seconds(subject: Daybook) -> CpuUs:
@@ -99,8 +99,8 @@ def cpu_seconds(subject: Daybook) -> CpuUs:
 def cpu_table(shapes: dict[tuple[int, str], Shape]) -> list[str]:
     heads = [f"{thread}, {kind}" for thread, kind in KINDS]
     lines = [
-        "CPU of one request in µs, by thread, but for the read pool. The kernel's share has all that it does for a",
-        "connection: much of TCP, and on loopback some of the other end's.",
+        "CPU of one request in µs, by thread, without the read pool. The kernel's part includes TCP, on loopback also some of the",
+        "client's.",
         "",
         f"| replicas × mode | requests/s | {' | '.join(heads)} | all |",
         f"| --- | {'---: | ' * (len(heads) + 2)}".rstrip(),

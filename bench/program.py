@@ -1,4 +1,4 @@
-"""What the programs of the benchmark have in common: where they work, what they say, what they save, how they end."""
+"""Shared by the benchmark programs: work directory, progress, saved reports, exit."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tools import REPOSITORY, Tools
 
 
 def work_directory(tools: Tools, wanted: Path | None) -> Path:
-    """Where databases are made: on the disk in question, or else beside what was built."""
+    """The directory of the databases: as given, or beside the build."""
     directory = (wanted or tools.daybook.parent.parent / "bench").resolve()
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(f"--dir: {error}") from error
     if file_system(directory) in ("tmpfs", "ramfs"):
-        raise BenchError(f"{directory} is in memory, where a sync costs nothing: give --dir a directory on a disk")
+        raise BenchError(f"{directory} is in memory, where a sync is free: use --dir with a directory on a disk")
     return directory
 
 
 def save(name: str, report: str, draw: Callable[[Path], list[Path]]) -> None:
-    """Writes the report, and the pictures that `draw` makes, into docs/benchmarks/, under the time and this name."""
+    """Saves the report and the charts of `draw` in docs/benchmarks/, under the time and `name`."""
     directory = REPOSITORY / "docs/benchmarks" / f"{datetime.now(timezone.utc):%Y-%m-%d-%H%M}{name}"
     directory.mkdir(parents=True)
     pictures = [f"![{path.stem}]({path.name})" for path in draw(directory)]
@@ -39,7 +39,7 @@ def progress(line: str) -> None:
 
 
 def exit_with(work: Callable[[], int]) -> None:
-    """Runs it, and exits with its status."""
+    """Runs `work` and exits with its status."""
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     try:
@@ -50,7 +50,7 @@ def exit_with(work: Callable[[], int]) -> None:
 
 
 def interrupted(number: int, _frame: object) -> None:
-    # Once is enough: from here on everything is being stopped and removed.
+    # Ignore further signals while everything is stopped and removed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""The figures against what is wanted, as Markdown."""
+"""The figures and their bounds, as Markdown."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from measure import Measurement, Starts
 from suite import LATENCIES, RATIOS, Row
 
 Measured = dict[Row, list[Measurement]]
-"""One entry per round; the same index in every list is the same round."""
+"""One entry per round, in the same order in every list."""
 
 NOISY_PER_CORE = 0.25
 
 
 @dataclass
 class Figure:
-    """One line of the table: a measurement per round, and the bound on their median."""
+    """A line of the table: one value per round, and the bound on their median."""
 
     name: str
     values: list[float]
@@ -61,7 +61,7 @@ def figures(measured: Measured, starts: Starts) -> list[Figure]:
     found = []
     for ratio in RATIOS:
         if ratio.of in by_name and ratio.to in by_name:
-            # Within a round, for what else the machine was doing then weighs on both.
+            # Per round, so that other load on the machine affects both.
             pairs = list(zip(by_name[ratio.of], by_name[ratio.to]))
             values = [a.requests_per_second / b.requests_per_second for a, b in pairs if b.requests_per_second]
             void = any(measurement.faults for pair in pairs for measurement in pair)
@@ -82,28 +82,27 @@ def figures(measured: Measured, starts: Starts) -> list[Figure]:
 def markdown(measured: Measured, starts: Starts, seconds: float, machine: list[str]) -> str:
     rounds = len(next(iter(measured.values())))
     lines = [
-        "# daybook, measured",
+        "# Benchmark",
         "",
-        f"`wrk -t{THREADS} -c100 -d{seconds:.0f}s` on loopback where nothing else is said, {rounds} interleaved round(s): the",
-        "medians, the smallest and the largest. A ratio is one of requests per second within a round. The load generator has",
-        "the same cores.",
+        f"`wrk -t{THREADS} -c100 -d{seconds:.0f}s` on loopback unless the row says otherwise, {rounds} interleaved round(s):",
+        "median, minimum and maximum. Ratios are of requests per second within a round. The load generator runs on the same cores.",
         "",
         "| figure | measured | min … max | wanted | verdict |",
         "| --- | ---: | ---: | ---: | --- |",
         *(figure.row() for figure in figures(measured, starts)),
         "",
-        "| what | requests/s | min … max | p50 ms | p99 ms | worst ms | CPU µs/request | MiB | answers | rows |",
+        "| what | requests/s | min … max | p50 ms | p99 ms | worst ms | CPU µs/request | MiB | responses | rows |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(line(row, runs) for row, runs in measured.items()),
         "",
-        "Answers and rows are of all rounds together. The rows beyond the answers are of requests that were in flight when",
-        "the load ended: at most one per connection and round. CPU is that of the service, without the load generator's;",
-        "MiB is the largest process's, after the load. At a fixed rate, latency counts from when a request was due.",
+        "Responses and rows are sums over all rounds. Rows beyond the responses belong to requests in flight when the load",
+        "ended: at most one per connection and round. CPU is that of the service, without the load generator; MiB is that of",
+        "the largest process, after the load. At a fixed rate, latency counts from when a request was due.",
         "",
     ]
     faults = [fault for runs in measured.values() for run in runs for fault in run.faults]
     if faults:
-        lines += ["**VOID**, and why:", "", *(f"- {fault}" for fault in faults), ""]
+        lines += ["**VOID**, because:", "", *(f"- {fault}" for fault in faults), ""]
     return "\n".join([*lines, *(f"- {fact}" for fact in machine)]) + "\n"
 
 
@@ -116,7 +115,7 @@ def line(row: Row, runs: list[Measurement]) -> str:
         *(f"{median(run.percentiles_ms[name] for run in runs):.1f}" for name in ("50", "99", "100")),
         f"{median(run.cpu_us_per_request for run in runs):.1f}",
         f"{max(run.resident_mib for run in runs):.0f}",
-        f"{sum(run.answers for run in runs):,}",
+        f"{sum(run.responses for run in runs):,}",
         f"{sum(run.rows for run in runs):,}",
     ]
     return "| " + " | ".join(cells) + " |"
@@ -125,7 +124,7 @@ def line(row: Row, runs: list[Measurement]) -> str:
 def describe_machine(binary: Path, directory: Path, sqlite: str, load_average: float) -> list[str]:
     cores = os.cpu_count() or 1
     busy = load_average > NOISY_PER_CORE * cores
-    noisy = " (**busy with something else: compare within a line only**)" if busy else ""
+    noisy = " (**busy: compare only within a line**)" if busy else ""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
         f"date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
@@ -145,7 +144,7 @@ def cpu_model() -> str:
 
 
 def file_system(directory: Path) -> str:
-    """The type of file system that the longest mount point above the directory has."""
+    """The file system type of the directory's mount point."""
     best = ("", "unknown")
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, mount_point, kind, *_ = line.split()
@@ -159,7 +158,7 @@ def commit() -> str:
 
 
 def first_line(*command: str | Path) -> str:
-    # wrk -v fails, and prints what was asked all the same.
+    # wrk -v exits non-zero, but prints its version.
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
     except OSError:

@@ -1,4 +1,4 @@
-"""What all that is measured has in common."""
+"""The base class of everything that is measured."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from process import BenchError, Process
 
 
 class Subject:
-    """A service within a `with`, in a directory of its own. Nothing of it runs any more afterwards."""
+    """A service in its own directory, used as a context manager that stops all its processes."""
 
     method = "GET"
     path = "/bench"
     content_type = "text/plain"
     body: bytes | None = None
-    """What every request has to send; none: whatever the load wants."""
+    """The body of every request; None: the load's."""
     records = True
-    """Whether every answer has to have a row."""
+    """Whether every response must have a row."""
 
     dies_of_sigterm = False
-    """Whether a program of it knows no orderly end."""
+    """Whether SIGTERM kills one of its programs."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
         self.address = ""
-        """Host and port, once it is started."""
+        """Host and port, after the start."""
         self.processes: list[Process] = []
         self.statuses: list[int] = []
-        """How they ended, once they have."""
+        """Exit statuses, after the stop."""
 
     def start(self) -> None:
-        """Starts it; returns when it answers."""
+        """Starts it; returns when it responds."""
         raise NotImplementedError
 
     def rows(self) -> int:
-        """How many records it has, once it has ended."""
+        """The number of records, after the stop."""
         return 0
 
     def __enter__(self) -> Subject:
@@ -66,8 +66,8 @@ class Subject:
 
 
 def count_rows(database: Path, table: str = "requests") -> int:
-    """Only once every program has ended: Python's SQLite is older than the fix of the WAL-reset bug, and could damage a
-    database that others write."""
+    """Call it only after every program has exited: Python's SQLite lacks the fix of the WAL-reset bug, and could damage a database
+    that others write."""
     if not database.exists():
         return 0
     connection = sqlite3.connect(database)

@@ -1,4 +1,4 @@
-"""What is measured, in which order, and what is wanted of it."""
+"""The rows in their order, and the wanted figures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from daybook import BehindHAProxy, Daybook, WithLitestream
 from load import Load
-from others import Bare, NginxBehindHAProxy, PocketBase, Seed
+from others import Nginx, NginxBehindHAProxy, PocketBase, Seed
 from postgres import PostgreSQL
 from subject import Subject
 from tools import Tools
 
 DEFAULT_REPLICAS = max(2, min(8, os.cpu_count() or 2))
-"""As many as `make up` and the installers start."""
+"""The default of `make up` and of the installers."""
 
 
 @dataclass(frozen=True)
@@ -31,53 +31,46 @@ def daybook(replicas: int, mode: str, as_units: bool = False) -> Callable[[Path,
     return lambda work, tools: Daybook(work, tools, replicas, mode, as_units)
 
 
-def seed(processes: int, records: bool) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: Seed(work, tools, processes, records)
+def seed(work: Path, tools: Tools) -> Subject:
+    return Seed(work, tools, processes=4)
 
 
-def haproxy(
-    over: str, mode: str = "normal", as_units: bool = False, replicas: int = 4
-) -> Callable[[Path, Tools], Subject]:
-    return lambda work, tools: BehindHAProxy(work, tools, replicas, mode, over, as_units)
+def haproxy(mode: str = "normal", as_units: bool = False, replicas: int = 4) -> Callable[[Path, Tools], Subject]:
+    return lambda work, tools: BehindHAProxy(work, tools, replicas, mode, as_units)
 
 
 def through_haproxy() -> list[Row]:
-    """The default number of replicas, and what can be had at all: HAProxy before an nginx that answers 200."""
+    """The default number of replicas behind HAProxy, and the upper bound: HAProxy before an nginx that returns 200."""
     rows = []
     for suffix, as_units in (("", False), (", as units", True)):
         nginx = lambda work, tools, as_units=as_units: NginxBehindHAProxy(work, tools, as_units)
         rows += [
-            Row(f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × full{suffix}", haproxy("unix", "full", as_units, DEFAULT_REPLICAS)),
+            Row(f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × full{suffix}", haproxy("full", as_units, DEFAULT_REPLICAS)),
             Row(f"HAProxy on a unix socket, nginx's bare 200{suffix}", nginx),
-            Row(f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × normal{suffix}", haproxy("unix", "normal", as_units, DEFAULT_REPLICAS)),
+            Row(f"HAProxy on unix sockets, {DEFAULT_REPLICAS} × normal{suffix}", haproxy("normal", as_units, DEFAULT_REPLICAS)),
         ]
     return rows
 
 
 def rows() -> list[Row]:
-    """What is compared stands close together, for a machine's speed changes within minutes."""
+    """Compared rows are close together, because a machine's speed changes within minutes."""
     measured = [
-        Row("nginx, a bare `return 200`", lambda work, tools: Bare(work, tools, "nginx")),
-        Row("HAProxy, a bare `return 200`", lambda work, tools: Bare(work, tools, "haproxy")),
-        *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (8, 2) for mode in ("normal", "full")),
+        Row("nginx, a bare `return 200`", Nginx),
+        *(Row(f"2 × {mode}", daybook(2, mode)) for mode in ("normal", "full")),
         *(Row(f"{replicas} × {mode}", daybook(replicas, mode)) for replicas in (1, 4) for mode in ("full", "off", "normal")),
         *through_haproxy(),
-        Row("HAProxy on unix sockets, 4 × normal", haproxy("unix")),
-        Row("HAProxy on TCP, 4 × normal", haproxy("tcp")),
-        Row("HAProxy on unix sockets, 4 × normal, as units", haproxy("unix", as_units=True)),
+        Row("HAProxy on unix sockets, 4 × normal", haproxy()),
+        Row("HAProxy on unix sockets, 4 × normal, as units", haproxy(as_units=True)),
         Row("4 × normal, as units", daybook(4, "normal", as_units=True)),
-        Row("HAProxy on unix sockets, 4 × full, as units", haproxy("unix", "full", as_units=True)),
+        Row("HAProxy on unix sockets, 4 × full, as units", haproxy("full", as_units=True)),
         Row("4 × full, as units", daybook(4, "full", as_units=True)),
         Row("with Litestream, 4 × normal", lambda work, tools: WithLitestream(work, tools, 4, "normal")),
-        Row("seed, 4 × recording", seed(4, True)),
-        Row("PocketBase", lambda work, tools: PocketBase(work, tools)),
+        Row("seed, 4 × recording", seed),
+        Row("PocketBase", PocketBase),
         Row("PostgreSQL, an insert a request", lambda work, tools: PostgreSQL(work, tools, "insert")),
         Row("PostgreSQL, group-committed", lambda work, tools: PostgreSQL(work, tools, "group")),
         Row("4 × normal, hey", daybook(4, "normal"), Load(tool="hey")),
-        Row("seed, 4 × recording, hey", seed(4, True), Load(tool="hey")),
-        Row("seed, 4 × without a database", seed(4, False)),
-        Row("seed, 1 × recording", seed(1, True)),
-        Row("seed, 1 × without a database", seed(1, False)),
+        Row("seed, 4 × recording, hey", seed, Load(tool="hey")),
     ]
     for connections in CONNECTIONS:
         for mode in ("normal", "full"):
@@ -88,19 +81,17 @@ def rows() -> list[Row]:
     for rate in RATES:
         load = Load(tool="oha", requests_per_second=rate)
         measured.append(Row(f"4 × full at {rate:,}/s", daybook(4, "full"), load))
-    load = Load(tool="oha", requests_per_second=SEED_RATE)
-    return [*measured, Row(f"seed, 4 × recording at {SEED_RATE:,}/s", seed(4, True), load)]
+    return measured
 
 
 CONNECTIONS = (10, 400, 1000, 2000)
-"""Besides 100."""
+"""In addition to 100."""
 RATES = (2_000, 5_000, 10_000, 15_000)
-SEED_RATE = 2_000
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Requests per second of one row over those of another, within each round."""
+    """Requests per second of one row divided by those of another, per round."""
 
     name: str
     of: str
@@ -109,7 +100,7 @@ class Ratio:
 
 
 def through_haproxy_ratios() -> list[Ratio]:
-    """What recording leaves of what HAProxy can pass on at all."""
+    """Throughput with daybook over the most that HAProxy can pass on."""
     return [
         Ratio(
             f"{DEFAULT_REPLICAS} × `{mode}` / nginx's bare 200, both through HAProxy{suffix}",
@@ -136,7 +127,6 @@ RATIOS = (
     Ratio("through HAProxy on unix sockets / direct", "HAProxy on unix sockets, 4 × normal", "4 × normal", 0.60),
     Ratio("through HAProxy / direct, as units", "HAProxy on unix sockets, 4 × normal, as units", "4 × normal, as units", 0.60),
     Ratio("through HAProxy / direct, as units, `full`", "HAProxy on unix sockets, 4 × full, as units", "4 × full, as units", 0.50),
-    Ratio("through HAProxy on TCP / direct", "HAProxy on TCP, 4 × normal", "4 × normal"),
     Ratio("recorded / not recorded, bodies of 1 KiB", "4 × normal, bodies of 1 KiB", "4 × off, bodies of 1 KiB"),
     Ratio("recorded / not recorded, bodies of 100 KiB", "4 × normal, bodies of 100 KiB", "4 × off, bodies of 100 KiB"),
     Ratio("4 × `normal` / PocketBase", "4 × normal", "PocketBase"),

@@ -1,4 +1,4 @@
-"""The programs that are measured, or measured with: where they are, and how they come there."""
+"""Builds or installs the programs of the benchmark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OHA_VERSION = "1.16.0"
 
 @dataclass
 class Tools:
-    """Each is built or installed when it is first asked for, into a cache outside the tree."""
+    """Each is built or installed on first use, in a cache outside the tree."""
 
     daybook: Path
 
@@ -33,7 +33,7 @@ class Tools:
 
     @cached_property
     def oha(self) -> Path:
-        """It sends at a fixed rate and counts from when a request should have been sent."""
+        """Sends at a fixed rate, and counts latency from when a request was due."""
         root = CACHE / f"oha-{OHA_VERSION}"
         binary = root / "bin/oha"
         if not binary.exists():
@@ -49,7 +49,7 @@ class Tools:
 
     @property
     def python(self) -> Path:
-        """With what requirements.txt names; it has `pocketbase` beside it."""
+        """With the packages of requirements.txt; `pocketbase` is beside it."""
         return Path(sys.executable)
 
     @property
@@ -58,7 +58,7 @@ class Tools:
 
 
 def build_daybook(profile: str = "release") -> Path:
-    """`profile` is one of Cargo.toml's."""
+    """Builds it with a profile of Cargo.toml."""
     run("cargo", "build", "--profile", profile, "--locked", "--bin", "daybook")
     metadata = json.loads(output("cargo", "metadata", "--no-deps", "--format-version=1"))
     return Path(metadata["target_directory"]) / profile / "daybook"

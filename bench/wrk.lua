@@ -1,5 +1,4 @@
--- What wrk sends (after `--`: METHOD CONTENT_TYPE FILE_OF_THE_BODY), and what it counted, as one JSON line. Latencies are in
--- microseconds.
+-- Arguments of wrk after `--`: METHOD CONTENT_TYPE BODY_FILE. Prints the result as one JSON line, latencies in microseconds.
 function init(arguments)
    local file = assert(io.open(arguments[3], "rb"))
    local body = file:read("*a")

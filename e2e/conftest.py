@@ -1,4 +1,4 @@
-"""What the parts of the end-to-end tests share."""
+"""Fixtures of all end-to-end tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def printed(*command: Path | str) -> Path:
 
 @pytest.fixture(scope="session", params=["3.2", "3.0"])
 def haproxy(request: pytest.FixtureRequest) -> Path:
-    """HAProxy of each release series that haproxy/ is for: the image's, and Debian 13's, which systemd/ runs."""
+    """HAProxy in both supported release series: the image's, and Debian 13's, which systemd/ runs."""
     return printed(HERE / "haproxy" / "program", request.param)
 
 
@@ -37,7 +37,7 @@ def litestream_program() -> Path:
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    """daybook: $DAYBOOK, or what cargo builds."""
+    """daybook: $DAYBOOK, or a release build."""
     if given := os.environ.get("DAYBOOK"):
         return Path(given)
     subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "daybook"], cwd=HERE.parent, check=True)
@@ -50,17 +50,17 @@ def binary() -> Path:
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Notes a figure, to be printed at the end under the step's name."""
+    """Notes a figure, printed at the end under the test's name."""
     return lambda text: measured.append(f"{request.node.name.removeprefix('test_')}: {text}")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Of a step that failed on a host, what was said there last is shown, too."""
+    """Shows the last log lines of the host after a failed test."""
     report = yield
     fixtures = getattr(item, "funcargs", {})
     daybook = fixtures.get("composed") or fixtures.get("server")
-    # Other parts have fixtures of these names that are no host.
+    # Other fixtures of these names are not hosts.
     if report.failed and hasattr(daybook, "last_words"):
         report.sections.append(("the host", daybook.last_words()))
     return report
@@ -72,4 +72,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("figures")
     for line in measured:
         terminalreporter.line(line)
-    terminalreporter.line(f"all of it took {time.monotonic() - began:.0f} s")
+    terminalreporter.line(f"total: {time.monotonic() - began:.0f} s")

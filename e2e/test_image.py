@@ -1,4 +1,4 @@
-"""The image localhost/daybook, as the Containerfile makes it."""
+"""The image localhost/daybook of the Containerfile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def podman(*arguments: str) -> str:
 
 
 def files(image: str, directory: Path) -> dict[str, tarfile.TarInfo]:
-    """Everything that is in it, by path. /daybook itself lies in `directory` then."""
+    """All files of the image by path. Extracts /daybook to `directory`."""
     container = podman("create", image).strip()
     try:
         podman("export", "--output", str(directory / "image.tar"), container)
@@ -29,7 +29,7 @@ def files(image: str, directory: Path) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in archive.getmembers()}
 
 
-def test_the_image_is_the_binary_and_two_empty_directories_of_its_user(tmp_path, figure):
+def test_the_image_contains_only_the_binary_and_two_directories(tmp_path, figure):
     config = json.loads(podman("image", "inspect", IMAGE))[0]
     assert config["Size"] <= 10_000_000
     assert config["User"] == config["Config"]["User"] == "10001:10001"
@@ -44,9 +44,9 @@ def test_the_image_is_the_binary_and_two_empty_directories_of_its_user(tmp_path,
     figure(f"{config['Size']:,} bytes")
 
 
-def test_built_again_from_nothing_the_binary_is_the_same_byte_for_byte(tmp_path, figure):
+def test_a_clean_rebuild_gives_the_same_binary(tmp_path, figure):
     again = "localhost/daybook-e2e-again:latest"
-    # Without layers nothing of it is kept.
+    # Without layers nothing is cached.
     build = ("build", "--no-cache", "--layers=false", "--isolation=chroot", "--network=host", "--pull=never")
     podman(*build, "--target=daybook", "--tag", again, ".")
     binaries = []

@@ -1,4 +1,4 @@
-"""What the rules and the dashboard ask for exists: under that name, in what the real programs export."""
+"""Every metric that the rules and the dashboard query is exported by the real programs."""
 
 import json
 import os
@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from system import OPERATOR_PORT
+
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "daybook.json").read_text())
 PANELS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 RULES = "".join(path.read_text() for path in sorted((ROOT / "prometheus" / "rules").glob("*.yml")))
-# The rules without comments and annotations, which may speak of a metric more loosely.
+# The rules without comments and annotations, which may abbreviate metric names.
 EXPRESSIONS = re.sub(r"annotations:.*?(?=^ +- |\Z)", "", re.sub("#.*", "", RULES), flags=re.S | re.M)
 ADDRESS = "127.0.78.1"
 
 
 def exported(url, *command, **env):
-    """The names that a program exports once it listens."""
+    """The metric names that a program exports."""
     process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]} | env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):
@@ -29,7 +31,7 @@ def exported(url, *command, **env):
                 return set(re.findall(r"^([a-z0-9_]+)[ {]", text, re.M))
             except OSError:
                 time.sleep(0.1)
-        pytest.fail(f"{command[0]} does not answer at {url}")
+        pytest.fail(f"{command[0]} does not respond at {url}")
     finally:
         process.kill()
         process.wait()
@@ -47,26 +49,26 @@ def test_promtool_parses_every_panel(tmp_path):
     subprocess.run([promtool, "check", "rules", tmp_path / "rules.json"], check=True)
 
 
-def test_every_recorded_name_that_is_used_is_recorded():
+def test_every_recording_rule_in_use_exists():
     recorded = set(re.findall(r"record: (\S+)", RULES))
     used = set(re.findall(r"\bjob:[a-z0-9_]+:[a-z0-9_]+", "\n".join(PANELS) + RULES))
     assert recorded and used <= recorded
 
 
-def test_daybook_exports_what_is_asked_of_it(binary, tmp_path):
+def test_daybook_exports_the_queried_metrics(binary, tmp_path):
     names = exported(f"http://{ADDRESS}:9100/metrics", binary, "serve", DAYBOOK_DATABASE__PATH=str(tmp_path / "requests.db"),
                      DAYBOOK_LISTEN=f"{ADDRESS}:8080", DAYBOOK_ADMIN__LISTEN=f"{ADDRESS}:9100")
-    assert asked_for("daybook") and asked_for("daybook") - names - {"daybook_requests_total"} == set()  # which needs a first request
+    assert asked_for("daybook") and asked_for("daybook") - names - {"daybook_requests_total"} == set()  # exists after a first request
 
 
-def test_haproxy_exports_what_is_asked_of_it(haproxy, tmp_path):
-    names = exported(f"http://{ADDRESS}:9101/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
-                     HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:9101", HAPROXY_SOCKET=str(tmp_path / "socket"))
+def test_haproxy_exports_the_queried_metrics(haproxy, tmp_path):
+    names = exported(f"http://{ADDRESS}:{OPERATOR_PORT}/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
+                     HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:{OPERATOR_PORT}", HAPROXY_SOCKET=str(tmp_path / "socket"))
     assert asked_for("haproxy") and asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
 
 
-def test_litestream_knows_what_is_asked_of_it(litestream_program):
-    """Some of its metrics exist only after an error, so we look into the program."""
+def test_litestream_has_the_queried_metrics(litestream_program):
+    """Some metrics exist only after an error, so search the binary."""
     program = litestream_program.read_bytes()
     names = asked_for("litestream")
     assert names and all(name.encode() in program for name in names)

@@ -1,4 +1,4 @@
-"""scripts/pins and scripts/outdated, in a small tree of their own, with a registry on this machine."""
+"""scripts/pins and scripts/outdated, on a small tree with a local registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAGS = ["3.2.9", "3.2.26", "3.2.27", "3.2.27-alpine", "3.2.28-dev1", "3.4.3", "3
 
 
 class Registry(http.server.BaseHTTPRequestHandler):
-    """As Docker's own: anonymous access is by a token, a long list comes in pages."""
+    """Like Docker Hub: anonymous access needs a token, long lists are paginated."""
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
@@ -78,28 +78,28 @@ def tree(tmp_path):
         registry.shutdown()
 
 
-def test_an_image_that_is_not_the_same_everywhere_is_named_with_the_places(tree):
+def test_different_versions_of_an_image_are_reported_with_their_places(tree):
     assert tree.run("pins", "check").returncode == 0
     tree.write("quadlet/haproxy.container", f"Image={tree.image}:3.0.11\n")
     done = tree.run("pins", "check")
     assert done.returncode == 1
-    assert f"{tree.image} is not the same everywhere: 3.2.26 in compose.yaml:1, e2e/images/haproxy/Containerfile:1; 3.0.11 in quadlet/haproxy.container:1" in done.stderr
+    assert f"{tree.image} has different versions: 3.2.26 in compose.yaml:1, e2e/images/haproxy/Containerfile:1; 3.0.11 in quadlet/haproxy.container:1" in done.stderr
 
 
 @pytest.mark.parametrize("tag", ["latest", "3", "3.2"])
-def test_a_tag_that_moves_is_no_pin(tree, tag):
+def test_a_tag_that_can_change_is_refused(tree, tag):
     tree.run("pins", "set", "haproxy", tag)
     done = tree.run("pins", "check")
-    assert done.returncode == 1 and f"{tree.image}:{tag} is another image tomorrow" in done.stderr
+    assert done.returncode == 1 and f"{tree.image}:{tag} can change" in done.stderr
 
 
-def test_another_tag_is_pinned_everywhere_at_once(tree):
+def test_set_pins_a_tag_everywhere(tree):
     assert tree.run("pins", "set", "haproxy", "3.2.27").returncode == 0
     assert tree.run("pins", "image", "haproxy").stdout.strip() == f"{tree.image}:3.2.27"
     assert tree.run("pins", "check").returncode == 0
 
 
-def test_a_digest_is_pinned_where_it_is_run_and_not_in_the_stand_in_and_taken_out_again(tree):
+def test_digests_are_pinned_except_in_stand_ins_and_removed_by_tags(tree):
     done = tree.run("pins", "digests")
     assert done.returncode == 0, done.stderr
     files = ("compose.yaml", "quadlet/haproxy.container", "e2e/images/haproxy/Containerfile")
@@ -115,30 +115,30 @@ def test_a_digest_is_pinned_where_it_is_run_and_not_in_the_stand_in_and_taken_ou
     assert tree.read(*files)[1] == f"Image={tree.image}:3.2.26"
 
 
-def test_a_digest_in_one_place_only_is_named(tree):
+def test_a_digest_in_some_places_only_is_reported(tree):
     tree.write("compose.yaml", f"    image: {tree.image}:3.2.26@{DIGEST}\n")
     done = tree.run("pins", "check")
-    assert done.returncode == 1 and "has its digest in some places only" in done.stderr
+    assert done.returncode == 1 and "has a digest in some places only" in done.stderr
 
 
-def test_where_a_registry_has_not_the_tag_nothing_is_written(tree):
+def test_a_tag_that_the_registry_lacks_changes_nothing(tree):
     tree.run("pins", "set", "haproxy", "3.2.99")
     done = tree.run("pins", "digests")
     assert done.returncode == 1 and "404 Not Found for library/haproxy" in done.stderr
     assert tree.read("compose.yaml") == [f"image: {tree.image}:3.2.99"]
 
 
-def test_what_is_behind_is_listed_and_what_could_not_be_asked_is_said(tree):
+def test_outdated_lists_newer_versions_and_failed_checks(tree):
     done = tree.run("outdated")
     assert f"{tree.image}:3.2.26: the newest of its series is 3.2.27\n" in done.stdout
     assert f"{tree.image}:3.2.26: the newest of all is 3.4.3\n" in done.stdout
     assert "dev" not in done.stdout and "alpine" not in done.stdout
-    # There are no crates in this tree.
-    assert done.returncode == 1 and "NOT ASKED, and so perhaps behind:\n    crates of Cargo.toml: cargo says:" in done.stderr
+    # This tree has no crates.
+    assert done.returncode == 1 and "NOT CHECKED, perhaps behind:\n    crates of Cargo.toml: cargo says:" in done.stderr
 
 
-def test_a_tag_that_has_moved_since_its_digest_was_pinned_is_listed(tree):
+def test_outdated_lists_a_rebuilt_tag(tree):
     other = DIGEST.replace("0123", "3210")
     for file in ("compose.yaml", "quadlet/haproxy.container"):
         tree.write(file, f"image: {tree.image}:3.2.26@{other}\n")
-    assert f"{tree.image}:3.2.26: was built again, as {DIGEST}\n" in tree.run("outdated").stdout
+    assert f"{tree.image}:3.2.26: was rebuilt, as {DIGEST}\n" in tree.run("outdated").stdout

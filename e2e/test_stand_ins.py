@@ -1,4 +1,4 @@
-"""The stand-ins of e2e/images are what official.toml says of the official images."""
+"""The stand-ins of e2e/images match official.toml."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def reference(name: str) -> str:
     return subprocess.check_output([HERE.parent / "scripts/pins", "image", name], text=True).strip()
 
 
-def test_every_stand_in_of_an_official_image_is_described():
+def test_every_stand_in_is_in_official_toml():
     stand_ins = {path.parent.name for path in HERE.glob("images/*/Containerfile") if "Stands in for" in path.read_text()}
     assert set(OFFICIAL) == stand_ins
 
@@ -80,7 +80,7 @@ def test_a_stand_in_has_the_official_images_files_and_user(name, tmp_path):
     (["haproxy"], "haproxy -W -db"),
     (["other", "-f", "x"], "other -f x"),
 ])
-def test_haproxys_entry_point_adds_what_the_official_one_does(arguments, run, tmp_path):
+def test_the_haproxy_entry_point_adds_the_official_arguments(arguments, run, tmp_path):
     for program in ("haproxy", "other"):
         (tmp_path / program).write_text('#!/bin/sh\necho "${0##*/}" "$@"\n')
         (tmp_path / program).chmod(0o755)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The one step that may create the database. Where there is none it is restored from its backup; then `daybook init`
-# brings it up to date, or creates it where there is no backup yet. When the backup cannot be read, nothing is created
-# and this fails: an empty database would hide the loss, and would soon be what is backed up.
+# The only step that may create the database: restores a missing one from the backup, then `daybook init` migrates it, or creates it
+# if there is no backup yet. If the backup cannot be read, it fails and creates nothing: an empty database would hide the loss and
+# soon replace the backup.
 set -eu
 
 config=/etc/litestream/litestream.yml
@@ -21,25 +21,25 @@ restore() {
     wait "$litestream"
 }
 
-# An empty file is none: a full disk or a failed copy leaves one.
+# An empty file counts as missing: a full disk or a failed copy leaves one.
 if [ -s "$database" ]; then
-    echo "restore: $database is there: nothing to restore"
+    echo "restore: $database exists: nothing to restore"
 else
-    # SQLite would take the log or the journal of a lost database for the restored one's, and spoil it.
+    # SQLite would apply the log or journal of the lost database to the restored one, and corrupt it.
     for left_over in "$database-wal" "$database-journal"; do
         [ ! -s "$left_over" ] ||
-            fail "$left_over is there, and $database is missing or empty: put the database back that it belongs to; if that is lost, keep $left_over in another directory and start again to restore the backup"
+            fail "$left_over exists, but $database is missing or empty: put back the database it belongs to; if that is lost, move $left_over to another directory and start again to restore the backup"
     done
-    [ -n "${BACKUP_URL-}" ] || fail "BACKUP_URL is not set: it says where the backup is"
-    # Litestream would only say that it is no machine of Amazon's.
+    [ -n "${BACKUP_URL-}" ] || fail "BACKUP_URL is not set: set it to the backup's URL"
+    # Litestream's own error would be about EC2 metadata.
     key=${AWS_SHARED_CREDENTIALS_FILE-}
     case $BACKUP_URL in
     s3://*) [ -z "$key" ] || { [ -r "$key" ] && [ -s "$key" ]; } ||
-        fail "no key for $BACKUP_URL: BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user $(id -u)" ;;
+        fail "no key for $BACKUP_URL: BACKUP_S3_CREDENTIALS_FILE must name a file with it, readable for user $(id -u)" ;;
     esac
     trap 'kill "$litestream" && wait "$litestream"; fail "stopped: no database was created"' INT TERM
 
-    # A server or a network may be half a minute late.
+    # Retry for 30 s: a server or network may still be starting.
     start=$(date +%s)
     until restore; do
         [ $(($(date +%s) - start)) -lt 30 ] ||
@@ -49,13 +49,13 @@ else
     trap - INT TERM
 
     if [ -e "$restored" ]; then
-        # What Litestream remembers of a lost database is not true of this one.
+        # Litestream's working files belong to the lost database.
         rm -rf "$(dirname "$database")/.$(basename "$database")-litestream"
         sync "$restored"
         mv "$restored" "$database"
         echo "restore: restored $database from $BACKUP_URL"
     else
-        echo "restore: there is no backup at $BACKUP_URL yet: a new database"
+        echo "restore: no backup at $BACKUP_URL yet: creating a new database"
     fi
 fi
 

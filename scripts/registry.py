@@ -1,4 +1,4 @@
-"""Asks a registry of container images: which tags there are, and which digest a tag has now. Public images only."""
+"""Queries container image registries for the tags of an image and the current digest of a tag. Public images only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# All architectures in one, or the only one.
+# Index of all architectures, or a single one.
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
@@ -17,7 +17,7 @@ SECONDS_MAX = 20
 
 
 class RegistryError(Exception):
-    """One line: which registry, and what is wrong."""
+    """One line: the registry and what is wrong."""
 
 
 def tags(image: str) -> list[str]:
@@ -25,7 +25,7 @@ def tags(image: str) -> list[str]:
     while path:
         response = _ask(image, path)
         found += json.loads(response.read())["tags"] or []
-        # A long list comes in pages.
+        # Long lists are paginated.
         more = re.match(r"<[^>]*/(tags/list[^>]*)>", response.headers.get("Link") or "")
         path = more[1] if more else ""
     return found
@@ -34,13 +34,13 @@ def tags(image: str) -> list[str]:
 def digest(image: str, tag: str) -> str:
     found = _ask(image, f"manifests/{tag}", method="HEAD").headers["Docker-Content-Digest"]
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", found or ""):
-        raise RegistryError(f"{image}:{tag}: the registry has named no digest")
+        raise RegistryError(f"{image}:{tag}: the registry returned no digest")
     return found
 
 
 def _ask(image: str, path: str, method: str = "GET"):
     host, name = image.split("/", 1)
-    # A registry on this machine has no certificate: podman treats it so, too.
+    # Plain HTTP for a registry on this machine, as podman does.
     scheme = "http" if re.match(r"(localhost|127\.0\.0\.1)(:|$)", host) else "https"
     url = f"{scheme}://{'registry-1.docker.io' if host == 'docker.io' else host}/v2/{name}/{path}"
     headers = {"Accept": ", ".join(MANIFESTS)}
@@ -50,7 +50,7 @@ def _ask(image: str, path: str, method: str = "GET"):
         except urllib.error.HTTPError as refused:
             if refused.code != 401:
                 raise
-            # Anonymous access, too, is by a token: the refusal says where it is to be had.
+            # Anonymous access needs a token, too; the 401 says where to get it.
             challenge = dict(re.findall(r'(\w+)="([^"]*)"', refused.headers["WWW-Authenticate"]))
             query = urllib.parse.urlencode({key: challenge[key] for key in ("service", "scope") if key in challenge})
             token = json.loads(_open(f"{challenge['realm']}?{query}", {}, "GET").read())

@@ -1,5 +1,5 @@
-"""The application that daybook grew out of, written anew from its description: Python, waitress with its four threads, a
-connection and a transaction of SQLite for each, a row for every request. app.py ADDRESS:PORT [DATABASE]"""
+"""The application that daybook grew out of, rebuilt from its description: Python, waitress with four threads, one SQLite
+connection per thread, one row and transaction per request. Usage: app.py ADDRESS:PORT DATABASE"""
 
 import socket
 import sqlite3
@@ -24,7 +24,7 @@ INSERT = "insert into requests (timestamp, method, path, content_length, remote_
 
 
 class Recorder:
-    """One connection a thread."""
+    """One connection per thread."""
 
     def __init__(self, database: str) -> None:
         self._database = database
@@ -52,13 +52,12 @@ class Recorder:
 
 
 def main() -> None:
-    address, database = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
-    recorder = Recorder(database) if database else None
+    address, database = sys.argv[1:]
+    recorder = Recorder(database)
 
     def app(environ, start_response):
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        if recorder:
-            recorder.write(environ, len(body))
+        recorder.write(environ, len(body))
         start_response("200 OK", [("Content-Length", str(len(body))), ("Content-Type", "text/plain")])
         return [body]
 
@@ -66,7 +65,7 @@ def main() -> None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host, int(port)))
-    # waitress stops at 100 connections, its own included: one process of the original refused some of 100 clients.
+    # The default limit of 100 includes waitress's own connections: the original refused some of 100 clients.
     waitress.serve(app, sockets=[listener], connection_limit=5000)
 
 

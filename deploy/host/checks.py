@@ -1,4 +1,4 @@
-"""The requests of checks.toml, sent to a replica or through the front door. They are recorded like any other."""
+"""Sends the requests of checks.toml to a replica or through HAProxy. They are recorded like any other."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from machine import Failure, Refusal
 
 FILE = Path("/etc/daybook/checks.toml")
-ANSWER_SECONDS_MAX = 10
+RESPONSE_SECONDS_MAX = 10
 
 
 @dataclass(frozen=True)
 class Request:
-    """One `[[request]]` of the file. Without `answer`, any body will do."""
+    """One `[[request]]` of the file. Without `answer`, any body is accepted."""
 
     method: str
     path: str
@@ -34,17 +34,17 @@ def read() -> list[Request]:
     try:
         requests = [Request(**fields) for fields in tomllib.loads(FILE.read_text())["request"]]
     except FileNotFoundError:
-        raise Refusal(f"{FILE} is not there: deploy/checks.toml of the repository belongs there") from None
+        raise Refusal(f"{FILE} is missing: install deploy/checks.toml of the repository there") from None
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Refusal(f"{FILE}: {error}: see deploy/checks.toml of the repository") from None
     if not requests:
-        raise Refusal(f"{FILE} has no [[request]]: nothing would be checked")
+        raise Refusal(f"{FILE} has no [[request]]: add at least one")
     return requests
 
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=ANSWER_SECONDS_MAX)
+        super().__init__("localhost", timeout=RESPONSE_SECONDS_MAX)
         self._path = path
 
     def connect(self) -> None:
@@ -53,34 +53,34 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def tls_at_the_front_door() -> bool:
-    """Where there is a certificate, HTTP only redirects. This path HAProxy answers by itself: it leaves no record."""
-    return exchange(front_door(tls=False), "GET", "/healthz")[0] == 308
+def haproxy_redirects_to_tls() -> bool:
+    """With a certificate, HTTP only redirects. HAProxy itself responds to this path, so it leaves no record."""
+    return exchange(haproxy_connection(tls=False), "GET", "/healthz")[0] == 308
 
 
-def front_door(tls: bool) -> http.client.HTTPConnection:
-    """HAProxy, as a client has it. Whose name its certificate has is not our business."""
+def haproxy_connection(tls: bool) -> http.client.HTTPConnection:
+    """To HAProxy's public port. The name in the certificate does not matter here."""
     if not tls:
-        return http.client.HTTPConnection("127.0.0.1", 80, timeout=ANSWER_SECONDS_MAX)
+        return http.client.HTTPConnection("127.0.0.1", 80, timeout=RESPONSE_SECONDS_MAX)
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection("127.0.0.1", 443, timeout=ANSWER_SECONDS_MAX, context=context)
+    return http.client.HTTPSConnection("127.0.0.1", 443, timeout=RESPONSE_SECONDS_MAX, context=context)
 
 
 def send(request: Request, connection: http.client.HTTPConnection, admin: str, headers: dict[str, str] = {}) -> None:
-    """Sends it, and compares what comes back, and the row that it left, with what should be."""
-    status, answer, got = exchange(connection, request.method, request.path, request.body, headers)
+    """Sends it, and checks the response and the record."""
+    status, content, got = exchange(connection, request.method, request.path, request.body, headers)
     if status != request.status:
-        raise Failure(f"{request}: answered {status} instead of {request.status}")
-    if request.answer is not None and answer != request.answer.encode():
-        raise Failure(f"{request}: answered {answer[:80]!r} instead of {request.answer[:80].encode()!r}")
+        raise Failure(f"{request}: returned {status} instead of {request.status}")
+    if request.answer is not None and content != request.answer.encode():
+        raise Failure(f"{request}: returned {content[:80]!r} instead of {request.answer[:80].encode()!r}")
     record_id = got.get("record-id")
     if record_id is None:
-        raise Failure(f"{request}: the answer has no record-id")
+        raise Failure(f"{request}: the response has no record-id")
     row_status, row, _ = exchange(UnixConnection(admin), "GET", f"/requests/{record_id}")
     if row_status != 200:
-        raise Failure(f"{request}: /requests/{record_id} answers {row_status}: the record is not there")
+        raise Failure(f"{request}: /requests/{record_id} returned {row_status}: the record is missing")
     row = json.loads(row)
     recorded = (row["method"], row["path"], row["content_length"])
     sent = (request.method, request.path.partition("?")[0], len(request.body.encode()))
@@ -91,12 +91,12 @@ def send(request: Request, connection: http.client.HTTPConnection, admin: str, h
 def exchange(
     connection: http.client.HTTPConnection, method: str, path: str, body: str = "", headers: dict[str, str] = {}
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
-    """One request on a connection of its own: status, body and headers of the answer."""
+    """One request on its own connection: status, body and headers of the response."""
     try:
         connection.request(method, path, body.encode() or None, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers
+        response = connection.getresponse()
+        return response.status, response.read(), response.headers
     except (OSError, http.client.HTTPException) as error:
-        raise Failure(f"{method} {path}: no answer: {error or type(error).__name__}") from None
+        raise Failure(f"{method} {path}: no response: {error or type(error).__name__}") from None
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""HAProxy, by its runtime socket."""
+"""HAProxy's runtime socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from machine import Failure, wait
 
 SOCKET = "/run/haproxy/admin.sock"
-# Its checks come every 0.3 s.
+# HAProxy checks every 0.3 s.
 UP_SECONDS_MAX = 15
 
 
@@ -24,7 +24,7 @@ def command(text: str) -> str:
 
 
 def servers() -> dict[str, dict[str, str]]:
-    """Each server that requests are sent to, such as replicas/replica1, with what HAProxy counts of it."""
+    """The statistics of each server that gets requests, such as replicas/replica1."""
     rows = csv.DictReader(command("show stat").lstrip("# ").splitlines())
     backends = ("replicas", "next")
     return {
@@ -38,39 +38,39 @@ def row_of(server: str) -> dict[str, str]:
     try:
         return servers()[server]
     except KeyError:
-        raise Failure(f"HAProxy has no server {server}: does it run with the settings of today?") from None
+        raise Failure(f"HAProxy has no server {server}: restart HAProxy with the current settings") from None
 
 
 def is_up(row: dict[str, str]) -> bool:
     return row["status"].startswith("UP")
 
 
-def answers(server: str) -> int:
-    """How many answers of 2xx to 4xx it has given."""
+def responses(server: str) -> int:
+    """The number of its responses from 2xx to 4xx."""
     row = row_of(server)
     return sum(int(row[f"hrsp_{code}xx"]) for code in (2, 3, 4))
 
 
 def refuse_the_last(server: str) -> None:
-    """Fails if this is the last one that is up."""
+    """Fails if no other replica is up."""
     up = [name for name, row in servers().items() if name.startswith("replicas/") and is_up(row)]
     if up == [server]:
-        raise Failure(f"HAProxy has no other replica that is up beside {server}")
+        raise Failure(f"{server} is the only replica that is up in HAProxy")
 
 
 def drain(server: str) -> None:
-    """Sends it nothing new, and goes on checking it. Never the last one that is up."""
+    """Stops new requests to it, but not its health checks. Never the last replica that is up."""
     refuse_the_last(server)
     _set_state(server, "drain")
 
 
 def ready(server: str) -> None:
-    """Sends it requests again, from when the checks say that it is up."""
+    """Sends it requests again once its health checks pass."""
     _set_state(server, "ready")
 
 
 def admit(server: str) -> None:
-    """The same, and waits for it."""
+    """Like `ready`, and waits until it is up."""
     ready(server)
     wait_until_up(server)
 
@@ -85,4 +85,4 @@ def wait_until_up(server: str) -> None:
 
 def _set_state(server: str, state: str) -> None:
     if said := command(f"set server {server} state {state}").strip():
-        raise Failure(f"HAProxy, asked to {state} {server}: {said}")
+        raise Failure(f"HAProxy did not set {server} to {state}: {said}")

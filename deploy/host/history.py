@@ -1,4 +1,4 @@
-"""Who has deployed what and when, and what became of it: one JSON line each."""
+"""The history of deploys: one JSON line each."""
 
 from __future__ import annotations
 

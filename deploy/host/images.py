@@ -1,4 +1,4 @@
-"""The images in Podman. Units run `current`; these names move, and only here."""
+"""The images in Podman. Units run `current`; only this module moves these tags."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ NEXT = "localhost/daybook:next"
 
 
 def load(archive) -> str:
-    """Takes an image without a name out of what `podman save` has written; returns its id."""
+    """Loads an untagged image from `podman save`; returns its id."""
     done = subprocess.run(
         ["podman", "load", "--quiet"], stdin=archive, capture_output=True, text=True, process_group=0
     )
-    # It has no name, or loading it had moved `current`.
+    # Untagged, or loading it would move `current`.
     loaded = re.search(r"^Loaded image: (?:sha256:|localhost/<none>@sha256:)?([0-9a-f]{64})$", done.stdout, re.MULTILINE)
     if done.returncode != 0 or not loaded:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
-        raise Refusal(f"the image did not arrive: podman load says: {said}")
+        raise Refusal(f"the image could not be loaded: podman load: {said}")
     return loaded[1]
 
 
@@ -35,7 +35,7 @@ def check(image: str) -> None:
 
 
 def find(name: str) -> str | None:
-    """The id of the image of that name, None if there is none."""
+    """The id of the image with that name, or None."""
     try:
         return _inspect(name, "{{.Id}}")
     except Failure:
@@ -52,14 +52,14 @@ def untag(name: str) -> None:
 
 
 def forget(image: str | None) -> None:
-    """Removes an image that has no name any more. One that a container still has stays."""
+    """Removes an untagged image, unless a container uses it."""
     with contextlib.suppress(Failure):
         if image and _inspect(image, "{{len .RepoTags}}") == "0":
             run("podman", "image", "rm", image)
 
 
 def title(image: str | None) -> str:
-    """The image as a person would name it: its version and the beginning of its id."""
+    """The image for output: its version and short id."""
     if not image:
         return "nothing"
     version = ""

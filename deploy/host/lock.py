@@ -1,4 +1,4 @@
-"""One deploy at a time, podman's auto-update among them. The kernel holds it: it ends with its process, however that ends."""
+"""One deploy or auto-update at a time. A kernel lock, which ends with its process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def held() -> Iterator[None]:
 
 
 def holder(lock: int) -> str:
-    """Who has it, by the kernel's list: `1: FLOCK ADVISORY WRITE 4711 00:1a:1234 0 EOF`."""
+    """The process that holds it, from /proc/locks: `1: FLOCK ADVISORY WRITE 4711 00:1a:1234 0 EOF`."""
     status = os.fstat(lock)
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in Path("/proc/locks").read_text().splitlines():
@@ -36,4 +36,4 @@ def holder(lock: int) -> str:
             with contextlib.suppress(OSError):
                 command = Path(f"/proc/{fields[4]}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
                 return f"process {fields[4]}, {command.decode(errors='replace')}"
-    return "a process that has just ended"
+    return "a process that has just exited"

@@ -1,4 +1,4 @@
-"""Programs of this machine, its settings, and what the operator is told."""
+"""Runs programs, reads and writes the settings, and prints progress."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ SETTINGS = Path("/etc/daybook/daybook.env")
 
 
 class Failure(Exception):
-    """What went wrong, in one line."""
+    """One line: what went wrong."""
 
 
 class TimedOut(Failure):
-    """It took too long."""
+    """A timeout."""
 
 
 class Refusal(Failure):
-    """Nothing was begun."""
+    """Nothing was changed."""
 
 
 class Stopped(Exception):
-    """By a signal. Not a Failure: nobody is to make light of it."""
+    """Stopped by a signal. Not a Failure, so that no handler ignores it."""
 
 
 def say(text: str, to=None) -> None:
-    """One line of progress. Whoever reads it may go away; what was begun is brought to its end nevertheless."""
+    """Prints a line of progress. Continues without output if the reader is gone."""
     try:
         print(text, file=to or sys.stdout, flush=True)
     except OSError:
@@ -42,9 +42,9 @@ def say(text: str, to=None) -> None:
 
 
 def run(*command: str, seconds_max: float = 60) -> str:
-    """Runs a program; returns what it wrote to standard output."""
+    """Runs a program; returns its standard output."""
     try:
-        # In a group of its own: Ctrl-C is for us.
+        # In its own process group, so that Ctrl-C reaches only us.
         done = subprocess.run(
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=seconds_max, process_group=0
         )
@@ -59,7 +59,7 @@ def run(*command: str, seconds_max: float = 60) -> str:
 
 
 def wait(seconds_max: float, condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
-    """Waits until the condition holds; else fails with what `otherwise` says then."""
+    """Waits until the condition holds, or fails with the text of `otherwise`."""
     deadline = time.monotonic() + seconds_max
     while not condition():
         if time.monotonic() > deadline:
@@ -68,7 +68,7 @@ def wait(seconds_max: float, condition: Callable[[], bool], otherwise: Callable[
 
 
 class Settings:
-    """/etc/daybook/daybook.env. Who holds it keeps daybook-scale waiting, which changes it, too."""
+    """/etc/daybook/daybook.env, locked: daybook-scale changes it, too, and waits."""
 
     def __init__(self, file) -> None:
         self._file = file
@@ -79,7 +79,7 @@ class Settings:
         return values[-1] if values else default
 
     def set(self, **values: str | None) -> None:
-        """Sets what has a value, and removes what has None. In place, for whoever waits for the lock."""
+        """Sets values, and removes those that are None. In place, because others wait for a lock on this file."""
         self._file.seek(0)
         lines = [line for line in self._file.read().splitlines() if line.partition("=")[0] not in values]
         lines += [f"{name}={value}" for name, value in values.items() if value is not None]
@@ -92,7 +92,7 @@ class Settings:
     def replicas(self) -> int:
         count = self.get("HAPROXY_REPLICAS", "4")
         if not re.fullmatch("[1-8]", count):
-            raise Refusal(f"{SETTINGS}: HAPROXY_REPLICAS is {count}: it has to be a number from 1 to 8")
+            raise Refusal(f"{SETTINGS}: HAPROXY_REPLICAS is {count}: it must be a number from 1 to 8")
         return int(count)
 
 

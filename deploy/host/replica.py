@@ -1,4 +1,4 @@
-"""One replica: its unit, its container, its two sockets."""
+"""One replica: unit, container and two sockets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import contextlib
 import checks
 from machine import Failure, TimedOut, run, wait
 
-# Longer than a replica's StopTimeout= and its start.
+# Longer than a replica's StopTimeout= plus its start.
 RESTART_SECONDS_MAX = 45
 READY_SECONDS_MAX = 10
 
 
 class Replica:
-    """`name` is its number, or `next`."""
+    """`name` is its number or `next`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -30,14 +30,14 @@ class Replica:
         return "next" if self.name == "next" else f"replica {self.name}"
 
     def image(self) -> str | None:
-        """The image that it runs."""
+        """The image that it runs, or None."""
         try:
             return run("podman", "container", "inspect", "--format", "{{.Image}}", self._container).strip()
         except Failure:
             return None
 
     def restart(self) -> None:
-        """Whatever state it is in. What failed before, and its sockets with it, does not count against this start."""
+        """Restarts it from any state. Earlier failures of the unit and its sockets do not count against this start."""
         with contextlib.suppress(Failure):
             run("systemctl", "reset-failed", self.service, self.socket, self._admin_socket)
         try:
@@ -57,11 +57,11 @@ class Replica:
         return "" if status == 200 else f"{status} {reason.decode(errors='replace').strip()}"
 
     def _why(self) -> str:
-        """What systemd knows of a start that failed."""
+        """Why the start failed, according to systemd."""
         shown = run("systemctl", "show", "--property=Result,ExecMainStatus", self.service)
         state = dict(line.split("=", 1) for line in shown.splitlines())
-        # Whoever knocks at its socket has it started once more.
-        return "it ends at once" if state["Result"] == "success" else f"{state['Result']}, exit status {state['ExecMainStatus']}"
+        # A connection to its socket may have started it again.
+        return "it exits at once" if state["Result"] == "success" else f"{state['Result']}, exit status {state['ExecMainStatus']}"
 
     def check(self, requests: list[checks.Request]) -> None:
         for request in requests:

@@ -1,4 +1,4 @@
-"""Clients, well behaved and not. They know an address and nothing else, so any running system will do."""
+"""HTTP clients for any running system: they need only an address."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Address = tuple[str, int]
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str) -> Answer:
-    """One request on a connection of its own. `x_request_id="…"` is a header."""
+def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str) -> Response:
+    """Sends one request on its own connection. Keyword arguments such as `x_request_id` are headers."""
     connection = http.client.HTTPConnection(*address, timeout=15)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        names = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, names, answer.read())
+        response = connection.getresponse()
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Response(response.status, names, response.read())
     finally:
         connection.close()
 
@@ -34,15 +34,15 @@ def ask(address: Address, method: str = "GET", path: str = "/", body: bytes | No
 def send_raw(
     address: Address, *pieces: bytes, pause: float = 0.0, until: float = 15.0, more: float | None = None,
 ) -> bytes:
-    """Sends the pieces as they are, pausing between them, and returns what comes back until the other side closes, or for
-    `until` seconds; with `more`, only for so many seconds after the last that came."""
+    """Sends raw pieces with pauses, and returns everything received until the peer closes, or for `until` seconds; with `more`,
+    until nothing arrives for that many seconds."""
     deadline = time.monotonic() + until
     received = b""
     with socket.create_connection(address, timeout=until) as connection:
         try:
             for number, piece in enumerate(pieces):
                 if number:
-                    # An answer ends the pause.
+                    # A response ends the pause.
                     connection.settimeout(pause)
                     try:
                         received += connection.recv(65536)
@@ -63,10 +63,10 @@ def send_raw(
 
 
 def get_over_http_2(address: Address, path: bytes) -> bytes:
-    """The frames that come back for a GET whose path has these very bytes: no library sends all of them."""
+    """The frames received for a GET whose path has exactly these bytes, which no library would send."""
 
     def field(name: bytes, value: bytes) -> bytes:
-        """As RFC 7541, 6.2.2 has it: a literal, not indexed; neither text is compressed."""
+        """RFC 7541, 6.2.2: a literal without indexing, uncompressed."""
         return b"\0" + length(name) + name + length(value) + value
 
     def length(text: bytes) -> bytes:
@@ -85,18 +85,18 @@ def get_over_http_2(address: Address, path: bytes) -> bytes:
     fields = {b":method": b"GET", b":scheme": b"http", b":authority": b"x", b":path": path}
     head = b"".join(field(*each) for each in fields.items())
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    # SETTINGS; HEADERS, the end of the head and of the stream.
+    # SETTINGS; HEADERS with END_HEADERS and END_STREAM.
     return send_raw(address, preface + frame(4, 0, 0, b"") + frame(1, 5, 1, head), more=0.3)
 
 
 def statuses(received: bytes) -> list[int]:
-    """The status of each answer in what came back."""
+    """The status of each response."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
 @dataclass
 class Clients:
-    """So many clients at once, within a `with`, and what became of their requests. How they ask, `_run` says."""
+    """Concurrent clients as a context manager, with the results of their requests. Subclasses implement `_run`."""
 
     address: Address
     headers: dict[str, str] = field(default_factory=dict, kw_only=True)
@@ -107,7 +107,7 @@ class Clients:
     def __enter__(self):
         self._over = threading.Event()
         self._errors: list[BaseException] = []
-        self._threads = [threading.Thread(target=self._run_and_tell) for _ in range(self.clients)]
+        self._threads = [threading.Thread(target=self._run_and_keep_error) for _ in range(self.clients)]
         for thread in self._threads:
             thread.start()
         return self
@@ -118,13 +118,13 @@ class Clients:
             thread.join()
         if failed:
             return
-        # A test that finds no failure afterwards shall have seen somebody ask.
+        # Zero failures must not mean zero requests.
         if self._errors:
             raise self._errors[0]
-        assert self.record_ids or self.failures, "nobody has asked anything"
+        assert self.record_ids or self.failures, "no requests were sent"
 
-    def _run_and_tell(self) -> None:
-        """A thread's exception ends the thread alone."""
+    def _run_and_keep_error(self) -> None:
+        """Keeps a thread's exception for `__exit__`."""
         try:
             self._run()
         except BaseException as error:
@@ -134,15 +134,15 @@ class Clients:
         return http.client.HTTPConnection(*self.address, timeout=15)
 
     def _ask(self, connection: http.client.HTTPConnection, method: str, since: float) -> None:
-        """One request; its time is counted from `since`."""
+        """Sends one request; its latency counts from `since`."""
         try:
             connection.request(method, "/load", None if method == "GET" else b"x", self.headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status == 200:
-                self.record_ids.append(int(answer.headers["record-id"]))
+            response = connection.getresponse()
+            response.read()
+            if response.status == 200:
+                self.record_ids.append(int(response.headers["record-id"]))
             else:
-                self.failures.append(f"{method}: {answer.status}")
+                self.failures.append(f"{method}: {response.status}")
         except (OSError, http.client.HTTPException) as error:
             self.failures.append(f"{method}: {error!r}")
             connection.close()
@@ -150,14 +150,14 @@ class Clients:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.record_ids)} answered, {len(self.failures)} failed, "
+            f"{len(self.record_ids)} succeeded, {len(self.failures)} failed, "
             f"the slowest took {self.worst_seconds * 1000:.0f} ms"
         )
 
 
 @dataclass
 class Load(Clients):
-    """Each asks one thing after another on a kept connection."""
+    """Each client sends one request after another on a keep-alive connection."""
 
     method: str = "GET"
     clients: int = 8

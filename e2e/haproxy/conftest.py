@@ -16,6 +16,6 @@ def start(haproxy: Path, binary: Path, tmp_path: Path) -> Callable[..., System]:
 
 @pytest.fixture(scope="module")
 def system(haproxy: Path, binary: Path, tmp_path_factory: pytest.TempPathFactory):
-    """One system with the default settings, for the tests of a file that do it no harm."""
+    """One system with default settings per file, for tests that do not disturb it."""
     with System(haproxy, binary, tmp_path_factory.mktemp("system")) as system:
         yield system

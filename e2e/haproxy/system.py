@@ -1,10 +1,11 @@
-"""HAProxy with this repository's own haproxy/ in front of daybook processes on unix sockets."""
+"""HAProxy with this repository's haproxy/ before daybook processes on unix sockets."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+BASE_CFG = (REPOSITORY / "haproxy/base.cfg").read_text()
+OPERATOR_PORT = int(re.search(r'presetenv HAPROXY_OPERATOR +"127\.0\.0\.1:(\d+)"', BASE_CFG)[1])
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 20.0
 
@@ -34,7 +37,7 @@ class Replica:
     def __init__(self, binary: Path, directory: Path, name: str, settings: dict[str, str]) -> None:
         self.name = name
         self.admin = directory / f"{name}.admin.sock"
-        # Nothing of the caller's configuration.
+        # Without the caller's configuration.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DAYBOOK_")}
         environment |= {
             "DAYBOOK_LISTEN": f"unix:{directory}/{name}.sock",
@@ -59,12 +62,12 @@ class Replica:
             return False
 
     def ask(self, path: str) -> tuple[int, bytes]:
-        """What its admin listener answers."""
+        """GET from its admin listener: status and body."""
         connection = UnixConnection(self.admin)
         try:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
@@ -85,7 +88,7 @@ class Replica:
 
 
 class System:
-    """Replicas and an HAProxy, within a `with`. Nothing of it runs after that; the directory is the caller's."""
+    """Replicas and an HAProxy, as a context manager that stops them. The directory is the caller's."""
 
     def __init__(
         self, haproxy: Path, binary: Path, directory: Path, *,
@@ -106,7 +109,7 @@ class System:
             "HAPROXY_SOCKET": str(self.socket),
             "HAPROXY_REPLICAS": str(len([name for name in names if name.isdecimal()])),
             "HAPROXY_REPLICA_SOCKETS": str(directory),
-            # Not there.
+            # Nothing listens there.
             "HAPROXY_LITESTREAM": "127.0.0.1:1",
         } | variables
         self._process: subprocess.Popen | None = None
@@ -156,24 +159,24 @@ class System:
         return ""
 
     def command(self, line: str) -> str:
-        """What the runtime socket answers."""
+        """The output of a command on the runtime socket."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(str(self.socket))
             connection.sendall(line.encode() + b"\n")
-            answer = b""
+            response = b""
             while part := connection.recv(65536):
-                answer += part
-        return answer.decode().strip()
+                response += part
+        return response.decode().strip()
 
     def records(self, path_prefix: str = "/") -> list[dict]:
-        """The newest records whose path begins so, oldest first, as any one replica tells them."""
+        """The newest records with that path prefix, oldest first, from any replica."""
         status, body = next(iter(self.replicas.values())).ask("/requests?limit=1000")
         assert status == 200, body
         return [record for record in reversed(json.loads(body)["requests"]) if record["path"].startswith(path_prefix)]
 
     def log_lines(self, count: int) -> list[dict]:
-        """HAProxy's log, once it has so many lines: a line is written after its answer."""
+        """HAProxy's log, once it has `count` lines: a line is written after its response."""
         wait_until(lambda: self.log.read_bytes().count(b"\n") >= count, f"{count} lines are logged")
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
@@ -187,7 +190,7 @@ class System:
             port.close()
 
     def record_ids(self) -> set[int]:
-        """Stops everything first: Python's own SQLite must not read a database that others write."""
+        """Stops everything first, because Python's SQLite must not read a database that others write."""
         self.stop()
         connection = sqlite3.connect(self.directory / "requests.db")
         try:
@@ -201,7 +204,7 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
 
 
 def reserve_port() -> socket.socket:
-    """A port of 127.0.0.1 that HAProxy, which binds with SO_REUSEPORT, too, can have, and nobody else by chance."""
+    """A port of 127.0.0.1 reserved with SO_REUSEPORT, so that HAProxy can bind it and others cannot."""
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     reserved.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Replicas that die, freeze, restart: what clients see of it."""
+"""What clients see when replicas die, freeze or restart."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from system import wait_until
 
 
 def in_flight_at_a_replica_that_dies(system, method: str) -> int:
-    """The status of a request that one replica had, not answered, when it was killed while the other was there."""
+    """The client's status for a request that a replica has read when it is killed, while another is up."""
     system.command("disable server replicas/replica2")
     system.replicas["1"].freeze()
-    answers = []
-    client = threading.Thread(target=lambda: answers.append(ask(system.http, method, "/once", b"x").status))
+    responses = []
+    client = threading.Thread(target=lambda: responses.append(ask(system.http, method, "/once", b"x").status))
     client.start()
-    # It is in the frozen replica's socket.
+    # The request is in the frozen replica's socket.
     wait_until(lambda: current_sessions(system, "replica1") == 1, "the request is sent")
     time.sleep(0.1)
     system.command("enable server replicas/replica2")
     system.wait_for_server("replicas/replica2", up=True)
     system.replicas.pop("1").kill()
     client.join()
-    return answers[0]
+    return responses[0]
 
 
 def current_sessions(system, server: str) -> int:
@@ -39,22 +39,22 @@ def current_sessions(system, server: str) -> int:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_what_is_not_safe_is_never_repeated(start, method):
+def test_unsafe_methods_are_never_retried(start, method):
     with start() as system:
         assert in_flight_at_a_replica_that_dies(system, method) == 502
         assert system.records("/once") == []
 
 
-def test_a_get_is_repeated_on_another_replica(start):
+def test_a_get_is_retried_on_another_replica(start):
     with start() as system:
         assert in_flight_at_a_replica_that_dies(system, "GET") == 200
         assert len(system.records("/once")) == 1
 
 
 @pytest.mark.parametrize("method, status, rows", [("GET", 200, 2), ("POST", 502, 1)])
-def test_a_row_is_an_attempt_a_get_that_was_committed_and_not_answered_leaves_another(start, tmp_path, method, status, rows):
+def test_a_retried_get_leaves_a_row_per_attempt(start, tmp_path, method, status, rows):
     class Dying(socketserver.StreamRequestHandler):
-        """Replica 2's own responses come through it, but for the first: the row is there then, and the client is not told."""
+        """Proxies replica 2, but drops the first response: the row exists, and the client does not know."""
 
         spared = False
 
@@ -74,10 +74,10 @@ def test_a_row_is_an_attempt_a_get_that_was_committed_and_not_answered_leaves_an
         threading.Thread(target=dying.serve_forever, daemon=True).start()
         with start(names=("2",), HAPROXY_REPLICAS="2") as system:
             system.wait_for_server("replicas/replica1", up=True)
-            answer = ask(system.http, method, "/once", X_Daybook_Replica="1")
-            assert (answer.status, len(system.records("/once"))) == (status, rows)
+            response = ask(system.http, method, "/once", X_Daybook_Replica="1")
+            assert (response.status, len(system.records("/once"))) == (status, rows)
             if method == "GET":
-                # So the log says which, without HAPROXY_LOG=all.
+                # Logged even without HAPROXY_LOG=all.
                 assert [(line["path"], line["retries"]) for line in system.log_lines(1)] == [("/once", 1)]
         dying.shutdown()
 
@@ -98,7 +98,7 @@ def test_no_get_fails_and_no_record_is_lost_while_replicas_are_killed(start):
         assert set(load.record_ids) <= system.record_ids()
 
 
-def test_posts_that_fail_while_a_replica_is_killed_are_those_it_had(start):
+def test_only_posts_in_flight_fail_when_a_replica_is_killed(start):
     with start(names=("1", "2", "3", "4")) as system:
         with Load(system.http, "POST") as load:
             time.sleep(0.7)
@@ -107,7 +107,7 @@ def test_posts_that_fail_while_a_replica_is_killed_are_those_it_had(start):
             system.start_replica("2")
             time.sleep(0.7)
         print(load)
-        # At most one of each client was at the replica that died. (On a kept connection HAProxy answers by closing it.)
+        # At most one request of each client was at that replica. (HAProxy closes keep-alive connections instead of a 502.)
         assert len(load.failures) <= load.clients
         assert set(load.record_ids) <= system.record_ids()
 
@@ -126,7 +126,7 @@ def test_a_rolling_restart_fails_no_request(start, method):
         assert set(load.record_ids) <= system.record_ids()
 
 
-def test_the_runtime_socket_takes_a_replica_away_and_brings_it_back(start):
+def test_the_runtime_socket_drains_and_restores_a_replica(start):
     with start() as system:
         system.command("set server replicas/replica1 state drain")
         with Load(system.http, clients=2) as load:

@@ -1,4 +1,4 @@
-"""What clients that are slow, greedy or dishonest get."""
+"""Responses to slow, greedy and malicious clients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from system import wait_until
 MEBIBYTE = 1048576
 
 
-def test_a_head_that_does_not_end_is_answered_408_after_five_seconds(system):
+def test_an_incomplete_head_gets_408_after_five_seconds(system):
     started = time.monotonic()
     received = send_raw(system.http, b"GET /slow-head HTTP/1.1\r\n", *[b"X: y\r\n"] * 20, pause=0.5)
     assert statuses(received) == [408]
@@ -22,7 +22,7 @@ def test_a_head_that_does_not_end_is_answered_408_after_five_seconds(system):
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
-def test_a_body_that_does_not_end_is_answered_408_after_five_seconds(system, framing):
+def test_an_incomplete_body_gets_408_after_five_seconds(system, framing):
     started = time.monotonic()
     head = f"POST /slow-body HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode()
     piece = b"1\r\nx\r\n" if "chunked" in framing else b"x"
@@ -32,20 +32,19 @@ def test_a_body_that_does_not_end_is_answered_408_after_five_seconds(system, fra
     assert system.records("/slow-body") == []
 
 
-def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(system):
+def test_the_body_limit_is_exactly_a_mebibyte(system):
     assert len(ask(system.http, "POST", "/large", bytes(MEBIBYTE)).body) == MEBIBYTE
-    answer = ask(system.http, "POST", "/too-large", bytes(MEBIBYTE + 1))
-    assert (answer.status, answer.body) == (413, b"the body is too large\n")
+    response = ask(system.http, "POST", "/too-large", bytes(MEBIBYTE + 1))
+    assert (response.status, response.body) == (413, b"the body is too large\n")
     assert system.records("/too-large") == []
 
 
-def test_a_client_that_sends_far_too_much_sees_why_it_is_refused(system):
+def test_a_client_with_a_huge_body_sees_the_413(system):
     assert [ask(system.http, "POST", "/far-too-large", bytes(10 * MEBIBYTE)).status for _ in range(5)] == [413] * 5
 
 
-def test_of_a_refused_client_the_rest_of_its_body_is_read_and_nothing_after_it(system):
-    # Mostly the end comes with the body's. Of some bodies HAProxy 3.0 leaves the last bytes unread in its own buffer until
-    # `timeout client` (30 s) has passed.
+def test_after_a_refusal_the_rest_of_the_body_is_read_and_nothing_more(system):
+    # Usually HAProxy closes after the body. With some bodies 3.0 keeps the last bytes in its buffer until `timeout client` (30 s).
     with socket.create_connection(system.http, timeout=40) as connection:
         connection.sendall(b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         assert statuses(connection.recv(65536)) == [413]
@@ -53,13 +52,13 @@ def test_of_a_refused_client_the_rest_of_its_body_is_read_and_nothing_after_it(s
         assert connection.recv(1) == b""
 
 
-def test_a_head_that_is_refused_gets_one_line_of_text(system):
+def test_a_refused_head_gets_one_line_of_text(system):
     received = send_raw(system.http, b"PRI * HTTP/2.0\r\n\r\n\r\n\r\n")
     assert statuses(received) == [400] and received.endswith(b"\r\n\r\nthe request is malformed\n")
 
 
 @pytest.mark.parametrize("length", [b"1048577", b"3000000000", b"4294967297"])
-def test_too_large_a_body_is_refused_before_it_is_sent(system, length: bytes):
+def test_expect_100_continue_with_too_large_a_body_gets_413(system, length: bytes):
     received = send_raw(
         system.http,
         b"POST /expects-%b HTTP/1.1\r\nHost: x\r\nContent-Length: %b\r\nExpect: 100-continue\r\n\r\n" % (length, length),
@@ -78,11 +77,11 @@ def test_too_large_a_chunked_body_is_refused_by_the_replica(system):
     assert statuses(received) == [413]
 
 
-def test_whoever_holds_all_connections_keeps_other_clients_waiting_and_not_the_operator(start):
+def test_clients_that_hold_all_connections_do_not_block_the_operator(start):
     with start(HAPROXY_CONNECTIONS_MAX="20") as system:
         held = [socket.create_connection(system.http, timeout=15) for _ in range(20)]
         for connection in held:
-            # An idle one may stay a minute.
+            # A request, because idle connections may stay for a minute.
             connection.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
             assert statuses(connection.recv(65536)) == [200]
         wait_until(lambda: b'haproxy_frontend_current_sessions{proxy="public"} 20\n' in operator(system), "all are taken")
@@ -102,16 +101,16 @@ def operator(system) -> bytes:
     return ask(system.operator, path="/haproxy/metrics").body
 
 
-def test_a_client_beyond_its_rate_is_answered_429_with_retry_after(start):
+def test_the_rate_limit_returns_429_with_retry_after(start):
     with start(HAPROXY_RATE_LIMIT="5") as system:
-        answers = [ask(system.http, path="/limited") for _ in range(8)]
-        assert [answer.status for answer in answers] == [200] * 5 + [429] * 3
-        assert answers[-1].headers["retry-after"] == "10"
-        assert answers[-1].body == b"too many requests\n"
+        responses = [ask(system.http, path="/limited") for _ in range(8)]
+        assert [response.status for response in responses] == [200] * 5 + [429] * 3
+        assert responses[-1].headers["retry-after"] == "10"
+        assert responses[-1].body == b"too many requests\n"
         assert len(system.records("/limited")) == 5
 
 
-# Each hides a second request, to /hidden, from a reader who frames the first differently, or is refused.
+# Each hides a second request, to /hidden, from a parser that frames the first one differently.
 SMUGGLED = {
     "content-length and chunked":
         b"POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -176,15 +175,15 @@ SMUGGLED = {
 
 
 @pytest.mark.parametrize("attempt", SMUGGLED)
-def test_nothing_is_smuggled(system, attempt):
+def test_request_smuggling_fails(system, attempt):
     before = len(system.records())
     received = send_raw(system.http, SMUGGLED[attempt], more=0.7)
     recorded = [record["path"] for record in system.records()[before:]]
-    # HAProxy refuses it, or passes it on as one request that can be read in one way only; or the replica refuses it.
+    # HAProxy refuses it or passes on one unambiguous request, or the replica refuses it.
     assert (statuses(received), recorded) in [([400], []), ([200], ["/outer"]), ([400], ["/outer"])]
 
 
-def test_a_bare_line_feed_ends_a_line_for_haproxy_and_never_reaches_a_replica(system):
+def test_haproxy_normalises_bare_line_feeds(system):
     before = len(system.records())
     received = send_raw(
         system.http,

@@ -1,4 +1,4 @@
-"""What becomes of ordinary requests, with the default settings."""
+"""Ordinary requests, with default settings."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import pytest
 from client import ask, get_over_http_2, send_raw, statuses
 
 
-def test_a_request_is_recorded_and_answered_by_a_replica(system):
-    answer = ask(system.http, "POST", "/hello?query", b"hello")
-    assert (answer.status, answer.body) == (200, b"hello")
+def test_a_request_is_recorded_and_gets_a_response(system):
+    response = ask(system.http, "POST", "/hello?query", b"hello")
+    assert (response.status, response.body) == (200, b"hello")
     [record] = system.records("/hello")
-    assert record["id"] == int(answer.headers["record-id"])
+    assert record["id"] == int(response.headers["record-id"])
     assert (record["method"], record["content_length"]) == ("POST", 5)
 
 
-def test_the_recorded_address_is_the_client_whatever_it_claims(system):
-    answer = ask(
+def test_forged_client_addresses_are_ignored(system):
+    response = ask(
         system.http, path="/claims", x_forwarded_for="203.0.113.7", forwarded="for=203.0.113.8", x_real_ip="203.0.113.9",
     )
-    assert answer.status == 200
-    answer = send_raw(
+    assert response.status == 200
+    response = send_raw(
         system.http,
         b"GET /claims HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 203.0.113.8\r\n"
         b"X-FORWARDED-FOR: unknown\r\nConnection: close\r\n\r\n",
     )
-    assert statuses(answer) == [200]
+    assert statuses(response) == [200]
     assert [record["remote_addr"] for record in system.records("/claims")] == ["127.0.0.1"] * 2
 
 
-def test_a_replica_is_told_of_the_client_what_haproxy_has_seen_and_nothing_else(start, tmp_path):
+def test_replicas_get_only_forwarding_headers_of_haproxy(start, tmp_path):
     heads = []
 
     class Replica(socketserver.StreamRequestHandler):
@@ -57,7 +57,7 @@ def test_a_replica_is_told_of_the_client_what_haproxy_has_seen_and_nothing_else(
     assert sorted(names) == ["accept-encoding", "host", "x-forwarded-for", "x-forwarded-proto", "x-other", "x-request-id"]
 
 
-# Empty where the grammar lets it be: the statuses of what comes back.
+# Parts that the grammar allows to be empty, and the expected statuses.
 EMPTY_PARTS = {
     "a port": (b"POST %b HTTP/1.1\r\nHost: x:\r\nContent-Length: 5", b"hello", [200]),
     "a port behind an address": (b"POST %b HTTP/1.1\r\nHost: [::1]:\r\nContent-Length: 5", b"hello", [200]),
@@ -73,7 +73,7 @@ EMPTY_PARTS = {
 
 
 @pytest.mark.parametrize("part", EMPTY_PARTS)
-def test_what_may_be_empty_makes_no_difference(system, part):
+def test_optional_parts_may_be_empty(system, part):
     head, body, wanted = EMPTY_PARTS[part]
     path = f"/empty/{part.replace(' ', '-').replace(chr(39), '')}"
     received = send_raw(system.http, head % path.encode() + b"\r\nConnection: close\r\n\r\n" + body)
@@ -95,7 +95,7 @@ def test_connection_tokens_cannot_strip_the_client_address(system):
     assert [record["remote_addr"] for record in system.records("/stripped")] == ["127.0.0.1"]
 
 
-def test_the_health_path_is_not_there_for_the_public(system):
+def test_the_health_path_is_not_public(system):
     for target in ("/healthz", "/healthz?x=1", "http://x/healthz"):
         received = send_raw(system.http, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert statuses(received) == [404], target
@@ -104,16 +104,16 @@ def test_the_health_path_is_not_there_for_the_public(system):
 
 
 def test_robots_txt_reaches_no_replica(system):
-    answer = ask(system.http, path="/robots.txt")
-    assert (answer.status, answer.body) == (200, b"User-agent: *\nDisallow: /\n")
-    assert answer.headers["cache-control"] == "public, max-age=86400"
-    assert "record-id" not in answer.headers
-    answer = ask(system.http, "HEAD", "/robots.txt")
-    assert (answer.status, answer.body) == (200, b"")
+    response = ask(system.http, path="/robots.txt")
+    assert (response.status, response.body) == (200, b"User-agent: *\nDisallow: /\n")
+    assert response.headers["cache-control"] == "public, max-age=86400"
+    assert "record-id" not in response.headers
+    response = ask(system.http, "HEAD", "/robots.txt")
+    assert (response.status, response.body) == (200, b"")
     assert system.records("/robots.txt") == []
 
 
-def test_a_sane_request_id_is_kept_and_anything_else_replaced(system):
+def test_a_well_formed_request_id_is_kept_any_other_replaced(system):
     assert ask(system.http, x_request_id="abc-123.X_y").headers["x-request-id"] == "abc-123.X_y"
     uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     made = [ask(system.http).headers["x-request-id"] for _ in range(2)]
@@ -125,11 +125,11 @@ def test_a_sane_request_id_is_kept_and_anything_else_replaced(system):
         b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: first-of-two\r\nX-Request-ID: second-of-two\r\nConnection: close\r\n\r\n",
     )
     assert b"of-two" not in received.split(b"\r\n\r\n")[0]
-    # HAProxy's own answers have one, too.
+    # HAProxy's own responses have one, too.
     assert ask(system.http, path="/healthz", x_request_id="abc-123.X_y").headers["x-request-id"] == "abc-123.X_y"
 
 
-def test_every_replica_takes_its_part(system):
+def test_requests_are_distributed_over_replicas(system):
     for _ in range(20):
         assert ask(system.http).status == 200
     for replica in system.replicas.values():
@@ -152,18 +152,18 @@ def test_the_log_is_json_lines_with_the_request_id(start):
     assert (third["path"], third["status"], third["client"]) == ("/nobody", 503, "127.0.0.1")
 
 
-# JSON makes two bytes of each `"`. A longer head HAProxy does not take.
+# JSON escapes `"` with two bytes. HAProxy refuses longer heads.
 @pytest.mark.parametrize("path", ["/" + "x" * 8000, "/" + '"' * 15_000], ids=["one that is taken", "the longest"])
-def test_a_line_of_the_log_is_whole_whatever_the_path(start, path):
+def test_long_paths_do_not_truncate_log_lines(start, path):
     with start(HAPROXY_LOG="all") as system:
         send_raw(system.http, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         [line] = system.log_lines(1)
     assert line["path"] == path
-    # Or journald would break it.
+    # journald splits longer lines.
     assert system.log.stat().st_size < 48 * 1024
 
 
-def test_a_line_of_the_log_is_whole_whatever_the_method(start):
+def test_long_methods_do_not_truncate_log_lines(start):
     with start(HAPROXY_LOG="all") as system:
         for length in (1000, 15_000):
             send_raw(system.http, b"M" * length + b" / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -171,7 +171,7 @@ def test_a_line_of_the_log_is_whole_whatever_the_method(start):
 
 
 @pytest.mark.parametrize("path", [b"/\xff" * 7000, b"/\xc3\xa9", b"/?\xff"], ids=["long", "UTF-8", "in the query"])
-def test_bytes_that_no_target_may_have_are_refused_over_http_2_as_over_http_1(start, path):
+def test_invalid_target_bytes_are_refused_over_http_1_and_2(start, path):
     with start(HAPROXY_LOG="all") as system:
         assert statuses(send_raw(system.http, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n", more=0.1)) == [400]
         assert b"the request is malformed" in get_over_http_2(system.http, path)
@@ -179,7 +179,7 @@ def test_bytes_that_no_target_may_have_are_refused_over_http_2_as_over_http_1(st
         assert system.records() == []
 
 
-def test_by_default_only_trouble_is_logged(start):
+def test_by_default_only_errors_are_logged(start):
     with start() as system:
         assert ask(system.http, path="/fine").status == 200
         take_replicas_away(system)

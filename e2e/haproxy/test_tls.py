@@ -31,7 +31,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture
 def curl(start, certificates):
-    """`curl(…)` asks for https://localhost/ and trusts that certificate alone."""
+    """`curl(…)` requests https://localhost/ and trusts only that certificate."""
     with start(HAPROXY_TLS="on", HAPROXY_CERTIFICATES=str(certificates)) as system:
         def curl(*arguments: str, path: str = "/", check: bool = True) -> str:
             command = [
@@ -45,32 +45,32 @@ def curl(start, certificates):
 
 
 def test_https_speaks_http_2_and_http_1(curl):
-    answer = curl("--http2", "-i", "-d", "hello", path="/secure")
-    assert answer.startswith("HTTP/2 200") and answer.endswith("\n\nhello")
+    response = curl("--http2", "-i", "-d", "hello", path="/secure")
+    assert response.startswith("HTTP/2 200") and response.endswith("\n\nhello")
     assert curl("--http1.1", "-i").startswith("HTTP/1.1 200")
     [record] = curl.system.records("/secure")
     assert (record["remote_addr"], record["content_length"]) == ("127.0.0.1", 5)
 
 
-def test_https_says_that_it_is_to_stay(curl):
+def test_https_responses_carry_hsts(curl):
     assert "strict-transport-security: max-age=31536000" in curl("-i")
     assert "strict-transport-security" not in ask(curl.system.http).headers
 
 
-def test_http_is_redirected_with_its_method_and_query(curl):
-    answer = ask(curl.system.http, "POST", "/x/y?z=1", b"x", host="www.example.org:8080")
-    assert answer.status == 308
-    assert answer.headers["location"] == "https://www.example.org/x/y?z=1"
+def test_the_redirect_to_https_keeps_method_and_query(curl):
+    response = ask(curl.system.http, "POST", "/x/y?z=1", b"x", host="www.example.org:8080")
+    assert response.status == 308
+    assert response.headers["location"] == "https://www.example.org/x/y?z=1"
     assert curl.system.records("/x/y") == []
 
 
-def test_http_is_redirected_to_the_port_where_clients_find_https(start, certificates):
+def test_the_redirect_uses_the_configured_https_port(start, certificates):
     with start(HAPROXY_TLS="on", HAPROXY_CERTIFICATES=str(certificates), HAPROXY_HTTPS_PORT="8443") as system:
         location = ask(system.http, path="/x?z=1", host="www.example.org:8080").headers["location"]
     assert location == "https://www.example.org:8443/x?z=1"
 
 
-def test_prometheus_learns_when_the_certificate_expires(curl, certificates):
+def test_certificate_expiry_is_a_metric(curl, certificates):
     command = ["openssl", "x509", "-in", certificates / "site.pem", "-noout", "-enddate", "-dateopt", "iso_8601"]
     end = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().removeprefix("notAfter=")
     body = ask(curl.system.operator, path="/haproxy/certificates").body.decode()
@@ -85,23 +85,23 @@ def test_tls_1_1_is_refused(curl):
     assert "alert protocol version" in refused.value.stderr or "protocol version" in refused.value.stderr
 
 
-def test_robots_and_limits_hold_for_http_2(curl, tmp_path):
+def test_robots_txt_and_limits_apply_over_http_2(curl, tmp_path):
     assert curl("--http2", path="/robots.txt").startswith("User-agent")
     assert curl("--http2", "-o", "/dev/null", "-w", "%{http_code}", path="/healthz") == "404"
     body = tmp_path / "too-large"
     body.write_bytes(bytes(2_000_000))
-    # Not all of it is taken, which curl may call an error, after the answer.
+    # HAProxy does not read all of it, which curl may report as an error after the response.
     upload = ("--data-binary", f"@{body}", "-w", "%{http_code}", "-o", "/dev/null")
     assert curl("--http2", *upload, check=False) == "413"
 
 
 @pytest.mark.parametrize("names", ["http:http:http:https:https", "https:https:http:http:http"])
-def test_the_sockets_of_two_socket_units_are_told_apart_in_whatever_order_they_come(haproxy, certificates, tmp_path, names):
+def test_inherited_sockets_are_recognised_in_either_order(haproxy, certificates, tmp_path, names):
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names.split(":")]
     addresses = {"http": [], "https": []}
     for name, each in zip(names.split(":"), sockets):
         addresses[name].append(each.getsockname())
-    # As systemd hands them over: from 3.
+    # As systemd passes them: from descriptor 3.
     high = [fcntl.fcntl(each, fcntl.F_DUPFD, 50) for each in sockets]
     moved = " ".join(f"{3 + number}<&{descriptor}" for number, descriptor in enumerate(high))
     variables = {
@@ -116,7 +116,7 @@ def test_the_sockets_of_two_socket_units_are_told_apart_in_whatever_order_they_c
     )
     try:
         *public, operator = addresses["http"]
-        wait_until(lambda: process.poll() is not None or ask(operator, path="/haproxy/metrics").status == 200, "it answers")
+        wait_until(lambda: process.poll() is not None or ask(operator, path="/haproxy/metrics").status == 200, "it responds")
         assert process.poll() is None, (tmp_path / "haproxy.err").read_text()
         assert [ask(address).status for address in public] == [308, 308]
         for address in addresses["https"]:
@@ -133,7 +133,7 @@ def test_the_sockets_of_two_socket_units_are_told_apart_in_whatever_order_they_c
             each.close()
 
 
-def test_a_challenge_goes_to_the_acme_client_and_to_no_replica(start):
+def test_acme_challenges_go_to_the_acme_client_only(start):
     class Client(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
@@ -143,11 +143,11 @@ def test_a_challenge_goes_to_the_acme_client_and_to_no_replica(start):
     with http.server.HTTPServer(("127.0.0.1", 0), Client) as client:
         threading.Thread(target=client.serve_forever, daemon=True).start()
         with start(HAPROXY_ACME="127.0.0.1:%d" % client.server_address[1]) as system:
-            answer = ask(system.http, path="/.well-known/acme-challenge/token")
-            assert (answer.status, answer.body) == (200, b"/.well-known/acme-challenge/token")
+            response = ask(system.http, path="/.well-known/acme-challenge/token")
+            assert (response.status, response.body) == (200, b"/.well-known/acme-challenge/token")
             client.shutdown()
             client.server_close()
-            # Nobody asks for a certificate.
+            # No ACME client listens.
             assert ask(system.http, path="/.well-known/acme-challenge/token").status == 503
             assert ask(system.http, path="/.well-known/other").status == 200
             assert [record["path"] for record in system.records()] == ["/.well-known/other"]

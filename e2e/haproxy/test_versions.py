@@ -1,4 +1,4 @@
-"""A second version beside the first."""
+"""The canary: a second version beside the current one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BOTH = {"names": ("1", "next"), "HAPROXY_NEXT": "on"}
 
 @pytest.fixture
 def versions(start):
-    """Which one answered is told by its count of records, for their answers are alike, and checks have no record."""
+    """Record counts tell which version responded: the responses are alike, and health checks have no record."""
     with start(**BOTH) as system:
         yield system
 
 
 def records(system, name: str) -> int:
-    """How many it has committed."""
+    """The number of records it has committed."""
     lines = system.replicas[name].ask("/metrics")[1].decode().splitlines()
     return sum(int(line.split()[-1]) for line in lines if line.startswith("daybook_records_committed_total{"))
 
@@ -31,50 +31,50 @@ def answered_by(system, **request) -> str:
     return name
 
 
-def answered_by_next(system, **request) -> bool:
+def goes_to_canary(system, **request) -> bool:
     return answered_by(system, **request) == "next"
 
 
-def test_header_host_and_path_each_lead_to_the_next_version(versions):
-    assert answered_by_next(versions, x_api_version="2")
-    assert answered_by_next(versions, host="v2.example.org")
-    assert answered_by_next(versions, host="V2.example.org:8080")
-    assert answered_by_next(versions, path="/v2/things?x")
-    # The path is passed on as it came.
+def test_header_host_and_path_each_select_the_canary(versions):
+    assert goes_to_canary(versions, x_api_version="2")
+    assert goes_to_canary(versions, host="v2.example.org")
+    assert goes_to_canary(versions, host="V2.example.org:8080")
+    assert goes_to_canary(versions, path="/v2/things?x")
+    # The path is passed on unchanged.
     assert versions.records("/v2/")[0]["path"] == "/v2/things"
 
 
-def test_what_only_resembles_it_does_not(versions):
+def test_similar_requests_do_not_select_it(versions):
     for request in ({}, {"x_api_version": "22"}, {"x_api_version": "1"}, {"host": "www.v2.example.org"}, {"path": "/v2"},
                     {"path": "/v22/"}, {"path": "/x/v2/"}):
-        assert not answered_by_next(versions, **request), request
+        assert not goes_to_canary(versions, **request), request
 
 
-def test_a_map_switches_each_way_off_and_on_while_it_runs(versions):
+def test_maps_can_be_changed_at_run_time(versions):
     versions.command("del map maps/next-by-header.map 2")
-    assert not answered_by_next(versions, x_api_version="2")
-    assert answered_by_next(versions, path="/v2/")
+    assert not goes_to_canary(versions, x_api_version="2")
+    assert goes_to_canary(versions, path="/v2/")
     versions.command("add map maps/next-by-header.map 3 next")
-    assert answered_by_next(versions, x_api_version="3")
+    assert goes_to_canary(versions, x_api_version="3")
 
 
-def test_a_percentage_is_a_variable_and_a_map_overrides_it(start):
+def test_the_map_overrides_the_percentage_variable(start):
     with start(**BOTH, HAPROXY_NEXT_PERCENT="30") as system:
-        assert 25 <= sum(answered_by_next(system) for _ in range(200)) <= 100
+        assert 25 <= sum(goes_to_canary(system) for _ in range(200)) <= 100
         system.command("add map maps/next-percent.map percent 100")
-        assert all(answered_by_next(system) for _ in range(20))
+        assert all(goes_to_canary(system) for _ in range(20))
         system.command("set map maps/next-percent.map percent 0")
-        assert not any(answered_by_next(system) for _ in range(20))
+        assert not any(goes_to_canary(system) for _ in range(20))
 
 
-def test_who_asks_a_replica_from_the_machine_itself_is_answered_by_it_whatever_else_the_request_says(start):
+def test_a_local_request_can_select_a_replica(start):
     with start(names=("1", "2", "3", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
         for request in ({}, {"x_api_version": "2"}, {"path": "/v2/"}):
             for number in ("3", "1", "2"):
                 assert answered_by(system, x_daybook_replica=number, **request) == number
 
 
-def test_from_elsewhere_a_replica_cannot_be_asked_for(start):
+def test_a_remote_request_cannot_select_a_replica(start):
     with start(names=("1", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
         assert answered_by(system, x_daybook_replica="1") == "1"
         connection = http.client.HTTPConnection(*system.http, timeout=15, source_address=("127.0.0.2", 0))
@@ -85,7 +85,7 @@ def test_from_elsewhere_a_replica_cannot_be_asked_for(start):
         assert records(system, "next") == before + 1
 
 
-def test_a_replica_that_is_down_is_answered_for_by_another_one_of_its_version(start):
+def test_another_replica_of_the_version_responds_for_one_that_is_down(start):
     with start(names=("1", "2", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
         system.replicas["1"].kill()
         system.wait_for_server("replicas/replica1", up=False)
@@ -93,7 +93,7 @@ def test_a_replica_that_is_down_is_answered_for_by_another_one_of_its_version(st
         assert (records(system, "2"), records(system, "next")) == (1, 0)
 
 
-def test_without_the_next_version_who_asks_for_it_gets_503_and_chance_the_current_one(start):
+def test_without_a_canary_explicit_requests_get_503_and_sampled_ones_fall_back(start):
     with start(names=("1",), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
         system.wait_for_server("next/next1", up=False)
         assert ask(system.http, path="/v2/").status == 503
@@ -101,6 +101,6 @@ def test_without_the_next_version_who_asks_for_it_gets_503_and_chance_the_curren
         assert all(ask(system.http).status == 200 for _ in range(10))
 
 
-def test_unless_it_is_switched_on_nothing_is_special(start):
+def test_nothing_selects_the_canary_by_default(start):
     with start(names=("1",)) as system:
         assert ask(system.http, path="/v2/", x_api_version="2", host="v2.example.org").status == 200

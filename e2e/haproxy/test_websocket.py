@@ -1,4 +1,4 @@
-"""What becomes of a connection that is not HTTP any more."""
+"""WebSocket connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from client import ask, statuses
 from system import REPOSITORY
 
-# HAProxy wants both keys to be there; these belong together (RFC 6455, 1.3).
+# HAProxy requires both keys; these match (RFC 6455, 1.3).
 OPENING = (
     b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -22,7 +22,7 @@ ACCEPTED = (
 
 
 class Replica(socketserver.StreamRequestHandler):
-    """Says 101 and echoes; never responds to /silent."""
+    """Returns 101 and echoes; never responds to /silent."""
 
     def handle(self):
         head = b"".join(iter(self.rfile.readline, b"\r\n"))
@@ -36,7 +36,7 @@ class Replica(socketserver.StreamRequestHandler):
                 self.wfile.write(part)
 
 
-def test_a_websocket_that_is_idle_for_longer_than_a_request_may_be_stays_open(start, tmp_path):
+def test_an_idle_websocket_outlives_the_request_timeouts(start, tmp_path):
     configuration = tmp_path / "haproxy"
     shutil.copytree(REPOSITORY / "haproxy", configuration)
     base = (configuration / "base.cfg").read_text()
@@ -51,7 +51,7 @@ def test_a_websocket_that_is_idle_for_longer_than_a_request_may_be_stays_open(st
             with socket.create_connection(system.http, timeout=15) as connection:
                 connection.sendall(OPENING)
                 assert statuses(connection.recv(65536)) == [101]
-                # Others see the timeout meanwhile, one after another.
+                # Meanwhile three requests time out, one after another.
                 assert [ask(system.http, path="/silent").status for _ in range(3)] == [504] * 3
                 connection.sendall(b"still here")
                 assert connection.recv(100) == b"still here"

@@ -3,8 +3,8 @@
     with Host("server") as host:
         print(host.run("podman", "info"))
 
-Every host begins as the image is, and leaves nothing: what it writes is in one directory that is removed, its mounts
-are in a mount namespace of its own, and its processes end with the process that started it, however that ends."""
+A host starts from the image and leaves nothing: its files are in one directory that is removed, its mounts are in a mount namespace,
+and its processes end with the process that started it, even when that is killed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dayb
 BOOT_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 20
 
-# The host's root is the image with a layer above it. Podman's storage cannot lie on such layers, so it is a plain
-# directory of this machine; thereby SQLite, too, meets a real file system. The host gets control groups of its own, or two
-# hosts would share them.
+# The host's root is an overlay on the image. Podman's storage cannot be on an overlay, so it is a directory of this machine; SQLite
+# then uses a real file system, too. Each host has its own control groups.
 BOOT = """
 set -eu
 for group in $CGROUPS; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done
@@ -33,13 +32,13 @@ until
     systemd-nspawn --quiet --directory="$INSTANCE/root" --machine="$MACHINE" --hostname="$NAME" --boot \
         --network-veth --console=read-only --register=no --keep-unit --capability=all --bind=/dev/fuse \
         --system-call-filter="add_key keyctl bpf" --bind="$INSTANCE/containers:/var/lib/containers" || status=$?
-    [ $status != 133 ] # The host wants to be booted again.
+    [ $status != 133 ] # The host wants to reboot.
 do :; done
 exit $status
 """
 
 
-# Mounts and processes in namespaces of their own, which end with us, even when we are killed.
+# Namespaces for mounts and processes, which end with this process, even when it is killed.
 CONFINE = (
     "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child",
 )
@@ -47,13 +46,12 @@ SBIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class HostError(Exception):
-    """A host, or a command in it, did not do what it should. The text says what."""
+    """A host or a command in it failed."""
 
 
 class Host:
-    """`address` is the host's on the link between it and this machine, `gateway` this machine's own; further addresses
-    of `network` may be added to `link`. `pid` is that of the host's init, as this machine sees it. A `bare` one is as a
-    provider hands it over, without Podman."""
+    """`address` is the host's on the link to this machine, `gateway` this machine's; tests may add addresses of `network` to
+    `link`. `pid` is the host's init as seen from here. A `bare` host is as a provider delivers it, without Podman."""
 
     def __init__(self, name: str, bare: bool = False) -> None:
         self.name = name
@@ -76,7 +74,7 @@ class Host:
         self.stop()
 
     def run(self, *command: str, input: str | None = None, seconds_max: float = 60) -> str:
-        """Runs a command in the host; returns what it wrote to standard output."""
+        """Runs a command in the host; returns its standard output."""
         done = self.attempt(*command, input=input, seconds_max=seconds_max)
         if done.returncode != 0:
             raise HostError(
@@ -87,25 +85,25 @@ class Host:
     def attempt(
         self, *command: str, input: str | None = None, seconds_max: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        """The same, where a failure is for the caller to judge."""
+        """Like `run`, but returns failures."""
         return subprocess.run(
             self.enter(*command), input=input, stdin=None if input is not None else subprocess.DEVNULL,
             capture_output=True, text=True, timeout=seconds_max,
         )
 
     def enter(self, *command: str) -> list[str]:
-        """The command line that runs a command in the host, for callers with plans of their own."""
+        """The command line that runs a command in the host."""
         clean = ["env", "--ignore-environment", "HOME=/root", "LANG=C.UTF-8", f"PATH={SBIN_PATH}"]
         return ["nsenter", "--target", str(self.pid), "--all", "--wdns=/root", *clean, *command]
 
     def put(self, source: Path, target: str) -> None:
-        """Copies a file, or what is in a directory, to `target` in the host."""
+        """Copies a file, or a directory's contents, to `target` in the host."""
         self.run("mkdir", "-p", target if source.is_dir() else os.path.dirname(target))
         inside = Path(f"/proc/{self.pid}/root{target}")
         subprocess.run(["cp", "-r", f"{source}/." if source.is_dir() else source, inside], check=True)
 
     def take_number(self) -> None:
-        """Finds a number that no other host of this machine has. (An earlier owner's remains are cleared at boot.)"""
+        """Takes a number that no other host has. (`boot` clears the files of an earlier owner.)"""
         for number in range(1, 255):
             directory = CACHE / "hosts" / str(number)
             directory.mkdir(parents=True, exist_ok=True)
@@ -135,12 +133,12 @@ class Host:
                     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
                 },
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                start_new_session=True,  # Ctrl-C is for us: we stop it.
+                start_new_session=True,  # Ctrl-C must not reach it: `stop` ends it.
             )
         self.wait_until_up()
 
     def reboot(self) -> None:
-        """As an operator does it: what is running is stopped, and the same files are booted again."""
+        """Reboots it on the same files."""
         before = self.pid
         self.attempt("systemctl", "reboot")
         deadline = time.monotonic() + STOP_SECONDS_MAX * 3
@@ -159,7 +157,7 @@ class Host:
                 raise HostError(f"the host did not start:\n{console_end}")
             time.sleep(0.05)
             self.pid = self.pid or init_of(self.process.pid)
-        # It may end as "degraded": some units need what only real hardware has.
+        # It may be "degraded", because some units need real hardware.
         self.attempt("systemctl", "is-system-running", "--wait", seconds_max=BOOT_SECONDS_MAX)
         here = f"address replace {self.gateway}/24 dev {self.link}\nlink set {self.link} up\n"
         subprocess.run(["ip", "-batch", "-"], input=here, text=True, check=True)
@@ -167,10 +165,10 @@ class Host:
         self.run("ip", "-batch", "-", input=there)
 
     def stop(self) -> None:
-        """Ends the host at once, for nothing of it is kept, and removes what it wrote."""
+        """Kills the host and removes its files."""
         if self.process and self.process.poll() is None:
             if self.pid:
-                os.kill(self.pid, 9)  # With its init go all its processes; systemd-nspawn then removes its cgroups.
+                os.kill(self.pid, 9)  # Kills all its processes; systemd-nspawn then removes its cgroups.
             else:
                 self.process.terminate()
             try:
@@ -189,13 +187,13 @@ class Host:
                 os.rmdir(path)
 
     def cgroups(self) -> list[Path]:
-        """Its group in each of the hierarchies that systemd knows: one, or on older machines two."""
+        """Its group in each of systemd's hierarchies: one, or two on older machines."""
         hierarchies = [Path("/sys/fs/cgroup", name) for name in ("", "unified", "systemd")]
         return [path / self.machine for path in hierarchies if (path / "cgroup.procs").exists()]
 
 
 def init_of(nspawn: int) -> int:
-    """The process that is number 1 in the namespace that systemd-nspawn has made, or 0 while there is none."""
+    """The process with number 1 in systemd-nspawn's namespace, or 0."""
     pending = [nspawn]
     while pending:
         pid = pending.pop()
@@ -204,7 +202,7 @@ def init_of(nspawn: int) -> int:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
             command = Path(f"/proc/{pid}/comm").read_text().strip()
         except OSError:
-            continue  # It has just ended.
+            continue  # It has just exited.
         numbers = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
         if len(numbers) > 1 and numbers[-1] == "1" and command == "systemd":
             return pid

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def run(tmp_path):
-    """Starts programs with a /run of their own, and ends them after the test."""
+    """Starts programs with their own /run, and kills them after the test."""
     started = []
 
     def start(name, *command, **env):

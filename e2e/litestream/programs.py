@@ -1,8 +1,6 @@
-"""What the tests of Litestream with the project's own configuration share. They run the real Litestream, daybook and
-OpenSSH server, on loopback.
+"""Shared by the tests of the Litestream configuration. They run the real Litestream, daybook and OpenSSH server, on loopback.
 
-Needs root: each program runs with a /run of its own, so that litestream.yml is used as it stands. Every test has
-loopback addresses of its own, so that ports are free."""
+Needs root: each program has its own /run, so that litestream.yml is used unchanged, and each test its own loopback addresses."""
 
 import itertools
 import json
@@ -17,7 +15,7 @@ addresses = (f"127.0.77.{n}" for n in itertools.count(1))
 
 
 def until(what, seconds=20):
-    """The first true result of what(), which may also raise while it is not ready."""
+    """The first true result of what(), which may raise OSError until then."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -32,13 +30,13 @@ def until(what, seconds=20):
 
 def metrics(address):
     """Litestream's own metrics: {name{labels}: value}."""
-    with urllib.request.urlopen(f"http://{address}:9102/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+    with urllib.request.urlopen(f"http://{address}:9102/metrics", timeout=5) as response:
+        lines = response.read().decode().splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line.startswith("litestream_"))}
 
 
 def lines_of(process):
-    """Its JSON log, by message; the last of each."""
+    """The last line of each message in its JSON log."""
     lines = (json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{"))
     return {line["msg"]: line for line in lines}
 

@@ -1,4 +1,4 @@
-"""Where the tests of Litestream copy to, when it is not a directory."""
+"""An SFTP target for the Litestream tests."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Whether copies arrive at all: litestream/proof, and the health check, litestream/healthy."""
+"""litestream/proof and the health check, litestream/healthy."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 from programs import ROOT, addresses, lines_of, settings, until
 from sftp import Sftp
 
-# Litestream itself, but for how long it says that it has been running: seconds that a test would have to wait for.
+# Litestream with a fake uptime, so that tests need not wait.
 CLOCK = """#!/bin/sh
 if [ "$1" = info ] && [ -n "${UPTIME-}" ]; then
     exec sh -c '"$0" "$@" | sed "s/uptime_seconds\\": [0-9]*/uptime_seconds\\": $UPTIME/"' PROGRAM "$@"
@@ -20,7 +20,7 @@ exec PROGRAM "$@"
 
 
 class Service:
-    """litestream/replicate, and the scripts that ask it, as in its container."""
+    """litestream/replicate and the scripts beside it, as in the container."""
 
     def __init__(self, run, program, directory, target):
         self.directory, self.run = directory, run
@@ -37,7 +37,7 @@ class Service:
         until(lambda: os.path.exists(f"/proc/{self.process.pid}/root/run/litestream/litestream.sock"))
 
     def ask(self, script, *arguments, uptime=""):
-        """Runs a script where Litestream runs: (exit status, what it said)."""
+        """Runs a script beside Litestream: (exit status, output)."""
         command = ["nsenter", "--target", str(self.process.pid), "--mount", "sh", ROOT / "litestream" / script, *arguments]
         env = {key: str(value) for key, value in self.env.items()} | {"UPTIME": str(uptime)}
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
@@ -53,10 +53,10 @@ def sftp_server(run, tmp_path):
     return Sftp(run, tmp_path)
 
 
-def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_the_health_check_fails(
+def test_an_unwritable_target_fails_the_proof_and_after_two_minutes_the_health_check(
     litestream_program, run, tmp_path, sftp_server
 ):
-    """No user may write below /proc. Litestream itself goes on as if nothing were wrong."""
+    """/proc is not writable. Litestream itself keeps running."""
     service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     status, said = service.ask("proof", "20", "2")
     assert status == 1, said
@@ -69,10 +69,10 @@ def test_where_nothing_can_be_written_the_proof_says_why_and_after_two_minutes_t
     assert status == 1 and "no copy arrives at sftp://" in said
 
 
-def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, run, tmp_path, sftp_server):
+def test_a_slow_first_copy_is_healthy_for_an_hour(litestream_program, run, tmp_path, sftp_server):
     service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     until(lambda: "monitor error" in lines_of(service.process))
-    # Those that serve its connection stand still.
+    # Freeze the processes of its connection.
     sessions = subprocess.run(["pgrep", "--parent", str(sftp_server.process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
     assert sessions
     try:
@@ -87,27 +87,27 @@ def test_a_first_copy_that_takes_its_time_is_given_an_hour(litestream_program, r
             os.kill(int(session), signal.SIGCONT)
 
 
-def test_a_backup_that_was_fine_stays_healthy_when_its_server_is_away_and_litestream_starts_again(
+def test_after_a_first_copy_an_unreachable_target_stays_healthy(
     litestream_program, run, tmp_path, sftp_server
 ):
     service = Service(run, litestream_program, tmp_path, sftp_server.settings())
     status, said = service.ask("proof")
     assert status == 0 and said == f"proof: a copy has arrived at {service.env['BACKUP_URL']}\n"
     service.stop()
-    # It starts, and cannot write any more.
+    # It starts, but can no longer write.
     (tmp_path / "backup").rename(tmp_path / "gone")
     (tmp_path / "backup").write_text("in its way")
     service = Service(run, litestream_program, tmp_path, sftp_server.settings())
     sqlite3.connect(tmp_path / "requests.db").executescript("insert into t values (1)")
     assert service.ask("proof", "20", "1")[0] == 1
     assert service.ask("healthy", uptime=86400) == (0, "")
-    # Another place is another backup.
+    # Another target is another backup.
     service.stop()
     service = Service(run, litestream_program, tmp_path, sftp_server.settings(path="/proc"))
     assert service.ask("healthy", uptime=86400)[0] == 1
 
 
-def test_litestream_that_hangs_is_not_healthy(litestream_program, run, tmp_path):
+def test_a_hanging_litestream_is_unhealthy(litestream_program, run, tmp_path):
     service = Service(run, litestream_program, tmp_path, {"BACKUP_URL": f"file://{tmp_path}/backup"})
     assert service.ask("proof")[0] == 0
     service.process.send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""What is copied and can be restored, and from whom nothing is taken."""
+"""Backup and restore of records, and SFTP host keys."""
 
 import hashlib
 import http.client
@@ -19,7 +19,7 @@ from sftp import Sftp
 
 
 class Load:
-    """Clients that note what was acknowledged, and when: {record-id: (time, path)}."""
+    """Clients that note acknowledged records: {record-id: (time, path)}."""
 
     def __init__(self, address, clients=4):
         self.acknowledged = {}
@@ -34,12 +34,12 @@ class Load:
             path = f"/load/{n}/{i}"
             try:
                 connection.request("POST", path, body=b"x" * (i % 50))
-                answer = connection.getresponse()
-                answer.read()
+                response = connection.getresponse()
+                response.read()
             except (OSError, http.client.HTTPException):
                 return  # killed
-            if answer.status == 200:
-                self.acknowledged[int(answer.headers["record-id"])] = (time.monotonic(), path)
+            if response.status == 200:
+                self.acknowledged[int(response.headers["record-id"])] = (time.monotonic(), path)
             if not self.running:
                 return
 
@@ -61,7 +61,7 @@ def row_hash(rows):
 
 @pytest.fixture
 def target(request, run, tmp_path):
-    """BACKUP_URL and what belongs to it."""
+    """BACKUP_URL and its other variables."""
     if request.param == "file":
         return {"BACKUP_URL": f"file://{tmp_path}/backup/requests.db"}
     server = Sftp(run, tmp_path)
@@ -82,7 +82,7 @@ def test_every_record_acknowledged_2_s_before_the_disk_is_lost_is_restored(
     until(lambda: urllib.request.urlopen(f"http://{address}:8080/healthz"))
     load = Load(address)
     try:
-        # Litestream itself is killed once in between, and takes up where it was.
+        # Litestream is killed once in between, and continues.
         time.sleep(6)
         litestream.send_signal(signal.SIGKILL)
         litestream.wait()
@@ -98,7 +98,7 @@ def test_every_record_acknowledged_2_s_before_the_disk_is_lost_is_restored(
         load.stop()
     litestream.wait()
     daybook.wait()
-    # The disk is lost; we keep a copy to compare with.
+    # Lose the disk, but keep a copy to compare.
     for file in tmp_path.glob("requests.db*"):
         file.rename(tmp_path / f"lost-{file.name}")
     shutil.rmtree(tmp_path / ".requests.db-litestream")
@@ -127,12 +127,12 @@ def refused(program, env):
 
 @pytest.mark.parametrize("host_key, says", [
     ("another", "host key mismatch"),
-    # Which of a server's keys it wants to see, Litestream decides: ECDSA before RSA before ED25519.
+    # Litestream prefers ECDSA to RSA to ED25519.
     ("ed25519", "host key mismatch"),
-    # Its own default would be to trust whoever answers.
+    # By default Litestream would trust any server.
     ("", "cannot parse sftp host key"),
 ])
-def test_a_server_that_does_not_show_the_expected_host_key_is_refused(litestream_program, run, tmp_path, host_key, says):
+def test_an_unexpected_host_key_is_refused(litestream_program, run, tmp_path, host_key, says):
     server = Sftp(run, tmp_path)
     subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "another"], check=True)
     sqlite3.connect(tmp_path / "requests.db").executescript("pragma journal_mode=wal; create table t (x)")

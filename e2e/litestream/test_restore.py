@@ -1,4 +1,4 @@
-"""The restore step, litestream/restore.sh: when it restores, and when it must not."""
+"""litestream/restore.sh: when it restores, and when it must not."""
 
 import os
 import sqlite3
@@ -9,12 +9,12 @@ import pytest
 from programs import CONFIG, REPLICATE, addresses, settings, until
 
 RESTORE = CONFIG.parent / "restore.sh"
-# It reads /etc/litestream, so it gets an /etc of its own.
+# It reads /etc/litestream, so it gets its own /etc.
 PRIVATE_ETC = f"mount -t tmpfs tmpfs /etc && mkdir /etc/litestream && cp {CONFIG} /etc/litestream && exec sh {RESTORE}"
 
 
 class Server:
-    """A database that is lost, and its backup."""
+    """A lost database and its backup."""
 
     def __init__(self, litestream_program, binary, run, directory):
         programs = directory / "bin"
@@ -57,7 +57,7 @@ def server(litestream_program, binary, run, tmp_path):
 def test_a_database_that_is_missing_or_empty_is_restored(server, is_empty):
     if is_empty:
         server.database.touch()
-    # Nothing is in it that could spoil the restored database.
+    # An empty log cannot damage the restored database.
     server.beside("-wal").touch()
     restored = server.restore()
     assert restored.returncode == 0, restored.stderr
@@ -66,7 +66,7 @@ def test_a_database_that_is_missing_or_empty_is_restored(server, is_empty):
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
 @pytest.mark.parametrize("is_empty", [False, True], ids=["missing", "empty"])
-def test_what_a_lost_database_has_left_is_neither_applied_nor_deleted(server, suffix, is_empty):
+def test_a_left_over_log_or_journal_is_neither_applied_nor_deleted(server, suffix, is_empty):
     if is_empty:
         server.database.touch()
     left_over = server.beside(suffix)
@@ -76,7 +76,7 @@ def test_what_a_lost_database_has_left_is_neither_applied_nor_deleted(server, su
     assert left_over.read_bytes() == b"commits"
     assert server.database.exists() == is_empty and (not is_empty or server.database.stat().st_size == 0)
 
-    # As it was told.
+    # As the message says.
     left_over.rename(left_over.with_suffix(".kept"))
     assert server.restore().returncode == 0
     assert server.paths() == ["/kept"]

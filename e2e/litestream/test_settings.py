@@ -1,4 +1,4 @@
-"""The settings in force, read back from what Litestream says and does. A key that it does not know it ignores."""
+"""The effective settings, from Litestream's log and behaviour. It ignores unknown keys."""
 
 import calendar
 import http.server
@@ -17,8 +17,8 @@ SECOND = 1_000_000_000
 KEY = re.compile(r"^( *(?:- )?[a-z0-9-]+:) (\S.*)$", re.M)
 
 
-def test_every_key_of_the_configuration_is_one_that_litestream_reads(litestream_program, tmp_path):
-    """Litestream ignores unknown keys. A key it reads, it refuses when its value is a list: so each is given one."""
+def test_litestream_reads_every_key_of_the_configuration(litestream_program, tmp_path):
+    """Litestream ignores unknown keys but refuses a list as the value of a known one, so give each key a list."""
     def accepts(text):
         (tmp_path / "litestream.yml").write_text(text)
         command = [litestream_program, "databases", "-config", tmp_path / "litestream.yml"]
@@ -33,7 +33,7 @@ def test_every_key_of_the_configuration_is_one_that_litestream_reads(litestream_
     print(f"{len(keys)} keys, all read")
 
 
-def test_litestream_says_what_the_configuration_says(litestream_program, run, tmp_path):
+def test_litestream_logs_the_configured_values(litestream_program, run, tmp_path):
     sqlite3.connect(tmp_path / "requests.db").executescript("pragma journal_mode=wal; create table t (x)")
     address = next(addresses)
     env = settings(tmp_path / "requests.db", f"file://{tmp_path}/backup", address, BACKUP_HEARTBEAT_URL="http://127.0.0.1:9/")
@@ -75,7 +75,7 @@ def test_litestream_waits_for_the_write_lock_longer_than_its_default(litestream_
     assert errors("ours", CONFIG) == 0
 
 
-def test_the_heartbeat_comes_while_copies_arrive_and_only_then(litestream_program, run, tmp_path):
+def test_the_heartbeat_is_sent_only_while_copies_arrive(litestream_program, run, tmp_path):
     asked = []
 
     class Receiver(http.server.BaseHTTPRequestHandler):
@@ -96,13 +96,13 @@ def test_the_heartbeat_comes_while_copies_arrive_and_only_then(litestream_progra
         url = f"http://{server.server_address[0]}:{server.server_port}/{name}"
         env = settings(path, f"file://{tmp_path}/{name}{'' if name == 'broken' else '.backup'}", next(addresses))
         process = run(name, litestream_program, "replicate", "-config", CONFIG, **env, BACKUP_HEARTBEAT_URL=url)
-    until(lambda: len(asked) >= 2, 120)  # once a minute, though nothing is written
+    until(lambda: len(asked) >= 2, 120)  # once a minute, even without writes
     server.shutdown()
     assert process.poll() is None and set(asked) == {"/works"}
 
 
-def test_a_copy_that_is_far_behind_has_not_arrived_before_all_of_it_has(litestream_program, run, tmp_path):
-    """It would say so of each 256 files, and so at the heartbeat, if the configuration did not forbid it."""
+def test_a_backup_far_behind_counts_as_arrived_only_when_complete(litestream_program, run, tmp_path):
+    """By default Litestream counts every 256 files as an arrived copy, and sends a heartbeat."""
     path, address = tmp_path / "requests.db", next(addresses)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x)")
@@ -129,7 +129,7 @@ def test_a_copy_that_is_far_behind_has_not_arrived_before_all_of_it_has(litestre
 
 
 def changed(directory, key, value):
-    """The configuration with another value at that key."""
+    """The configuration with another value for the key."""
     text, count = re.subn(rf"^( *{key}:).*$", rf"\1 {value}", CONFIG.read_text(), flags=re.M)
     assert count == 1
     (directory / f"{key}.yml").write_text(text)
@@ -138,7 +138,7 @@ def changed(directory, key, value):
 
 @pytest.fixture
 def replicate(litestream_program, run, tmp_path):
-    """`replicate(name, config)` starts a Litestream on a database of its own; returns it, a connection, its metrics."""
+    """`replicate(name, config)` starts a Litestream on its own database; returns it, a connection and its metrics."""
     def start(name, config=CONFIG):
         path, address = tmp_path / f"{name}.db", next(addresses)
         connection = sqlite3.connect(path, isolation_level=None)
@@ -159,13 +159,13 @@ def copied(measured):
     return next(txid for name, txid in measured.items() if name.startswith("litestream_txid{"))
 
 
-def test_it_checkpoints_by_our_settings_for_with_others_it_does_so_at_other_times(replicate, tmp_path):
+def test_the_checkpoint_settings_take_effect(replicate, tmp_path):
     others = {"min-checkpoint-page-count": 10, "checkpoint-interval": "1s", "truncate-page-n": 100}
     started = {key: replicate(key, changed(tmp_path, key, value)) for key, value in others.items()}
     _, ours, measure = replicate("ours")
     until(lambda: copied(measure()) == 1)
     for _, connection, _ in [*started.values(), (None, ours, None)]:
-        connection.execute("insert into t values (zeroblob(2000000))")  # 489 pages, of the 1000 that it waits for
+        connection.execute("insert into t values (zeroblob(2000000))")  # 489 of the 1000 pages it waits for
     for key, (_, _, measure_other) in started.items():
         until(lambda: checkpoints(measure_other()) > 0)
     until(lambda: copied(measure()) == 2)
@@ -174,14 +174,14 @@ def test_it_checkpoints_by_our_settings_for_with_others_it_does_so_at_other_time
     until(lambda: checkpoints(measure()) == 1)
 
 
-def test_it_looks_for_new_records_every_monitor_interval(replicate, tmp_path):
+def test_the_monitor_interval_takes_effect(replicate, tmp_path):
     _, _, measure = replicate("rarely", changed(tmp_path, "monitor-interval", "1h"))
     _, _, measure_ours = replicate("ours")
     until(lambda: copied(measure_ours()) == 1)
     assert copied(measure()) == 0
 
 
-def test_when_it_is_stopped_it_tries_the_last_copy_for_ten_seconds(replicate, tmp_path):
+def test_on_sigterm_the_last_copy_is_tried_for_ten_seconds(replicate, tmp_path):
     process, connection, measure = replicate("ours")
     until(lambda: copied(measure()) == 1)
     (tmp_path / "ours.backup").rename(tmp_path / "away")
@@ -193,7 +193,7 @@ def test_when_it_is_stopped_it_tries_the_last_copy_for_ten_seconds(replicate, tm
     assert round(lines_of(process)[says]["elapsed"] + lines_of(process)[says]["remaining"], -8) == 10 * SECOND
 
 
-def test_a_heartbeat_interval_that_it_does_not_like_it_refuses(litestream_program, tmp_path):
+def test_a_heartbeat_interval_below_a_minute_is_refused(litestream_program, tmp_path):
     command = [litestream_program, "databases", "-config", changed(tmp_path, "heartbeat-interval", "59s")]
     env = settings("/x.db", "file:///backup", "", BACKUP_HEARTBEAT_URL="http://127.0.0.1:9/")
     refused = subprocess.run(command, env=env, capture_output=True, text=True)

@@ -101,7 +101,7 @@ def test_a_next_version_that_is_no_good_is_ended(server: Server, operator: Opera
     with Everybody(server) as everybody:
         status, said = operator.attempt("next", IMAGE="localhost/daybook-e2e-failing", PERCENT="50")
     assert status != 0
-    assert "next: POST /daybook-deploy: answered 500" in said or "next: GET /daybook-deploy: answered 500" in said
+    assert "next: POST /daybook-deploy: returned 500" in said or "next: GET /daybook-deploy: returned 500" in said
     assert server.units("daybook-next*") == server.units("daybook-next*", state="failed") == []
     assert ask(server.http, x_api_version="2").status == 200
     figure(str(everybody))

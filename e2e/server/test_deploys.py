@@ -62,7 +62,7 @@ def test_what_cannot_work_is_refused_before_anything_is_begun(server: Server, op
 def test_what_runs_already_is_not_deployed_again(server: Server, operator: Operator):
     subprocess.run(["podman", "tag", named(server, "current"), "localhost/daybook-e2e-same"], check=True)
     before = [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
-    assert "is what is running: nothing to do" in operator.make("deploy", IMAGE="localhost/daybook-e2e-same")
+    assert "is already running: nothing to do" in operator.make("deploy", IMAGE="localhost/daybook-e2e-same")
     assert before == [server.main_pid(f"daybook@{number}.service") for number in range(1, 5)]
 
 
@@ -93,7 +93,7 @@ def test_a_rollback_costs_no_request_and_the_old_version_goes_on_with_the_file(s
     ("version", "reason"),
     [
         ("exiting", "replica 1: it does not start (exit-code, exit status 2)"),
-        ("failing", "replica 1: GET /daybook-deploy: answered 500 instead of 200"),
+        ("failing", "replica 1: GET /daybook-deploy: returned 500 instead of 200"),
         ("mute", "replica 1: it does not start (no READY=1 within 45 s)"),
     ],
     ids=["exiting", "failing", "mute"],
@@ -119,7 +119,7 @@ def test_when_a_later_replica_fails_those_before_it_are_taken_back_too(server: S
     before = running(server)
     with Steady(server.http) as load:
         process = operator.start("deploy", IMAGE="localhost/daybook-e2e-next")
-        said = until(process, "replica 2: answers at the front door")
+        said = until(process, "replica 2: serves requests through HAProxy")
         server.host.run("chmod", "600", "/run/daybook/3.sock")
         said += process.communicate(timeout=120)[0]
     assert process.returncode != 0

@@ -34,7 +34,7 @@ def test_a_migration_that_takes_long_is_the_restore_steps_which_has_all_the_time
     limit = server.host.run("systemctl", "show", "--property=TimeoutStartUSec", "--value", "daybook-restore")
     assert limit == "infinity\n"
     assert running(server) == [image_of("next")] * 4
-    assert "replica 4: answers at the front door" in operator.make("deploy", IMAGE=NEXT)
+    assert "replica 4: serves requests through HAProxy" in operator.make("deploy", IMAGE=NEXT)
     operator.make("rollback")
     assert running(server) == [good] * 4
 
@@ -97,7 +97,7 @@ def test_a_replica_that_a_deploy_left_out_of_haproxy_is_let_back_when_there_is_n
     server.host.run("systemctl", "restart", "daybook@4")
     assert running(server) == [good] * 4
     assert server.replicas_up() == 3
-    assert "is what is running: nothing to do" in operator.make("deploy", IMAGE=good)
+    assert "is already running: nothing to do" in operator.make("deploy", IMAGE=good)
     assert server.replicas_up() == 4
 
 
@@ -109,7 +109,7 @@ def test_when_a_reboot_has_brought_a_version_that_was_never_asked_the_same_deplo
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
     failed, said = operator.attempt("deploy", IMAGE=FAILING)
     assert failed != 0
-    assert "is what is running, and replica 1: GET /daybook-deploy: answered 500 instead of 200" in said
+    assert "is already running, but replica 1: GET /daybook-deploy: returned 500 instead of 200" in said
     operator.make("rollback")
     assert running(server) == [before] * 4
     assert status(server) == 200

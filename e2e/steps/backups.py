@@ -1,4 +1,4 @@
-"""Where the backup goes: for each kind, the server that it needs and the settings that lead to it."""
+"""Backup targets: the server and the settings for each kind."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def to_a_volume(host: Host) -> dict[str, str]:
 
 
 def to_sftp(host: Host) -> dict[str, str]:
-    """OpenSSH in a container of its own, reached over the host's address as a server elsewhere would be. Only its /home can
-    be written to, as on a Storage Box."""
+    """OpenSSH in its own container, reached over the host's address like a remote server. Only its /home is writable, as on a
+    Storage Box."""
     host.run("rm", "-rf", "/srv/sftp")
     host.run("mkdir", "/srv/sftp")
     for key in ("host_key", "user_key"):

@@ -1,4 +1,4 @@
-"""The system as `podman compose up` and `make up` start it, and what it is for."""
+"""The system as started by `podman compose up` and `make up`: requests, records, metrics, confinement."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from client import Load, ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import DIRECTORY, metric, pinned
+from system import OPERATOR_PORT
 
-# Builds what the real one would, of images that are here, and shows what it was given to build from.
+# Gives the images of the real Containerfile from local ones, and keeps the build context for inspection.
 CONTAINERFILE = """
 FROM localhost/daybook:built AS daybook
 FROM localhost/daybook-restore:built AS restore
@@ -23,7 +24,7 @@ COPY . /given
 
 
 @pytest.mark.parametrize("provider", PATHS)
-def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it(composed: Composed, provider: str):
+def test_podman_compose_up_builds_missing_images_and_starts_everything(composed: Composed, provider: str):
     def podman(*arguments: str) -> None:
         provided = f"PODMAN_COMPOSE_PROVIDER={provider}"
         composed.host.run("env", "--chdir", DIRECTORY, provided, "podman", *arguments, seconds_max=120)
@@ -39,9 +40,9 @@ def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it
         started = [len(composed.containers(service)) for service in ("daybook", "haproxy", "litestream", "prometheus")]
         assert started == [2, 1, 1, 1]
         request = ("curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:8080/")
-        eventually(30, lambda: composed.host.attempt(*request).returncode == 0, "a request is answered")
+        eventually(30, lambda: composed.host.attempt(*request).returncode == 0, "a request succeeds")
         given = composed.host.run("podman", "run", "--rm", "--entrypoint", "ls", "localhost/daybook-restore:current", "-A", "/given")
-        # docker-compose always gives these two.
+        # docker-compose always sends these two.
         assert set(given.split()) - {".dockerignore", "Containerfile"} == {"litestream"}
     finally:
         composed.script("down", seconds_max=90)
@@ -50,7 +51,7 @@ def test_podman_compose_up_builds_images_that_are_not_there_and_starts_all_of_it
             podman("tag", f"{image}:built", f"{image}:current")
 
 
-def test_the_directory_of_the_sockets_stays_the_replicas_whoever_mounts_it(composed: Composed):
+def test_the_socket_directory_keeps_its_owner(composed: Composed):
     composed.clear()
     composed.script("compose", "up", "--detach", "restore", seconds_max=90)
     (restore,) = composed.containers("restore")
@@ -61,19 +62,19 @@ def test_the_directory_of_the_sockets_stays_the_replicas_whoever_mounts_it(compo
     assert (composed.volumes / "daybook_sockets/_data").stat().st_uid == 10001
 
 
-def test_podman_compose_starts_all_of_it_healthy_and_a_first_request_is_recorded(composed: Composed, figure):
+def test_make_up_starts_everything_and_a_first_request_is_recorded(composed: Composed, figure):
     started = time.monotonic()
     composed.start()
     figure(f"{len(composed.replicas())} replicas are healthy after {time.monotonic() - started:.1f} s")
     cores = int(composed.host.run("nproc"))
     assert len(composed.replicas()) == min(max(cores, 2), 8)
-    answer = ask(composed.http, "POST", "/hello", b"hello, daybook")
-    assert (answer.status, answer.body) == (200, b"hello, daybook")
+    response = ask(composed.http, "POST", "/hello", b"hello, daybook")
+    assert (response.status, response.body) == (200, b"hello, daybook")
     row = "select method, path, content_length from requests where id = ?"
-    assert composed.rows(row, answer.headers["record-id"]) == [("POST", "/hello", 14)]
+    assert composed.rows(row, response.headers["record-id"]) == [("POST", "/hello", 14)]
 
 
-def test_started_again_it_runs_the_new_image_and_the_new_settings(composed: Composed):
+def test_make_up_again_applies_new_images_and_settings(composed: Composed):
     def variables(service: str) -> str:
         container, *_ = composed.containers(service)
         return composed.host.run("podman", "inspect", "--format", "{{.Config.Env}}", container)
@@ -98,7 +99,7 @@ def test_started_again_it_runs_the_new_image_and_the_new_settings(composed: Comp
     assert ask(composed.http).status == 200
 
 
-def test_every_answered_request_is_in_the_database_once_and_every_replica_took_its_share(composed: Composed, figure):
+def test_every_response_has_one_row_and_the_load_is_distributed(composed: Composed, figure):
     before = composed.committed()
     with Load(composed.http, method="POST", clients=16) as load:
         time.sleep(5)
@@ -111,7 +112,7 @@ def test_every_answered_request_is_in_the_database_once_and_every_replica_took_i
     figure(f"{load}; {len(rows)} rows, by replica: {taken}")
 
 
-def test_the_clients_own_address_is_recorded_whatever_it_claims(composed: Composed, figure):
+def test_the_real_client_address_is_recorded(composed: Composed, figure):
     host = composed.host
     address = f"{host.network}.77"
     subprocess.run(["ip", "address", "add", f"{address}/24", "dev", host.link], check=True)
@@ -123,7 +124,7 @@ def test_the_clients_own_address_is_recorded_whatever_it_claims(composed: Compos
     figure(f"recorded {address}")
 
 
-def test_prometheus_scrapes_every_replica_haproxy_and_litestream_and_no_target_is_down(composed: Composed, figure):
+def test_prometheus_scrapes_all_targets(composed: Composed, figure):
     wanted = ["certificates", *["daybook"] * len(composed.replicas()), "haproxy", "litestream", "prometheus"]
     eventually(90, lambda: composed.targets_up() == wanted, "every target is up")
     ready = composed.prometheus("query?query=count(daybook_ready==1)")["result"][0]["value"][1]
@@ -131,31 +132,24 @@ def test_prometheus_scrapes_every_replica_haproxy_and_litestream_and_no_target_i
     figure(f"{len(wanted)} targets up, of them {wanted.count('daybook')} replicas")
 
 
-def test_no_container_has_a_capability_may_gain_privileges_or_writes_to_its_image(composed: Composed):
-    assert composed.powers() == {(service, NONE) for service in ALWAYS}
+def test_containers_have_no_capabilities_no_new_privileges_and_read_only_roots(composed: Composed):
+    assert composed.privileges() == {(service, NONE) for service in ALWAYS}
 
 
-def test_replica_n_of_haproxys_is_replica_n_by_its_own_account_and_litestreams_metrics_are_there(composed: Composed):
+def test_replica_numbers_match_and_litestream_metrics_are_exposed(composed: Composed):
     for number in composed.replicas():
         assert metric(composed.operator(f"/replica/{number}/metrics"), "daybook_ready", f'replica="{number}"') == 1
     assert "litestream_db_size" in composed.operator("/litestream/metrics")
 
 
-@pytest.mark.parametrize("port", [9090, 9100, 9101])
-def test_nothing_of_the_operators_is_reached_from_outside(composed: Composed, port: int):
+@pytest.mark.parametrize("port", [9090, 9100, OPERATOR_PORT])
+def test_operator_ports_are_unreachable_from_outside(composed: Composed, port: int):
     with pytest.raises(OSError):
         socket.create_connection((composed.host.address, port), timeout=2).close()
 
 
-def test_robots_txt_is_answered_without_a_replica_and_the_health_path_not_at_all(composed: Composed):
-    before = len(composed.records())
-    assert ask(composed.http, path="/robots.txt").status == 200
-    assert ask(composed.http, path="/healthz").status == 404
-    assert len(composed.records()) == before
-
-
-def test_a_replica_can_reach_nothing_outside(composed: Composed):
-    """An internal network has no way out: the host routes nothing that comes from it."""
+def test_replicas_are_on_an_internal_network(composed: Composed):
+    """The host routes nothing from an internal network."""
     networks = json.loads(composed.host.run("podman", "inspect", composed.containers("daybook")[0]))[0]
     assert list(networks["NetworkSettings"]["Networks"]) == ["daybook_replicas"]
     assert json.loads(composed.host.run("podman", "network", "inspect", "daybook_replicas"))[0]["internal"]

@@ -1,16 +1,16 @@
--- /haproxy/certificates: when the certificates that HAProxy has loaded expire, for Prometheus. Its own exporter does not
--- say. Asked over the runtime socket, so it is what clients see, not what lies on the disk.
+-- /haproxy/certificates: expiry of the certificates that HAProxy has loaded, for Prometheus. HAProxy's exporter lacks it. It comes
+-- from the runtime socket, so it is what clients see, not what is on the disk.
 
 local months = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12 }
 
-local function ask(command)
+local function run(command)
     local socket = core.tcp()
     socket:settimeout(2)
     assert(socket:connect("unix@" .. os.getenv("HAPROXY_SOCKET")), "cannot connect to the runtime socket")
     socket:send(command .. "\n")
-    local answer = socket:receive("*a")
+    local response = socket:receive("*a")
     socket:close()
-    return answer or ""
+    return response or ""
 end
 
 -- Seconds since 1970 of "Dec  3 13:45:54 2026 GMT", whatever the time zone of this process.
@@ -22,8 +22,8 @@ end
 
 core.register_service("certificates", "http", function(applet)
     local lines = { "# TYPE haproxy_certificate_not_after_seconds gauge" }
-    for file in ask("show ssl cert"):gmatch("[^\n]+") do
-        local not_after = ask("show ssl cert " .. file):match("notAfter: ([^\n]+)")
+    for file in run("show ssl cert"):gmatch("[^\n]+") do
+        local not_after = run("show ssl cert " .. file):match("notAfter: ([^\n]+)")
         if not_after then
             lines[#lines + 1] = ('haproxy_certificate_not_after_seconds{file="%s"} %d'):format(file, seconds(not_after))
         end

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::{database_path, everything_beside, init, is_untouched, refuses_connections, replica};
+use super::{assert_start_refused, database_path, everything_beside, init, is_untouched, replica};
 use crate::common::locks::{WriteLock, WriteTransaction, lock_file, send_get, wait_until_queued};
 use crate::common::{db, seed};
 use rusqlite::Connection;
@@ -59,11 +59,11 @@ fn a_link_that_is_changed_while_daybook_runs_has_no_effect() {
 fn a_directory_and_a_fifo_are_refused() {
     let (_dir, path) = database_path();
     fs::create_dir(&path).expect("a directory");
-    refuses_connections(&init(&path, true), &path, &["not a file"]);
+    assert_start_refused(&init(&path, true), &path, &["not a file"]);
     fs::remove_dir(&path).expect("removing it");
     let status = Command::new("mkfifo").arg(&path).status();
     assert!(status.expect("starting mkfifo").success());
-    refuses_connections(&init(&path, true), &path, &["not a file"]);
+    assert_start_refused(&init(&path, true), &path, &["not a file"]);
     assert!(!lock_file(&path).exists());
 }
 
@@ -71,7 +71,7 @@ fn a_directory_and_a_fifo_are_refused() {
 fn an_empty_file_counts_as_missing_if_create_is_false() {
     let (_dir, path) = database_path();
     File::create(&path).expect("creating an empty file");
-    refuses_connections(&init(&path, false), &path, &["empty", "restore"]);
+    assert_start_refused(&init(&path, false), &path, &["empty", "restore"]);
     assert!(!lock_file(&path).exists());
     assert_eq!(path.metadata().expect("the file").len(), 0);
 }
@@ -86,7 +86,7 @@ fn another_programs_database_is_refused_and_no_file_is_created_beside_it() {
             &format!("pragma journal_mode={journal_mode}; {notes}"),
         );
         let before = everything_beside(&path);
-        refuses_connections(&init(&path, true), &path, &["another", "notes"]);
+        assert_start_refused(&init(&path, true), &path, &["another", "notes"]);
         is_untouched(&path, &before);
     }
 }
@@ -106,7 +106,7 @@ fn a_wal_that_a_crashed_program_left_is_not_touched() {
     }
     let read = |suffix: &str| fs::read(format!("{}{suffix}", crashed.display())).expect("reading");
     let before = (read(""), read("-wal"));
-    refuses_connections(&init(&crashed, true), &crashed, &["another", "notes"]);
+    assert_start_refused(&init(&crashed, true), &crashed, &["another", "notes"]);
     assert!((read(""), read("-wal")) == before, "its WAL was touched");
     assert!(!lock_file(&crashed).exists());
 }
@@ -175,7 +175,7 @@ fn a_schema_table_without_a_valid_version_is_refused() {
         assert_eq!(init(&path, true).code, Some(0));
         execute(&path, sql);
         println!("{sql}");
-        refuses_connections(&init(&path, true), &path, &["daybook_schema"]);
+        assert_start_refused(&init(&path, true), &path, &["daybook_schema"]);
     }
 }
 
@@ -187,7 +187,7 @@ fn a_table_whose_name_differs_in_case_is_refused() {
         &path,
         "alter table requests rename to r; alter table r rename to Requests",
     );
-    refuses_connections(&init(&path, true), &path, &["another", "Requests"]);
+    assert_start_refused(&init(&path, true), &path, &["another", "Requests"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::{
-    beside, database_path, everything_beside, init, is_untouched, refuses_connections, replica,
+    assert_start_refused, beside, database_path, everything_beside, init, is_untouched, replica,
 };
 use crate::common::TIMEOUT;
 use crate::common::server::fails_to_start;
@@ -34,7 +34,7 @@ fn a_wal_whose_database_is_lost_is_kept_until_the_database_is_back() {
         }
         let before = everything_beside(&path);
         for create in [true, false] {
-            refuses_connections(&init(&path, create), &path, &["damaged", &wal, "restore"]);
+            assert_start_refused(&init(&path, create), &path, &["damaged", &wal, "restore"]);
             is_untouched(&path, &before);
         }
         let failure = fails_to_start(|c| {
@@ -66,7 +66,7 @@ fn a_wal_with_an_invalid_header_is_refused() {
     };
     write(&[0; 32]);
     let before = everything_beside(&path);
-    refuses_connections(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
+    assert_start_refused(&init(&path, true), &path, &["damaged", "-wal", "restore"]);
     is_untouched(&path, &before);
     write(&header);
     assert_eq!(replica(&path).rows(), rows);
@@ -100,6 +100,6 @@ fn a_rollback_journal_whose_database_is_lost_is_kept() {
     fs::write(&journal, changed).expect("a journal");
     let before = everything_beside(&path);
     let named = journal.display().to_string();
-    refuses_connections(&init(&path, true), &path, &["damaged", &named]);
+    assert_start_refused(&init(&path, true), &path, &["damaged", &named]);
     is_untouched(&path, &before);
 }

@@ -1,8 +1,8 @@
-//! The same service with PostgreSQL behind it: every request is a row before it is answered.
+//! The same service on PostgreSQL: each request is a committed row before its response. Only for the benchmark.
 //!
 //! bench-postgres insert|group ADDRESS:PORT SOCKET_DIRECTORY
 //!
-//! `insert`: a transaction a request, over a pool of connections. `group`: whatever waits shares one.
+//! `insert`: one transaction per request, over a connection pool. `group`: group commit.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -94,13 +94,13 @@ async fn write_groups(client: Client, mut queue: mpsc::Receiver<Waiting>) {
             .await
             .expect("an insert");
         for (row, reply) in rows.iter().zip(replies) {
-            // Fails when the client has gone.
+            // Fails if the client is gone.
             let _ = reply.send(row.get(0));
         }
     }
 }
 
-async fn answer(
+async fn respond(
     State(recorder): State<Recorder>,
     method: Method,
     uri: Uri,
@@ -146,7 +146,7 @@ async fn main() {
         tokio::spawn(write_groups(client, queue));
         Recorder::Group(sender)
     };
-    let app = Router::new().fallback(answer).with_state(recorder);
+    let app = Router::new().fallback(respond).with_state(recorder);
     let listener = TcpListener::bind(address).await.expect("the address");
     axum::serve(listener, app).await.expect("serving");
 }

@@ -1,4 +1,4 @@
-"""kill -9 under load, with what it costs: failed requests are counted, acknowledged records are looked up."""
+"""kill -9 under load: counts failed requests and looks up acknowledged records."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import time
 
 from client import Load
 from composed import Composed, eventually
+from system import OPERATOR_PORT
 
 
 def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
-    """Kills each of these containers in turn, two seconds apart, while GETs and POSTs go on."""
+    """Kills each of these containers, two seconds apart, under a load of GETs and POSTs."""
     with Load(composed.http, clients=8) as gets, Load(composed.http, method="POST", clients=8) as posts:
-        eventually(30, lambda: min(len(gets.record_ids), len(posts.record_ids)) > 100, "both are under way")
+        eventually(30, lambda: min(len(gets.record_ids), len(posts.record_ids)) > 100, "both loads are running")
         for victim in victims:
             composed.kill(victim)
             time.sleep(2)
@@ -20,31 +21,31 @@ def under_load(composed: Composed, *victims: str) -> tuple[Load, Load]:
     return gets, posts
 
 
-def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(composed: Composed, figure):
+def test_a_killed_replica_loses_no_get_and_no_acknowledged_record(composed: Composed, figure):
     composed.clear()
     composed.start(REPLICAS="4")
     victims = composed.containers("daybook")[:3]
     gets, posts = under_load(composed, *victims)
     assert gets.failures == []
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
-    # A POST that may have reached it is not sent again: at most those that were under way can fail.
+    # POSTs are not retried, so those in flight can fail.
     assert len(posts.failures) <= 8 * len(victims)
     eventually(30, lambda: len(composed.containers("daybook")) == 4, "all replicas run again")
     figure(f"{len(victims)} replicas killed in turn: {gets}; {posts}; 0 acknowledged records missing")
 
 
-def test_a_killed_haproxy_is_back_within_seconds_and_no_acknowledged_record_is_lost(composed: Composed, figure):
+def test_a_killed_haproxy_restarts_and_loses_no_acknowledged_record(composed: Composed, figure):
     haproxy, = composed.containers("haproxy")
     gets, posts = under_load(composed, haproxy)
     assert composed.missing(gets.record_ids + posts.record_ids) == set()
     composed.kill(haproxy)
     killed = time.monotonic()
-    eventually(30, lambda: answers(composed), "HAProxy answers again")
+    eventually(30, lambda: responds(composed), "HAProxy responds again")
     figure(f"back after {time.monotonic() - killed:.1f} s; {gets}; {posts}; 0 acknowledged records missing")
 
 
-def answers(composed: Composed) -> bool:
-    # A connection that was tried while it was down gets nowhere, so none is waited for.
+def responds(composed: Composed) -> bool:
+    # A short timeout: connections opened while it was down never succeed.
     connection = http.client.HTTPConnection(*composed.http, timeout=0.5)
     try:
         connection.request("GET", "/")
@@ -55,7 +56,7 @@ def answers(composed: Composed) -> bool:
         connection.close()
 
 
-def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed: Composed, figure):
+def test_a_killed_litestream_fails_no_request_and_catches_up(composed: Composed, figure):
     litestream, = composed.containers("litestream")
     gets, posts = under_load(composed, litestream)
     assert gets.failures == posts.failures == []
@@ -66,18 +67,18 @@ def test_a_killed_litestream_costs_nothing_and_its_successor_catches_up(composed
     figure(f"{gets}; {posts}; all copied {time.monotonic() - started:.1f} s after the load")
 
 
-def test_haproxy_finds_a_litestream_that_comes_back_with_another_address(composed: Composed):
+def test_haproxy_follows_a_new_litestream_address(composed: Composed):
     litestream, = composed.containers("litestream")
     before = address(composed, litestream)
     composed.host.run("podman", "rm", "--force", "--time", "0", litestream)
     composed.script("up", seconds_max=150)
     assert address(composed, litestream) != before
-    eventually(30, lambda: answers_with_metrics(composed), "HAProxy passes Litestream's metrics on")
+    eventually(30, lambda: exposes_litestream_metrics(composed), "HAProxy passes Litestream's metrics on")
 
 
 def address(composed: Composed, container: str) -> str:
     return composed.host.run("podman", "inspect", "--format", "{{.NetworkSettings.Networks.daybook_front.IPAddress}}", container)
 
 
-def answers_with_metrics(composed: Composed) -> bool:
-    return "litestream_" in composed.host.attempt("curl", "--silent", "http://127.0.0.1:9101/litestream/metrics").stdout
+def exposes_litestream_metrics(composed: Composed) -> bool:
+    return "litestream_" in composed.host.attempt("curl", "--silent", f"http://127.0.0.1:{OPERATOR_PORT}/litestream/metrics").stdout

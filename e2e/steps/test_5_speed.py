@@ -1,4 +1,4 @@
-"""What HAProxy costs: through it and past it, in turns, on this machine, with the load generator beside them."""
+"""HAProxy's cost: throughput through it and past it, interleaved, with the load generator on the same machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ROUNDS = 3
 SECONDS = 5
 HAPROXY_PORT, REPLICAS_PORT = 8080, 8081
 
-# The host leads each connection to REPLICAS_PORT to the next replica, as it leads those to a published port to their
-# container. The replicas' network has no way out: to answer, they have to know who asks.
+# nftables distributes connections to REPLICAS_PORT over the replicas, as a published port does for one container. Masquerading lets
+# replicas on their internal network reply.
 SPREAD = """
 table ip direct {{
     chain output {{
@@ -30,8 +30,7 @@ table ip direct {{
 
 
 def wrk(composed: Composed, port: int, *replicas: str) -> tuple[float, float]:
-    """Requests a second and the 99th percentile in ms, of 100 connections from within the host. With `replicas` each has
-    a thread of wrk's to itself."""
+    """Requests/s and p99 in ms with 100 connections from within the host. With `replicas`, each has its own wrk thread."""
     done = subprocess.run(
         [
             "nsenter", "--target", str(composed.host.pid), "--net",
@@ -41,17 +40,16 @@ def wrk(composed: Composed, port: int, *replicas: str) -> tuple[float, float]:
         ],
         check=True, capture_output=True, text=True, timeout=SECONDS + 30,
     )
-    answers, seconds, errors, p99 = done.stdout.strip().splitlines()[-1].split()
+    responses, seconds, errors, p99 = done.stdout.strip().splitlines()[-1].split()
     assert int(errors) == 0, done.stdout
-    return int(answers) / float(seconds), float(p99)
+    return int(responses) / float(seconds), float(p99)
 
 
 def test_through_haproxy_and_directly_to_the_replicas(composed: Composed, figure):
-    """Wanted: at least half, and p99 within 20 ms. Noise of the machine fails nothing: the figures are printed.
+    """Goal: at least half, and p99 within 20 ms. Only printed, because the machine is noisy.
 
-    The same load takes both ways, and its connections are spread over the replicas on both. A thread of wrk's that has a
-    replica to itself falls into step with it, and gets a fifth more out of it than clients who know nothing of each other:
-    that is printed, too."""
+    Both ways get the same load, spread over the replicas. A wrk thread with a replica of its own falls into step with it, and
+    gets a fifth more than independent clients; that is printed, too."""
     composed.clear()
     composed.host.put(Path(__file__).parent / "direct.yaml", DIRECTORY)
     composed.start(COMPOSE_FILE="compose.yaml:direct.yaml")

@@ -1,4 +1,4 @@
-"""The whole data volume is lost, under load, and the system is started again from its backup."""
+"""The data volume is lost under load, and the system is restored from its backup."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from host import HostError
 
 
 def lose_the_machine(composed: Composed) -> None:
-    """Ends all of the system at once, Litestream first, so that it copies nothing more."""
+    """Kills everything, Litestream first, so that it copies nothing more."""
     for service in ("litestream", "haproxy", "daybook", "prometheus", "restore"):
         composed.host.run("podman", "rm", "--force", "--time", "0", *composed.containers(service))
 
 
 def shown(composed: Composed) -> str:
-    """What Podman shows of the system's containers, the arguments that it was given included, and their environments."""
+    """`podman inspect` of the containers, with their create commands and environments."""
     names = [*composed.containers("litestream"), *composed.containers("restore")]
     inspected = composed.host.run("podman", "inspect", *names)
     assert "CreateCommand" in inspected
@@ -30,12 +30,12 @@ def shown(composed: Composed) -> str:
 
 
 @pytest.mark.parametrize("provider", PATHS)
-def test_turned_to_another_place_while_all_of_it_runs_the_backup_is_whole_there(composed: Composed, provider, figure):
+def test_a_changed_target_gets_a_complete_backup(composed: Composed, provider, figure):
     composed.clear()
     composed.start(provider)
     first = ask(composed.http, "POST", "/before").headers["record-id"]
     eventually(30, composed.all_copied, "the first place has the record")
-    # Litestream does so itself a quarter of an hour after it has copied them.
+    # Litestream deletes them itself 15 minutes after copying.
     for file in (composed.database.parent / f".{composed.database.name}-litestream/ltx/0").glob("*0001-*"):
         file.unlink()
 
@@ -90,7 +90,7 @@ def test_every_record_acknowledged_two_seconds_before_the_volume_was_lost_is_res
     )
 
 
-def test_stopped_under_load_nothing_acknowledged_is_missing_in_the_backup(composed: Composed, figure):
+def test_make_down_under_load_backs_up_everything_acknowledged(composed: Composed, figure):
     composed.start()
     with Load(composed.http, method="POST", clients=2) as load:
         eventually(30, lambda: len(load.record_ids) > 100, "it is under way")
@@ -101,10 +101,10 @@ def test_stopped_under_load_nothing_acknowledged_is_missing_in_the_backup(compos
     figure(f"{len(load.record_ids)} acknowledged before `make down` had stopped it are all restored")
 
 
-def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_the_backup_alone(
+def test_a_failed_restore_starts_no_replica_and_changes_nothing(
     composed: Composed, figure
 ):
-    """It goes on where the last step ended, with the backup on a volume."""
+    """Continues after the previous test, with the backup on a volume."""
     composed.script("down", seconds_max=90)
     before = composed.contents()
     composed.host.run("podman", "volume", "rm", "daybook_data")
@@ -117,7 +117,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     with pytest.raises(HostError, match="cannot restore /var/lib/daybook/requests.db from file:///var/lib/backup/"):
         composed.start()
     figure(f"refused after {time.monotonic() - started:.1f} s")
-    # Whoever does not use `make up` waits for it in vain, and no replica starts either.
+    # Without `make up` the other services wait, and no replica starts either.
     up = ("timeout", "25", "/srv/daybook/scripts/compose", "up", "--detach")
     composed.host.attempt("env", *composed.environment, *up)
     assert composed.containers("daybook") == []
@@ -125,7 +125,7 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     assert {path.read_bytes() for path in backup.rglob("*.ltx")} == {b"damaged"}
     assert set(backup.rglob("*.ltx")) == set(files)
 
-    # The backup is mended, and all is there again.
+    # Repair the backup: everything is restored.
     composed.script("down", seconds_max=90)
     for path, content in files.items():
         path.write_bytes(content)
@@ -133,10 +133,10 @@ def test_a_restore_that_fails_starts_no_replica_creates_no_database_and_leaves_t
     assert composed.contents() == before
 
 
-def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_be_right_and_with_that_it_works(
+def test_make_up_fails_for_an_unwritable_target_and_suggests_the_right_one(
     composed: Composed, figure
 ):
-    """The path that looks right, on a server whose user may write below /home."""
+    """The obvious path, on a server that allows writes only below /home."""
     composed.clear()
     settings = to_sftp(composed.host)
     right = settings["BACKUP_URL"]
@@ -149,7 +149,7 @@ def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_b
     assert f"proof: no copy arrives at {wrong['BACKUP_URL']}: " in said and "permission denied" in said
     assert f"BACKUP_URL={right}\n" in said
     assert "scripts/up: there is no backup" in said
-    # Whoever does not use `make up` learns it from the health check.
+    # Without `make up` the health check reports it.
     litestream, = composed.containers("litestream")
     check = composed.host.run("podman", "inspect", "--format", "{{.Config.Healthcheck.Test}}", litestream)
     assert check == "[CMD sh /etc/litestream/healthy]\n"
@@ -158,8 +158,8 @@ def test_with_a_path_that_cannot_be_written_make_up_fails_and_says_which_would_b
     assert composed.host.attempt("podman", "healthcheck", "run", litestream).returncode == 0
 
 
-def test_a_backup_at_s3_without_its_key_is_refused_at_once(composed: Composed):
+def test_s3_without_a_key_is_refused_at_once(composed: Composed):
     composed.clear()
-    with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE has to name a file with it, readable for user 10001"):
+    with pytest.raises(HostError, match="BACKUP_S3_CREDENTIALS_FILE must name a file with it, readable for user 10001"):
         composed.start(BACKUP_URL="s3://backup/requests.db")
     assert composed.containers("daybook") == []

@@ -1,4 +1,4 @@
-"""Litestream as a service, litestream/replicate, when BACKUP_URL becomes another one."""
+"""litestream/replicate when BACKUP_URL changes."""
 
 import os
 import sqlite3
@@ -11,21 +11,21 @@ from programs import CONFIG, REPLICATE, addresses, settings, until
 
 @pytest.fixture
 def service(litestream_program, run, tmp_path):
-    """`service(place)` runs it until its copy at that place is complete, and whole: returns what is restored of it."""
+    """`service(target)` runs it until the copy at that target is complete; returns the restored rows."""
     program = tmp_path / "bin" / "litestream"
     program.parent.mkdir()
     program.symlink_to(litestream_program)
     database = tmp_path / "requests.db"
 
-    def copy_to(place):
-        env = settings(database, f"file://{tmp_path}/{place}", next(addresses), PATH=f"{program.parent}:{os.environ['PATH']}")
-        process = run(place, "sh", REPLICATE, **env)
+    def copy_to(target):
+        env = settings(database, f"file://{tmp_path}/{target}", next(addresses), PATH=f"{program.parent}:{os.environ['PATH']}")
+        process = run(target, "sh", REPLICATE, **env)
         socket = f"/proc/{process.pid}/root/run/litestream/litestream.sock"
         sync = [program, "sync", "-wait", "-timeout", "5", "-socket", socket, database]
         until(lambda: subprocess.run(sync, capture_output=True).returncode == 0)
         process.terminate()
         assert process.wait(20) == 0
-        restored = tmp_path / f"{place}.db"
+        restored = tmp_path / f"{target}.db"
         restored.unlink(missing_ok=True)
         restore = [program, "restore", "-config", CONFIG, "-integrity-check", "quick", "-o", restored, database]
         subprocess.run(restore, env={key: str(value) for key, value in env.items()}, check=True, capture_output=True)
@@ -36,24 +36,24 @@ def service(litestream_program, run, tmp_path):
 
 
 def files(database):
-    """What Litestream keeps of what it has copied."""
+    """Litestream's working files."""
     return sorted((database.parent / f".{database.name}-litestream/ltx/0").glob("*.ltx"))
 
 
 def copied_long_ago(service):
-    """A database with 1 and 2, copied to the first place. Returns a connection to it."""
+    """A database with 1 and 2, copied to the first target. Returns a connection to it."""
     connection = sqlite3.connect(service.database, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
     assert service("first") == [1]
     connection.execute("insert into t values (2)")
     assert service("first") == [1, 2]
-    # Litestream does so itself a quarter of an hour after it has copied them.
+    # Litestream deletes them itself 15 minutes after copying.
     for file in files(service.database)[:-1]:
         file.unlink()
     return connection
 
 
-def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_on(service):
+def test_a_new_target_starts_the_backup_over_and_the_old_one_continues(service):
     connection = copied_long_ago(service)
     assert service("second") == [1, 2]
     connection.execute("insert into t values (3)")
@@ -61,13 +61,13 @@ def test_in_another_place_the_backup_begins_anew_and_in_the_first_again_it_goes_
     assert service("second") == [1, 2, 3]
 
 
-def test_of_working_files_whose_place_nobody_knows_the_backup_begins_anew(service):
+def test_working_files_of_an_unknown_target_start_the_backup_over(service):
     copied_long_ago(service)
     (service.database.parent / f".{service.database.name}-litestream/place").unlink()
     assert service("second") == [1, 2]
 
 
-def test_in_the_same_place_it_keeps_what_it_knows(service):
+def test_the_same_target_keeps_the_working_files(service):
     connection = sqlite3.connect(service.database, isolation_level=None)
     connection.executescript("pragma journal_mode=wal; create table t (x); insert into t values (1)")
     service("first")

@@ -1,4 +1,4 @@
-"""The same compose.yaml under docker-compose, with a second version beside the first and a limit on each client."""
+"""compose.yaml under docker-compose, with a canary and a rate limit."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Compo
     eventually(30, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
 
 
-def test_under_docker_compose_every_target_is_up_the_next_version_included(composed: Composed):
+def test_docker_compose_all_targets_are_up_with_the_canary(composed: Composed):
     wanted = len(composed.replicas()) + 1 + 4
     eventually(90, lambda: len(composed.targets_up()) == wanted, "all replicas and 4 others are up, and no target is down")
 
 
-def test_under_docker_compose_containers_have_no_more_power_either(composed: Composed):
-    assert composed.powers() == {(service, NONE) for service in (*ALWAYS, "next")}
+def test_docker_compose_containers_are_as_confined(composed: Composed):
+    assert composed.privileges() == {(service, NONE) for service in (*ALWAYS, "next")}
 
 
-def test_a_haproxy_that_hangs_fails_its_health_check(composed: Composed):
+def test_a_hanging_haproxy_fails_its_health_check(composed: Composed):
     haproxy, = composed.containers("haproxy")
     check = ("podman", "healthcheck", "run", haproxy)
     assert composed.host.attempt(*check).returncode == 0
@@ -51,18 +51,18 @@ def test_a_haproxy_that_hangs_fails_its_health_check(composed: Composed):
         assert composed.host.attempt(*check).returncode == 1
     finally:
         composed.host.run("pkill", "-CONT", "haproxy")
-    eventually(30, lambda: ask(composed.http).status == 200, "it answers again")
+    eventually(30, lambda: ask(composed.http).status == 200, "it responds again")
 
 
 @pytest.mark.parametrize("asks", [{"path": "/v2/things"}, {"x_api_version": "2"}, {"host": "v2.example.org"}])
-def test_path_header_and_host_each_lead_to_the_next_version(composed: Composed, asks: dict):
+def test_path_header_and_host_each_select_the_canary(composed: Composed, asks: dict):
     next_before, replicas_before = answered_by(composed, "next"), answered_by(composed, "replicas")
     assert ask(composed.http, **asks).status == 200
     assert answered_by(composed, "next") == next_before + 1
     assert answered_by(composed, "replicas") == replicas_before
 
 
-def test_the_runtime_socket_is_where_the_page_says_and_sends_everything_to_the_next_version(composed: Composed):
+def test_the_runtime_socket_of_the_readme_routes_everything_to_the_canary(composed: Composed):
     section = (REPOSITORY / "haproxy/README.md").read_text().split("\n## The runtime socket\n")[1]
     where = section.split("\n\n    ")[1].split("\n\n")[0]
     socket = composed.host.run("sh", "-euc", where).strip()
@@ -74,31 +74,31 @@ def test_the_runtime_socket_is_where_the_page_says_and_sends_everything_to_the_n
     composed.host.run("socat", "-", socket, input="del map maps/next-percent.map percent\n")
 
 
-def test_any_other_request_stays_with_the_first_version(composed: Composed):
+def test_other_requests_go_to_the_current_version(composed: Composed):
     before = answered_by(composed, "next")
     assert ask(composed.http, path="/v1/things").status == 200
     assert answered_by(composed, "next") == before
 
 
-def test_a_client_beyond_its_rate_is_answered_429_and_nothing_of_it_is_recorded(composed: Composed, figure):
-    answers = [ask(composed.http, path="/limited") for _ in range(RATE_LIMIT + 10)]
-    statuses = [answer.status for answer in answers]
+def test_the_rate_limit_returns_429_without_a_record(composed: Composed, figure):
+    responses = [ask(composed.http, path="/limited") for _ in range(RATE_LIMIT + 10)]
+    statuses = [response.status for response in responses]
     assert statuses == sorted(statuses) and set(statuses) == {200, 429}
-    assert answers[-1].headers["retry-after"] == "10"
+    assert responses[-1].headers["retry-after"] == "10"
     assert len(composed.records("/limited")) == statuses.count(200) <= RATE_LIMIT
-    figure(f"{statuses.count(200)} answered 200, then {statuses.count(429)} answered 429")
+    figure(f"{statuses.count(200)} × 200, then {statuses.count(429)} × 429")
 
 
-def test_docker_compose_stops_it_and_nothing_runs_on(composed: Composed):
+def test_docker_compose_down_stops_everything(composed: Composed):
     composed.script("compose", "--profile", "next", "down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
 
 
 @pytest.mark.parametrize("provider, other", [tuple(PATHS), tuple(reversed(PATHS))])
-def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_stops_all_of_it(
+def test_switching_the_compose_program_restarts_everything_and_make_down_stops_it(
     composed: Composed, provider: str, other: str
 ):
-    """First with the variables' old names, in the environment and in .env, which compose itself would not know."""
+    """First with the deprecated variable names, in the environment and in .env."""
     more = {"COMPOSE_PROFILES": "next", "COMPOSE_PROJECT_NAME": "another"}
     image, settings = "localhost/daybook:another", f"{DIRECTORY}/.env"
     composed.clear()
@@ -108,25 +108,25 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
         said = composed.start(provider, DAYBOOK_REPLICAS="5", **more)
     finally:
         composed.host.run("rm", settings)
-    assert "scripts/up: DAYBOOK_REPLICAS is taken for REPLICAS, which is its name now: rename it" in said
-    assert "scripts/up: DAYBOOK_NEXT_IMAGE is taken for NEXT_IMAGE" in said
+    assert "scripts/up: DAYBOOK_REPLICAS is deprecated: rename it to REPLICAS" in said
+    assert "scripts/up: DAYBOOK_NEXT_IMAGE is deprecated: rename it to NEXT_IMAGE" in said
     assert len(composed.replicas()) == 5
     container, = composed.containers("next")
     assert composed.host.run("podman", "inspect", "--format", "{{.ImageName}}", container) == f"{image}\n"
 
     first = ask(composed.http).headers["record-id"]
-    assert "is taken for" not in composed.start(other, REPLICAS="3")
+    assert "deprecated" not in composed.start(other, REPLICAS="3")
     assert (len(composed.replicas()), len(composed.containers("next"))) == (3, 0)
     second = ask(composed.http).headers["record-id"]
     assert (first, second) == ("1", "2")
 
-    # Fewer than there are: those that are too many do not run on.
+    # Fewer than are running: the others are stopped.
     composed.start(other, REPLICAS="2", **more)
     assert len(composed.replicas()) == 2
-    with pytest.raises(HostError, match="REPLICAS is 9: it has to be a number from 1 to 8"):
+    with pytest.raises(HostError, match="REPLICAS is 9: it must be a number from 1 to 8"):
         composed.start(other, REPLICAS="9")
     composed.environment = [f"PATH={PATHS[provider]}"]
-    # Also when somebody else has begun to.
+    # Also while something else is stopping them.
     composed.host.run("systemd-run", "--quiet", "podman", "stop", "--all")
     composed.script("down", seconds_max=90)
     assert composed.host.run("podman", "ps", "--all", "--quiet") == ""
@@ -134,14 +134,14 @@ def test_started_by_one_program_it_is_started_anew_by_the_other_and_make_down_st
     assert composed.host.run("podman", "pod", "ls", "--quiet") == ""
 
 
-def test_dockers_compose_is_found_where_podman_looks_for_plugins_and_one_that_cannot_talk_to_podman_is_named(
+def test_docker_compose_plugins_are_found_and_incompatible_versions_reported(
     composed: Composed
 ):
     program, plugin, elsewhere = "/usr/bin/docker-compose", "/root/.docker/cli-plugins/docker-compose", "/root/docker-compose"
     version = f"env PATH={PATHS['docker-compose']} {DIRECTORY}/scripts/compose --version"
     real = "/usr/libexec/docker/cli-plugins/docker-compose"
     assert "Docker Compose version 2." in composed.host.run("sh", "-c", version)
-    # Debian's is a plugin, and a link to it: now it is neither.
+    # Debian installs a plugin and a link to it; remove both.
     composed.host.run("mv", program, f"{elsewhere}.link")
     composed.host.run("mv", real, elsewhere)
     try:
@@ -154,7 +154,7 @@ def test_dockers_compose_is_found_where_podman_looks_for_plugins_and_one_that_ca
         composed.host.run(
             "install", "-D", "/dev/stdin", plugin, input="#!/bin/sh\necho Docker Compose version v5.1.0\n"
         )
-        with pytest.raises(HostError, match=f"Docker Compose 5.1.0 .{plugin}. cannot talk to Podman 5.4: take 5.1.1 or later"):
+        with pytest.raises(HostError, match=f"Docker Compose 5.1.0 .{plugin}. cannot talk to Podman 5.4: use 5.1.1 or later"):
             composed.host.run("sh", "-c", version)
         # Debian's podman-compose is too old.
         composed.host.run(
@@ -168,7 +168,7 @@ def test_dockers_compose_is_found_where_podman_looks_for_plugins_and_one_that_ca
         composed.host.run("mv", f"{elsewhere}.link", program)
 
 
-def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed: Composed):
+def test_with_a_certificate_https_works_and_http_redirects(composed: Composed):
     composed.clear()
     host = composed.host
     host.run("mkdir", "-p", "/srv/certificates")
@@ -182,7 +182,7 @@ def test_with_a_certificate_https_is_answered_and_http_redirected_to_it(composed
     trusted = ssl.create_default_context(cadata=host.run("cat", "/srv/certificates/daybook.pem"))
     connection = http.client.HTTPSConnection(host.address, 8443, context=trusted, timeout=5)
     connection.request("GET", "/secret")
-    answer = connection.getresponse()
-    assert (answer.status, answer.headers["record-id"]) == (200, "1")
+    response = connection.getresponse()
+    assert (response.status, response.headers["record-id"]) == (200, "1")
     connection.close()
     assert ask(composed.http, path="/secret").status == 308
