@@ -114,3 +114,14 @@ def test_a_hanging_litestream_is_unhealthy(litestream_program, run, tmp_path):
     assert service.ask("healthy")[0] == 1
     service.process.send_signal(signal.SIGCONT)
     assert service.ask("healthy")[0] == 0
+
+
+def test_the_proof_leaves_litestream_its_read_lock(litestream_program, run, tmp_path):
+    """Without it, a checkpoint of another process completes, and the WAL is reset before Litestream has read it."""
+    service = Service(run, litestream_program, tmp_path, {"BACKUP_URL": f"file://{tmp_path}/backup"})
+    assert service.ask("proof")[0] == 0
+    connection = sqlite3.connect(tmp_path / "requests.db", isolation_level=None)
+    for _ in range(10):
+        connection.execute("insert into t values (1)")
+    _, frames, moved = connection.execute("pragma wal_checkpoint(passive)").fetchone()
+    assert moved < frames

@@ -120,6 +120,60 @@ def test_every_record_acknowledged_2_s_before_the_disk_is_lost_is_restored(
           f"oldest missing {max((lost - when for when in missing), default=0):.2f} s; log {wal / 1e6:.0f} MB")
 
 
+def salts(path):
+    """They change when the WAL is reset."""
+    return Path(f"{path}-wal").read_bytes()[16:24]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+def test_no_row_is_missing_after_the_wal_was_reset_while_litestream_was_away(litestream_program, binary, run, tmp_path, stop):
+    path, address = tmp_path / "requests.db", next(addresses)
+    env = settings(path, f"file://{tmp_path}/backup", address)
+    daybook = run("daybook", binary, "serve", DAYBOOK_DATABASE__PATH=path, DAYBOOK_DATABASE__SYNCHRONOUS="normal",
+                  DAYBOOK_LISTEN=f"{address}:8080", DAYBOOK_ADMIN__LISTEN=f"{address}:9100")
+    until(lambda: urllib.request.urlopen(f"http://{address}:8080/healthz"))
+    connection = http.client.HTTPConnection(address, 8080, timeout=10)
+
+    def write():
+        connection.request("GET", "/row")
+        response = connection.getresponse()
+        response.read()
+        return int(response.headers["record-id"])
+
+    def copied():
+        return metrics(address)[f'litestream_txid{{db="{path}"}}']
+
+    def start():
+        litestream = run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
+        until(lambda: copied() > 0)
+        return litestream
+
+    litestream = start()
+    for _ in range(400):
+        write()
+    before = 0
+    while before != (before := copied()):
+        time.sleep(2)  # two of its intervals
+    litestream.send_signal(stop)
+    litestream.wait()
+    reset = salts(path)
+    while salts(path) == reset:
+        last = write()
+    litestream = start()
+    for _ in range(10):
+        last = write()
+    before = 0
+    while before != (before := copied()):
+        time.sleep(2)
+    for process in daybook, litestream:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    restored = tmp_path / "restored.db"
+    restore = [litestream_program, "restore", "-config", CONFIG, "-o", restored, path]
+    subprocess.run(restore, env={k: str(v) for k, v in env.items()}, check=True, stdout=subprocess.DEVNULL)
+    assert [row[0] for row in rows(restored)] == list(range(1, last + 1))
+
+
 def refused(program, env):
     command = [program, "restore", "-config", CONFIG, "-if-replica-exists", "-o", "/nonexistent/x", env["DAYBOOK_DATABASE__PATH"]]
     return subprocess.run(command, env={k: str(v) for k, v in env.items()}, capture_output=True, text=True, timeout=60)

@@ -11,6 +11,7 @@ mod filesystem;
 mod group_commit;
 mod handle;
 mod insert;
+mod litestream;
 mod location;
 mod lock;
 mod lost_commits;

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use super::checkpoint::{self, Checkpointer};
 use super::fatal_error::FatalError;
 use super::insert::{InsertError, Inserter};
+use super::litestream::LitestreamCheck;
 use super::outcome::Outcome;
 use super::queue::QueueEntry;
 use super::sqlite_errors::{is_damage, one_record_can_cause, was_not_committed};
@@ -25,6 +26,7 @@ pub(super) struct WriterConnection {
     checkpointer: Checkpointer,
     connection: Connection,
     inserter: Inserter,
+    litestream: LitestreamCheck,
 }
 
 impl WriterConnection {
@@ -36,10 +38,12 @@ impl WriterConnection {
             inserter: Inserter::new(&connection),
             connection,
             checkpointer,
+            litestream: LitestreamCheck::new(),
         }
     }
 
-    pub fn begin(&self) -> rusqlite::Result<()> {
+    pub fn begin(&mut self) -> rusqlite::Result<()> {
+        self.litestream.run(&self.connection)?;
         self.execute("BEGIN IMMEDIATE")
     }
 

@@ -6,6 +6,7 @@ mod commit_faults;
 mod database_file;
 mod failing_writes;
 mod foreign_writers;
+mod litestream;
 mod lost_database;
 mod lost_files;
 mod replicas;
