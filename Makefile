@@ -27,6 +27,7 @@ lint: ## check format, warnings, documentation, the dependencies' licences, sour
 	cargo clippy --locked --manifest-path bench/postgres/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	scripts/pins check
+	scripts/check-docs
 	scripts/check-prometheus
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: left out: it needs root"; fi
