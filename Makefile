@@ -27,6 +27,7 @@ lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, 
 	cargo clippy --locked --manifest-path bench/postgres/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	scripts/pins check
+	scripts/check-docs
 	scripts/check-prometheus
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: skipped, it needs root"; fi

@@ -34,7 +34,13 @@ fn code_in_the_readme_is_in_the_source() {
 #[test]
 fn files_that_documents_name_exist() {
     let mut named = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ] {
         for word in read(document).split(['`', '(', ')', ' ', '\n', ',', ';', ':']) {
             let is_path = word.ends_with(".rs") || word.ends_with(".toml") || word.ends_with(".md");
             if !is_path || word.starts_with("./") || word.starts_with("//") {
@@ -52,7 +58,7 @@ fn files_that_documents_name_exist() {
 }
 
 #[test]
-fn the_readme_lists_every_subcommand() {
+fn the_reference_lists_every_subcommand() {
     let help = Command::new(env!("CARGO_BIN_EXE_daybook"))
         .arg("--help")
         .output()
@@ -63,7 +69,7 @@ fn the_readme_lists_every_subcommand() {
         .nth(1)
         .and_then(|rest| rest.split("\n\n").next())
         .expect("a list of commands");
-    let readme = read("README.md");
+    let reference = read("docs/reference.md");
     let commands: Vec<&str> = commands
         .lines()
         .filter_map(|line| line.split_whitespace().next())
@@ -71,8 +77,8 @@ fn the_readme_lists_every_subcommand() {
     assert!(commands.contains(&"serve"), "{commands:?}");
     for command in commands {
         assert!(
-            command == "help" || readme.contains(&format!("    daybook {command} ")),
-            "{command} is not in the README"
+            command == "help" || reference.contains(&format!("    daybook {command} ")),
+            "{command} is not in docs/reference.md"
         );
     }
 }

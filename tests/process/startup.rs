@@ -147,7 +147,7 @@ fn a_table_requests_of_another_shape_is_refused() {
     ] {
         let (_dir, path) = directory();
         execute(&path, &format!("create table requests({shape})"));
-        assert_refused(&path, &["another shape"]);
+        assert_refused(&path, &["other columns"]);
     }
 }
 
@@ -278,7 +278,7 @@ fn a_newer_versions_copy_without_its_application_id_is_judged_by_its_table() {
         );
         match is_taken {
             true => assert_eq!(start(&path).get("/").record_id(), Some(21)),
-            false => assert_refused(&path, &["another shape"]),
+            false => assert_refused(&path, &["other columns"]),
         }
     }
 }

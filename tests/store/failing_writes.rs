@@ -12,7 +12,7 @@ fn a_write_that_fails_is_undone_and_its_request_is_recorded() {
     let response = post_text(&server, "/notes", "same");
     assert_eq!(
         (response.status, response.text()),
-        (409, "there is such a note")
+        (409, "the note exists")
     );
     assert!(response.record_id().is_some());
     assert_eq!(
