@@ -1,4 +1,4 @@
-"""systemd/certificate, which quadlet/ has, too: the names it asks for, and the file it expects of lego. test_tls.py runs the rest."""
+"""server/daybook-certificate: the names it asks for, and the file it expects of lego. test_tls.py runs the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parent.parent / "systemd/certificate"
+PROGRAM = Path(__file__).resolve().parent.parent / "server/daybook-certificate"
 
 
 @pytest.fixture

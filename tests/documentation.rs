@@ -92,7 +92,7 @@ fn whatever_the_system_around_it_calls_daybook_something_is_a_key_of_the_program
         "compose.yaml takes a variable that looks like the program's"
     );
     let mut files = vec!["compose.yaml".to_owned()];
-    for folder in ["scripts", "litestream", "haproxy", "quadlet", "systemd"] {
+    for folder in ["scripts", "litestream", "haproxy", "quadlet", "systemd", "server"] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for entry in fs::read_dir(root.join(folder)).expect(folder) {
             let entry = entry.expect(folder);

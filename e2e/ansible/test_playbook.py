@@ -173,7 +173,7 @@ def refused(
 
 def changed(directory: Path, file: str, old: str, new: str) -> Path:
     """A copy of what is installed of the repository, with this change."""
-    for name in ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "deploy", "scripts"):
+    for name in ("quadlet", "server", "haproxy", "litestream", "prometheus", "deploy", "scripts"):
         shutil.copytree(REPOSITORY / name, directory / name, symlinks=True)
     text = (directory / file).read_text()
     assert old in text
@@ -203,7 +203,7 @@ def test_a_server_is_not_provisioned_while_a_deploy_is_under_way(server: Server,
     server.host.run("systemd-run", "--quiet", "--unit=deploying", "flock", lock, "sleep", "600")
     eventually(10, lambda: server.host.attempt("flock", "--nonblock", lock, "true").returncode == 1, "the lock is held")
     outcome = operator.provision(daybook_settings=SETTINGS, daybook_replicas=2)
-    assert outcome.status == 2 and "a deploy or an auto-update is under way on server" in re.sub(r"\s+", " ", outcome.text)
+    assert outcome.status == 2 and "a deploy or an auto-update is running on server" in re.sub(r"\s+", " ", outcome.text)
     assert outcome.count("changed") == 0
     server.host.run("systemctl", "stop", "deploying")
 

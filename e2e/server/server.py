@@ -1,4 +1,4 @@
-"""daybook as quadlet/ and systemd/ install it, on the test host. What their READMEs say is run as it is written there."""
+"""daybook as quadlet/ and systemd/ install it, on the test host. The commands come from their READMEs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from composed import eventually
 from daybook import DIRECTORY, REPOSITORY, Daybook, metric, pinned
 from host import Host
 
-FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "scripts")
+FILES = ("quadlet", "systemd", "server", "haproxy", "litestream", "prometheus", "deploy", "scripts")
 
 
 class Server(Daybook):
@@ -25,7 +25,7 @@ class Server(Daybook):
         """Brings what the README of the form takes for granted."""
         self.bring(*FILES)
         # All requests come from one address here.
-        self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/systemd/daybook.env")
+        self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/server/daybook.env")
         if self.form == "systemd":
             program = subprocess.check_output([REPOSITORY / "e2e/haproxy/program", "3.0"], text=True).strip()
             self.host.put(Path(program).parent, f"{DIRECTORY}/haproxy-3.0")

@@ -20,15 +20,15 @@ pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pyt
 
 
 def test_the_next_versions_unit_is_the_replicas_but_for_names_and_image():
-    def units(name: str, instance: str) -> list[str]:
-        text = (REPOSITORY / "quadlet" / name).read_text().replace(f"daybook@{instance}", "NAME")
+    def units(name: str, instance: str, folder: str = "quadlet") -> list[str]:
+        text = (REPOSITORY / folder / name).read_text().replace(f"daybook@{instance}", "NAME")
         text = text.replace(f"daybook-admin@{instance}", "NAME-admin").replace("daybook-next", "NAME")
         lines = [line for line in text.splitlines() if not line.startswith(("#", "Description=", "Image="))]
         return [line.replace(instance, "next").replace("daybook-next", "NAME") for line in lines]
 
     assert units("daybook-next.container", "%i") == units("daybook@.container", "%i")
     assert units("daybook-next.socket", "%i") == units("daybook@.socket", "%i")
-    assert units("daybook-next-admin.socket", "%i") == units("daybook-admin@.socket", "%i")
+    assert units("daybook-next-admin.socket", "%i") == units("daybook-admin@.socket", "%i", "server")
 
 
 def test_what_cannot_work_is_refused_before_anything_is_begun(server: Server, operator: Operator):

@@ -19,7 +19,7 @@ def test_the_shared_port_believes_nobody_for_its_client_is_no_proxy(server: Serv
 
 
 def test_the_security_scores(server: Server, figure):
-    lines = server.follow("How tight").splitlines()
+    lines = server.follow("Security scores").splitlines()
     assert len(lines) == 4
     for line in lines:
         figure(line.lstrip("→ "))

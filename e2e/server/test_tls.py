@@ -102,7 +102,7 @@ def test_the_first_certificate_opens_port_443_and_costs_no_request(server: Serve
     with Steady(server.http, rate=100) as load:
         time.sleep(1)
         started = time.monotonic()
-        said = server.follow("TLS by ACME", page="quadlet")
+        said = server.follow("TLS by ACME", page="server")
         took = time.monotonic() - started
         time.sleep(1)
     assert f"a certificate for {NAME} until" in said
@@ -208,7 +208,7 @@ def test_a_certificate_of_the_operators_own_takes_its_place(server: Server, acme
     kept = connect(server, acme.roots)
     kept.get()
     kept_socket = kept.sock
-    assert f"a certificate for {NAME} until" in server.follow("TLS with a certificate of your own", page="quadlet")
+    assert f"a certificate for {NAME} until" in server.follow("TLS with a certificate of your own", page="server")
     assert (kept.get().status, kept.sock) == (200, kept_socket)
     site = connect(server, own)
     assert site.get().status == 200
