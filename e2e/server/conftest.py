@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daybook import DIRECTORY, REPOSITORY
+from daybook import REPOSITORY
 from host import Host
 from operators import Operator
 from server import Server
@@ -28,10 +28,8 @@ def installed(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def deployable(server: Server, installed: None) -> None:
-    """Where that of deploy/ ends, too; there are other versions to deploy, and four replicas, whatever the machine has."""
+    """An installed server with four replicas, whatever the machine has, and other versions to deploy."""
     subprocess.run([REPOSITORY / "e2e/versions/build"], check=True)
-    server.host.put(REPOSITORY / "deploy", f"{DIRECTORY}/deploy")
-    server.follow("Install", "deploy")
     server.shell("daybook-scale 4")
 
 

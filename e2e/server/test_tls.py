@@ -71,7 +71,7 @@ def test_without_a_certificate_http_serves_and_port_443_is_closed(server: Server
     assert ask(server.http, "POST", "/plain", b"x").status == 200
     assert server.reachable(80, 443) == [80]
     succeeded, said = ask_for_one(server)
-    assert succeeded and "ACME_DOMAINS is empty: no certificate is asked for" in said
+    assert succeeded and "ACME_DOMAINS is empty: no certificate is requested" in said
     eventually(30, lambda: server.failed_units() == [], "no unit has failed")
 
 
@@ -91,7 +91,7 @@ def test_where_something_else_has_port_443_http_goes_on(server: Server):
         done = server.host.attempt("daybook-certificate", "use", "/root/chain.pem", "/root/key.pem")
         other.stdin.close()  # It ends.
     assert done.returncode != 0
-    assert "daybook-certificate: HAProxy did not start with port 443, and goes on without" in done.stderr
+    assert "daybook-certificate: HAProxy did not start with port 443, and runs without it" in done.stderr
     assert ask(server.http).status == 200
     assert server.host.run("ls", "--almost-all", "/etc/daybook/certificates") == ""
     server.host.run("systemctl", "reset-failed")
@@ -219,7 +219,7 @@ def test_a_certificate_of_the_operators_own_takes_its_place(server: Server, acme
     "prepare, says",
     [
         ("openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out /root/key.pem", "KEY_VALUES_MISMATCH"),
-        ("echo nonsense >/root/chain.pem", "there is no certificate in PEM form"),
+        ("echo nonsense >/root/chain.pem", "no certificate in PEM form"),
         ("rm /root/chain.pem", "/root/chain.pem: No such file or directory"),
     ],
     ids=["another key", "nonsense", "no file"],
