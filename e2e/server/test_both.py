@@ -10,6 +10,7 @@ import pytest
 
 from client import ask, send_raw
 from composed import eventually
+from daybook import DIRECTORY
 from server import Server
 from steady import Steady
 
@@ -25,6 +26,39 @@ def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure)
     eventually(30, lambda: server.replicas_up() == wanted, "all replicas are up")
     assert list(server.replicas()) == list(range(1, wanted + 1))
     figure(f"serving with {wanted} replicas {took:.1f} s after the first command")
+
+
+def test_a_second_install_changes_nothing(server: Server):
+    assert server.shell(f"{server.form}/install") == "nothing to change\n"
+
+
+def test_a_changed_file_is_installed_and_its_service_restarted_without_a_failed_request(server: Server, figure):
+    """A dry run prints the same, and changes nothing."""
+    server.shell("echo '# changed' >>haproxy/public.cfg; chmod 600 /etc/daybook/litestream/litestream.yml")
+    updates = [f"update /etc/daybook/{name}" for name in ("haproxy/public.cfg", "litestream/litestream.yml")]
+    restarts = [f"restart {name}.service" for name in ("haproxy", "litestream")]
+    with Steady(server.http) as load:
+        dry_run = server.shell(f"{server.form}/install --restart --dry-run").splitlines()
+        assert dry_run == [f"would {line}" for line in updates + restarts]
+        assert server.shell(f"{server.form}/install --restart").splitlines() == updates + restarts
+    assert load.failures == []
+    assert server.host.run("stat", "--format=%a %u %g", "/etc/daybook/litestream/litestream.yml") == "644 0 0\n"
+    figure(str(load))
+
+
+@pytest.mark.parametrize(
+    "command, says",
+    [
+        ("setpriv --reuid 1000 --clear-groups FORM/install", "only root can install: sudo FORM/install"),
+        ("FORM/install --replicas 9", "--replicas needs a number from 1 to 8, not '9'"),
+        ("FORM/install --force", "unknown option '--force'; FORM/install --help lists them"),
+    ],
+    ids=["no root", "nine replicas", "unknown option"],
+)
+def test_the_installer_refuses_in_one_line(server: Server, command: str, says: str):
+    done = server.host.attempt("sh", "-c", f"cd {DIRECTORY} && {command}".replace("FORM", server.form))
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert done.stderr == f"{server.form}/install: {says}\n".replace("FORM", server.form)
 
 
 def test_the_clients_own_address_is_recorded(server: Server, figure):

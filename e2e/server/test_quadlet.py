@@ -10,11 +10,31 @@ import pytest
 from backups import S3_KEY_ID, S3_SECRET, to_s3, to_sftp
 from client import ask
 from composed import eventually
-from daybook import SYNC
+from daybook import DIRECTORY, SYNC
 from server import Server
 from steady import Steady
 
 pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("installed")]
+
+
+@pytest.mark.parametrize(
+    "prepare, says",
+    [
+        ("fake='echo 4.3.1'", "Podman 4.3.1 is too old: these quadlets need 5.4 or later, which Debian 13 has"),
+        ("fake='[ $1 = image ] && exit 1; echo 5.4.2'", "the image localhost/daybook:current is missing: build it elsewhere with"),
+    ],
+    ids=["old Podman", "no image"],
+)
+def test_the_installer_refuses_a_server_that_cannot_run_it(server: Server, prepare: str, says: str):
+    done = server.host.attempt(
+        "sh", "-c",
+        f"""
+        {prepare}
+        mkdir -p /tmp/fake && printf '#!/bin/sh\n%s' "$fake" >/tmp/fake/podman && chmod 755 /tmp/fake/podman
+        PATH=/tmp/fake:$PATH {DIRECTORY}/quadlet/install
+        """,
+    )
+    assert done.returncode == 1 and done.stdout == "" and f"quadlet/install: {says}" in done.stderr
 
 
 def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
