@@ -16,7 +16,7 @@ from daybook import REPOSITORY, SYNC, pinned
 from host import Host
 from provider import Provider, store_backups
 from provision import SETTINGS, Operator
-from server import Server, socket_opens
+from server import OPERATOR_PORT, Server, socket_opens
 from steady import Steady
 
 
@@ -64,7 +64,7 @@ def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, fi
     network = ("10.89.65.0/24", "via", server.host.address, "dev", server.host.link)
     subprocess.run(["ip", "route", "add", *network], check=True)
     try:
-        assert not socket_opens(("10.89.65.3", 9101))
+        assert not socket_opens(("10.89.65.3", OPERATOR_PORT))
     finally:
         subprocess.run(["ip", "route", "del", *network], check=True)
     figure("65535 ports tried: 22 and 80 are open")
@@ -77,12 +77,12 @@ def open_ports(address: str) -> list[int]:
 
 
 def test_containers_find_each_other_also_after_the_firewall_was_restarted(server: Server):
-    reach = ("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+    reach = ("podman", "exec", "litestream", "bash", "-c", f"exec 3<>/dev/tcp/haproxy/{OPERATOR_PORT}")
     server.host.run(*reach)
     server.host.run("systemctl", "restart", "nftables")
     server.host.run(*reach)
     assert "table inet netavark" in server.host.run("nft", "list", "tables")
-    assert not socket_opens((server.host.address, 9101))
+    assert not socket_opens((server.host.address, OPERATOR_PORT))
 
 
 def test_the_machine_looks_after_itself(server: Server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -12,6 +13,8 @@ from composed import eventually
 from daybook import DIRECTORY, REPOSITORY, Daybook, metric, pinned
 from host import Host
 
+# HAProxy's port for the operator, on the loopback.
+OPERATOR_PORT = int(re.search(r"127\.0\.0\.1:(\d+)", (REPOSITORY / "server/haproxy.socket").read_text())[1])
 FILES = ("quadlet", "systemd", "server", "haproxy", "litestream", "prometheus", "deploy", "scripts")
 
 
@@ -92,7 +95,8 @@ class Server(Daybook):
         units = self.units("daybook*.socket", "daybook*@*.service", "haproxy*", "litestream.service", "prometheus.service")
         containers = json.loads(self.host.run("podman", "ps", "--all", "--format", "json"))
         processes = self.host.run("sh", "-c", "ps -eo args | grep -E '^/?(usr/.*/)?(daybook|haproxy|litestream)' || true")
-        listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 443 or sport = 8080 or sport = 9101 or sport = 9102'")
+        ports = " or ".join(f"sport = {port}" for port in (80, 443, 8080, OPERATOR_PORT, 9102))
+        listening = self.host.run("ss", "-Hltn", ports)
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
         names = [name for container in containers for name in container["Names"] if name not in ("sftp", "acme")]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]

@@ -11,7 +11,7 @@ import pytest
 from client import ask, send_raw
 from composed import eventually
 from daybook import DIRECTORY
-from server import Server
+from server import OPERATOR_PORT, Server
 from steady import Steady
 
 
@@ -70,7 +70,7 @@ def test_the_clients_own_address_is_recorded(server: Server, figure):
 
 
 def test_only_port_80_answers_from_outside(server: Server):
-    assert server.reachable(80, 8080, 9090, 9100, 9101, 9102) == [80]
+    assert server.reachable(80, 8080, 9090, 9100, OPERATOR_PORT, 9102) == [80]
 
 
 def test_the_longest_line_of_haproxys_log_is_whole_in_the_journal(server: Server, figure):

@@ -11,7 +11,7 @@ from backups import S3_KEY_ID, S3_SECRET, to_s3, to_sftp
 from client import ask
 from composed import eventually
 from daybook import DIRECTORY, SYNC
-from server import Server
+from server import OPERATOR_PORT, Server
 from steady import Steady
 
 pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("installed")]
@@ -55,7 +55,7 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
     within = ("nsenter", "--target", pid, "--net")
     assert server.host.run(*within, "ip", "-brief", "link").split()[0::4][:1] == ["lo"]
     assert server.host.run(*within, "ip", "route", "show", "table", "main") == ""
-    for address in (f"{server.host.address}:80", f"{server.host.gateway}:80", "10.89.65.3:9101", "127.0.0.1:80"):
+    for address in (f"{server.host.address}:80", f"{server.host.gateway}:80", f"10.89.65.3:{OPERATOR_PORT}", "127.0.0.1:80"):
         attempt = server.host.attempt(*within, "curl", "--silent", "--max-time", "2", f"http://{address}/")
         assert attempt.returncode == 7, f"{address}: {attempt}"
     # Of the sockets in /run/daybook it sees none.
@@ -73,7 +73,7 @@ def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(se
 
     found = eventually(60, targets, "every target is up")
     assert [job for job, _ in found].count("daybook") == len(server.replicas())
-    server.host.run("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+    server.host.run("podman", "exec", "litestream", "bash", "-c", f"exec 3<>/dev/tcp/haproxy/{OPERATOR_PORT}")
     figure(f"{len(found)} targets up")
 
 
