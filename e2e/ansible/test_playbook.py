@@ -1,4 +1,4 @@
-"""ansible/, from a bare machine to a serving one: steps in the order in which they stand."""
+"""ansible/, from a bare machine to a serving one. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_second_run_and_a_check_change_nothing(server: Server, operator: Opera
 
 
 def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, figure):
-    """Of all ports; also not what somebody starts by mistake, and not the containers behind the machine."""
+    """Tries all ports, a service that was started by mistake, and the containers behind the machine."""
     server.host.run("systemd-run", "--quiet", "--unit=mistake", "socat", "TCP-LISTEN:8080,fork", "-")
     eventually(10, lambda: ":8080" in server.host.run("ss", "-Hltn"), "it listens")
     assert open_ports(server.host.address) == [22, 80]
@@ -163,7 +163,7 @@ def test_an_image_that_cannot_be_had_changes_nothing(
 def refused(
     server: Server, operator: Operator, said: str, *arguments: str, settings: dict[str, object] | None = None
 ) -> None:
-    """That run fails and says why, and whoever is being served notices nothing."""
+    """Checks that the run fails with that text and that no request fails."""
     with Steady(server.http, rate=100) as load:
         outcome = operator.provision(*arguments, daybook_settings=SETTINGS | (settings or {}), daybook_replicas=2)
     assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
@@ -172,7 +172,7 @@ def refused(
 
 
 def changed(directory: Path, file: str, old: str, new: str) -> Path:
-    """A copy of what is installed of the repository, with this change."""
+    """A copy of the installed folders of the repository, with one change."""
     for name in ("quadlet", "server", "haproxy", "litestream", "prometheus", "deploy", "scripts"):
         shutil.copytree(REPOSITORY / name, directory / name, symlinks=True)
     text = (directory / file).read_text()
@@ -217,9 +217,9 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     without = operator.provision(**variables)
     assert without.status == 2 and "set BACKUP_SFTP_KEY in the environment" in re.sub(r"\s+", " ", without.text)
     assert without.count("changed") == 0
-    server.host.run(*sync)  # The backup that there is goes on.
+    server.host.run(*sync)  # The existing backup continues.
 
-    # What Litestream has copied it deletes a quarter of an hour later.
+    # Litestream deletes copied files after a quarter of an hour.
     copied = server.database.parent / f".{server.database.name}-litestream/ltx/0"
     for file in copied.glob("0000000000000001-*"):
         file.unlink()
@@ -228,15 +228,15 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     assert secret_line not in outcome.text
     shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
     assert secret_line not in server.host.run("sh", "-c", shown)
-    server.host.run(*sync)  # It ended with a proof that the backup is complete.
-    # It is there now: who provisions next does not need it.
+    server.host.run(*sync)  # The run ended with a proof that the backup is complete.
+    # The key is on the server now: later runs do not need it.
     assert operator.provision(**variables).succeeded().count("changed") == 0
 
 
 def test_a_backup_that_cannot_be_written_fails_the_run_and_the_path_that_would_be_right_is_said(
     server: Server, operator: Operator
 ):
-    """It goes on with the key of the step before, and the path that looks right."""
+    """Uses the key of the test before, and a path that looks right."""
     host_key = server.host.run("sed", "-n", "s/^BACKUP_SFTP_HOST_KEY=//p", "/etc/daybook/daybook.env").strip()
     url = f"sftp://backup@{server.host.address}:2222/home/backup/requests.db"
     settings = SETTINGS | {"BACKUP_SFTP_HOST_KEY": host_key}

@@ -13,7 +13,7 @@ from server import Server
 
 @pytest.fixture(scope="module", params=["quadlet", "systemd"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A host of its own for each file of tests, and for each form that it is about."""
+    """A new host for each file of tests and each form."""
     with Host("server") as host:
         server = Server(host, request.param)
         server.prepare()
@@ -22,7 +22,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def installed(server: Server) -> None:
-    """For a file that begins where the README's "Install" ends."""
+    """Follows the README's "Install" first."""
     server.follow("Install")
 
 

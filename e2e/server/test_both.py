@@ -1,4 +1,4 @@
-"""What holds for quadlet/ and for systemd/ on a server: steps in the order in which they stand."""
+"""What quadlet/ and systemd/ both promise on a server. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_restart_costs_no_request(server: Server, unit: str, figure):
 
 
 def test_more_replicas_and_fewer_cost_no_request(server: Server, figure):
-    """There are four after that: what follows is about some of them."""
+    """Leaves four replicas for the tests after it."""
     server.shell("daybook-scale 2")
     eventually(30, lambda: server.replicas_up() == 2, "2 replicas")
     with Steady(server.http) as load:
@@ -123,7 +123,7 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server
 
 
 def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure):
-    """Not one of those that have just been started: for a minute only the start's own limit judges them."""
+    """Not a replica that has just started: for a minute only its start limit applies."""
     before = server.main_pid("daybook@4.service")
     server.host.run("kill", "-STOP", before)
     started = time.monotonic()
@@ -135,7 +135,7 @@ def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure)
 
 
 def test_a_busy_database_is_waited_for_and_nobody_is_killed(server: Server, figure):
-    """Somebody has it for longer than a replica that hangs is left alive."""
+    """Another process locks it for longer than a hanging replica is left alive."""
     before = server.replica_pids()
     with open(f"{server.database}.lock") as lock, Steady(server.http) as load:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What quadlet/ alone promises: steps in the order in which they stand."""
+"""What quadlet/ alone promises. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_installer_refuses_a_server_that_cannot_run_it(server: Server, prepa
 
 
 def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
-    """Its root, its user, its capabilities and its network, as the kernel has them."""
+    """Its root, user, capabilities and network, as the kernel reports them."""
     pid = server.main_pid("daybook@1.service")
     status = dict(line.split(":\t", 1) for line in server.host.run("cat", f"/proc/{pid}/status").splitlines())
     assert status["Uid"].split() == ["10001"] * 4
@@ -50,7 +50,7 @@ def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
 
 
 def test_a_replica_can_open_no_connection(server: Server, figure):
-    """From within its own network: neither to the host, nor to HAProxy, nor to its siblings."""
+    """From its own network: neither to the host, nor to HAProxy, nor to other replicas."""
     pid = server.main_pid("daybook@1.service")
     within = ("nsenter", "--target", pid, "--net")
     assert server.host.run(*within, "ip", "-brief", "link").split()[0::4][:1] == ["lo"]
@@ -58,7 +58,7 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
     for address in (f"{server.host.address}:80", f"{server.host.gateway}:80", f"10.89.65.3:{OPERATOR_PORT}", "127.0.0.1:80"):
         attempt = server.host.attempt(*within, "curl", "--silent", "--max-time", "2", f"http://{address}/")
         assert attempt.returncode == 7, f"{address}: {attempt}"
-    # Of the sockets in /run/daybook it sees none.
+    # It sees none of the sockets in /run/daybook.
     assert server.host.attempt("ls", f"/proc/{pid}/root/run/daybook").stdout == ""
     figure("no route, no interface but its own loopback, none of the other replicas' sockets")
 
@@ -93,7 +93,7 @@ def test_a_lost_database_comes_back_from_an_sftp_server_whose_key_is_a_secret(se
         """
     )
     assert "a copy has arrived at sftp://" in server.follow("Secrets")
-    # Its first copy is to be made under load: of a burst after an idle first copy, Litestream 0.5.17 may lose the beginning.
+    # Restart, so that the first copy happens under load: after an idle first copy, Litestream 0.5.17 may lose the start of a burst.
     server.host.run("systemctl", "restart", "litestream")
     with Steady(server.http) as load:
         time.sleep(3)
@@ -142,6 +142,6 @@ def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure)
 
 
 def lose(server: Server) -> None:
-    """The database's volume is gone, as after the loss of a disk."""
+    """Removes the database's volume, as the loss of a disk does."""
     server.stop()
     server.shell("podman volume rm daybook-data && systemctl restart daybook-data-volume.service")
