@@ -50,10 +50,10 @@ def test_a_changed_file_is_installed_and_its_service_restarted_without_a_failed_
     "command, says",
     [
         ("setpriv --reuid 1000 --clear-groups FORM/install", "only root can install: sudo FORM/install"),
-        ("FORM/install --replicas 9", "--replicas needs a number from 1 to 8, not '9'"),
+        ("FORM/install --settings /etc/none", "--settings needs a file, and '/etc/none' is none"),
         ("FORM/install --force", "unknown option '--force'; FORM/install --help lists them"),
     ],
-    ids=["no root", "nine replicas", "unknown option"],
+    ids=["no root", "no such file", "unknown option"],
 )
 def test_the_installer_refuses_in_one_line(server: Server, command: str, says: str):
     done = server.host.attempt("sh", "-c", f"cd {DIRECTORY} && {command}".replace("FORM", server.form))
