@@ -1,4 +1,4 @@
-"""systemd/certificate, which quadlet/ has, too: the names it asks for, and the file it expects of lego. test_tls.py runs the rest."""
+"""server/daybook-certificate: the names it requests, and the file it expects from lego. test_tls.py tests the rest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parent.parent / "systemd/certificate"
+PROGRAM = Path(__file__).resolve().parent.parent / "server/daybook-certificate"
 
 
 @pytest.fixture
 def certificate(tmp_path, monkeypatch):
-    """The program, with its places in a directory of the test's own."""
+    """The program, with its paths in a temporary directory."""
     loader = importlib.machinery.SourceFileLoader("certificate", str(PROGRAM))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("certificate", loader))
     loader.exec_module(module)
@@ -52,7 +52,7 @@ def test_a_name_is_asked_for_once_and_its_file_is_found(certificate, monkeypatch
 
 
 def in_use(certificate, names: list[str]) -> None:
-    """What lego brings for them."""
+    """Makes a certificate in use, as lego gets it."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "90",
          "-subj", "/CN=x", "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names),
@@ -69,7 +69,7 @@ def test_after_a_first_try_at_the_staging_server_the_real_one_is_asked(certifica
         assert certificate.due() == 0
         assert certificate.use_issued() == 0
         assert certificate.due() == certificate.NOT_DUE
-    # The operator's own is of no server.
+    # The operator's own certificate has no ACME server.
     assert certificate.use_own("site.pem") == 0
     monkeypatch.setenv("ACME_SERVER", "https://other.example/directory")
     assert certificate.due() == certificate.NOT_DUE

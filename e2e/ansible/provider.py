@@ -1,5 +1,5 @@
-"""What a rented machine finds around it, for a test host that has no way out: Debian's archive, a registry of images, a
-private network, a place for backups."""
+"""The surroundings of a rented machine, for a test host without a way out: Debian's archive, a registry of images, a private
+network, an SFTP server for backups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from host import Host
 
 HERE = Path(__file__).resolve().parent
 REGISTRY_PORT = 5000
-# What units pull, and daybook itself, for who wants to pull that, too.
+# The images that units pull, and daybook's own for daybook_registry.
 SERVED = [image for image in IMAGES if "-e2e-" not in image]
 RELAY = """
 defaults
@@ -33,7 +33,7 @@ log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: {directory}/images}}, delete: {{enabled: true}}}}
 http: {{addr: {gateway}:{port}}}
 """
-# As with a mirror of one's own: the names stay what they are.
+# A mirror, so that the images keep their names.
 MIRROR = """
 [[registry]]
 location = "docker.io"
@@ -47,7 +47,7 @@ insecure = true
 
 
 class Provider:
-    """Within a `with`; `registry` is where daybook's own images can be pulled from."""
+    """Use it in a `with`. `registry` serves daybook's own images."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -71,14 +71,14 @@ class Provider:
         self._directory.cleanup()
 
     def serve(self, host: Host) -> None:
-        """Lets one more host of this machine find them."""
+        """Lets a host use the archive and the registry."""
         host.run("tee", "-a", "/etc/hosts", input=f"{self.host.gateway} deb.debian.org\n")
         host.run("mkdir", "-p", "/etc/containers/registries.conf.d")
         mirror = MIRROR.format(gateway=self.host.gateway, port=REGISTRY_PORT)
         host.run("tee", "/etc/containers/registries.conf.d/mirror.conf", input=mirror)
 
     def join(self, first: Host, second: Host) -> None:
-        """A private network of the two, 10.0.0.2 and 10.0.0.3."""
+        """Makes a private network of two hosts, 10.0.0.2 and 10.0.0.3."""
         ends = ("private0", "netns", str(first.pid), "type", "veth", "peer", "private0", "netns", str(second.pid))
         subprocess.run(["ip", "link", "add", *ends], check=True)
         for host, address in ((first, "10.0.0.2/24"), (second, "10.0.0.3/24")):
@@ -116,7 +116,7 @@ class Provider:
 
 
 def store_backups(host: Host) -> tuple[dict[str, str], str]:
-    """An SFTP server on a host that has Podman: the settings that lead to it, and the private key."""
+    """Starts an SFTP server on a host with Podman; returns daybook's settings for it and the private key."""
     image = "localhost/daybook-e2e-sftp:latest"
     with subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE) as save:
         subprocess.run(host.enter("podman", "load", "--quiet"), stdin=save.stdout, check=True)

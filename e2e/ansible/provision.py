@@ -1,4 +1,4 @@
-"""The playbook, run as an operator runs it: by ssh, with a key, from this machine."""
+"""Runs the playbook as an operator does: from this machine, by ssh, with a key."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from daybook import REPOSITORY
 from host import Host
 
 ANSIBLE = REPOSITORY / "ansible"
-# All requests come from one address here.
+# All requests of the tests come from one address, so there is no rate limit.
 SETTINGS = {"HAPROXY_RATE_LIMIT": "off"}
-# The stages of cloud-init, in their order. At a first boot its own units run them.
+# The stages of cloud-init in order. At a first boot its units run them.
 STAGES = ("init --local", "init", "modules --mode=config", "modules --mode=final")
 
 
 class Operator:
-    """`directory` has the operator's key, what is known of hosts, and the inventory."""
+    """`directory` holds the operator's key, the known hosts and the inventory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -30,7 +30,7 @@ class Operator:
         self.programs = Path(subprocess.run(venv, check=True, stdout=subprocess.PIPE, text=True).stdout.strip(), "bin")
 
     def hand_over(self, host: Host) -> str:
-        """What the provider does with ansible/cloud-init.yml; returns what `cloud-init schema` says of it."""
+        """Runs cloud-init with ansible/cloud-init.yml, as a provider does; returns the output of `cloud-init schema`."""
         key = self.key.with_suffix(".pub").read_text().strip()
         text, replaced = re.subn(r"ssh-ed25519 .*", key, (ANSIBLE / "cloud-init.yml").read_text())
         assert replaced == 1
@@ -38,7 +38,7 @@ class Operator:
         host.run("mkdir", "-p", seed)
         host.run("tee", f"{seed}/user-data", input=text)
         host.run("tee", f"{seed}/meta-data", input=f"instance-id: {host.name}\n")
-        # The test host's network is there already.
+        # The test host has its network already.
         host.run("tee", "/etc/cloud/cloud.cfg.d/99-network.cfg", input="network: {config: disabled}\n")
         said = host.run("cloud-init", "schema", "--config-file", f"{seed}/user-data")
         for stage in STAGES:
@@ -58,7 +58,7 @@ class Operator:
         return f"-o UserKnownHostsFile={self.directory}/known_hosts -o IdentitiesOnly=yes -o BatchMode=yes -i {self.key}"
 
     def provision(self, *arguments: str, environment: dict[str, str] | None = None, **variables: object) -> Outcome:
-        """ansible-playbook, with these variables for all hosts."""
+        """Runs ansible-playbook with these variables for all hosts."""
         common = {"ansible_ssh_common_args": self._ssh_options(), **variables}
         inventory = {
             group: {"hosts": {name: {"ansible_host": host.address} for name, host in hosts.items()}, "vars": common}
@@ -76,13 +76,13 @@ class Operator:
 
 
 class Outcome:
-    """What a run printed, and the counts of its last lines."""
+    """The output of a run, and the counts of its recap."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status, self.text = status, text
 
     def count(self, name: str) -> int:
-        """`changed`, `failed`, … of all hosts together."""
+        """The sum of `changed`, `failed`, … over all hosts."""
         recap = self.text.split("PLAY RECAP")[1]
         return sum(int(number) for number in re.findall(rf"\b{name}=(\d+)", recap))
 

@@ -1,4 +1,4 @@
-"""ansible/, from a bare machine to a serving one: steps in the order in which they stand."""
+"""ansible/, from a bare machine to a serving one. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daybook import REPOSITORY, SYNC, pinned
 from host import Host
 from provider import Provider, store_backups
 from provision import SETTINGS, Operator
-from server import Server, socket_opens
+from server import OPERATOR_PORT, Server, socket_opens
 from steady import Steady
 
 
@@ -56,7 +56,7 @@ def test_a_second_run_and_a_check_change_nothing(server: Server, operator: Opera
 
 
 def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, figure):
-    """Of all ports; also not what somebody starts by mistake, and not the containers behind the machine."""
+    """Tries all ports, a service that was started by mistake, and the containers behind the machine."""
     server.host.run("systemd-run", "--quiet", "--unit=mistake", "socat", "TCP-LISTEN:8080,fork", "-")
     eventually(10, lambda: ":8080" in server.host.run("ss", "-Hltn"), "it listens")
     assert open_ports(server.host.address) == [22, 80]
@@ -64,7 +64,7 @@ def test_nothing_but_ssh_and_http_can_be_reached_from_outside(server: Server, fi
     network = ("10.89.65.0/24", "via", server.host.address, "dev", server.host.link)
     subprocess.run(["ip", "route", "add", *network], check=True)
     try:
-        assert not socket_opens(("10.89.65.3", 9101))
+        assert not socket_opens(("10.89.65.3", OPERATOR_PORT))
     finally:
         subprocess.run(["ip", "route", "del", *network], check=True)
     figure("65535 ports tried: 22 and 80 are open")
@@ -77,12 +77,12 @@ def open_ports(address: str) -> list[int]:
 
 
 def test_containers_find_each_other_also_after_the_firewall_was_restarted(server: Server):
-    reach = ("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+    reach = ("podman", "exec", "litestream", "bash", "-c", f"exec 3<>/dev/tcp/haproxy/{OPERATOR_PORT}")
     server.host.run(*reach)
     server.host.run("systemctl", "restart", "nftables")
     server.host.run(*reach)
     assert "table inet netavark" in server.host.run("nft", "list", "tables")
-    assert not socket_opens((server.host.address, 9101))
+    assert not socket_opens((server.host.address, OPERATOR_PORT))
 
 
 def test_the_machine_looks_after_itself(server: Server):
@@ -163,7 +163,7 @@ def test_an_image_that_cannot_be_had_changes_nothing(
 def refused(
     server: Server, operator: Operator, said: str, *arguments: str, settings: dict[str, object] | None = None
 ) -> None:
-    """That run fails and says why, and whoever is being served notices nothing."""
+    """Checks that the run fails with that text and that no request fails."""
     with Steady(server.http, rate=100) as load:
         outcome = operator.provision(*arguments, daybook_settings=SETTINGS | (settings or {}), daybook_replicas=2)
     assert outcome.status == 2 and said in re.sub(r"\s+", " ", outcome.text), outcome.text
@@ -172,8 +172,8 @@ def refused(
 
 
 def changed(directory: Path, file: str, old: str, new: str) -> Path:
-    """A copy of what is installed of the repository, with this change."""
-    for name in ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "deploy", "scripts"):
+    """A copy of the installed folders of the repository, with one change."""
+    for name in ("quadlet", "server", "haproxy", "litestream", "prometheus", "deploy", "scripts"):
         shutil.copytree(REPOSITORY / name, directory / name, symlinks=True)
     text = (directory / file).read_text()
     assert old in text
@@ -203,7 +203,7 @@ def test_a_server_is_not_provisioned_while_a_deploy_is_under_way(server: Server,
     server.host.run("systemd-run", "--quiet", "--unit=deploying", "flock", lock, "sleep", "600")
     eventually(10, lambda: server.host.attempt("flock", "--nonblock", lock, "true").returncode == 1, "the lock is held")
     outcome = operator.provision(daybook_settings=SETTINGS, daybook_replicas=2)
-    assert outcome.status == 2 and "a deploy or an auto-update is under way on server" in re.sub(r"\s+", " ", outcome.text)
+    assert outcome.status == 2 and "a deploy or an auto-update is running on server" in re.sub(r"\s+", " ", outcome.text)
     assert outcome.count("changed") == 0
     server.host.run("systemctl", "stop", "deploying")
 
@@ -217,9 +217,9 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     without = operator.provision(**variables)
     assert without.status == 2 and "set BACKUP_SFTP_KEY in the environment" in re.sub(r"\s+", " ", without.text)
     assert without.count("changed") == 0
-    server.host.run(*sync)  # The backup that there is goes on.
+    server.host.run(*sync)  # The existing backup continues.
 
-    # What Litestream has copied it deletes a quarter of an hour later.
+    # Litestream deletes copied files after a quarter of an hour.
     copied = server.database.parent / f".{server.database.name}-litestream/ltx/0"
     for file in copied.glob("0000000000000001-*"):
         file.unlink()
@@ -228,15 +228,15 @@ def test_a_key_for_the_backup_is_a_secret_of_podmans_and_is_shown_nowhere(server
     assert secret_line not in outcome.text
     shown = "systemctl cat litestream; podman inspect litestream; cat /etc/daybook/daybook.env; journalctl --no-pager"
     assert secret_line not in server.host.run("sh", "-c", shown)
-    server.host.run(*sync)  # It ended with a proof that the backup is complete.
-    # It is there now: who provisions next does not need it.
+    server.host.run(*sync)  # The run ended with a proof that the backup is complete.
+    # The key is on the server now: later runs do not need it.
     assert operator.provision(**variables).succeeded().count("changed") == 0
 
 
 def test_a_backup_that_cannot_be_written_fails_the_run_and_the_path_that_would_be_right_is_said(
     server: Server, operator: Operator
 ):
-    """It goes on with the key of the step before, and the path that looks right."""
+    """Uses the key of the test before, and a path that looks right."""
     host_key = server.host.run("sed", "-n", "s/^BACKUP_SFTP_HOST_KEY=//p", "/etc/daybook/daybook.env").strip()
     url = f"sftp://backup@{server.host.address}:2222/home/backup/requests.db"
     settings = SETTINGS | {"BACKUP_SFTP_HOST_KEY": host_key}

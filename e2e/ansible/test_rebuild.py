@@ -1,4 +1,4 @@
-"""A whole machine is lost, under load, and another one takes its place, from the backup."""
+"""A machine is lost under load, and a new one replaces it from the backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_another_machine_takes_a_lost_ones_place_by_one_command(bare: Host, oper
     server = Server(bare, "quadlet")
     with Host("backups") as backups, Host("another", bare=True) as another, Provider(backups) as provider:
         settings, key = store_backups(backups)
-        # On the private network, where the next machine finds it, too.
+        # On the private network, which the next machine reaches, too.
         settings["BACKUP_URL"] = settings["BACKUP_URL"].replace(backups.address, "10.0.0.3")
 
         def provision() -> None:
@@ -51,7 +51,7 @@ def test_another_machine_takes_a_lost_ones_place_by_one_command(bare: Host, oper
         took = time.monotonic() - started
 
         assert rebuilt.missing(load.record_ids[:acknowledged]) == set()
-        # The new machine's records go on with the number after the last that was restored.
+        # The new machine's record ids continue after the last restored one.
         of_restored = "select count(*), max(id), max(timestamp) from requests where timestamp < ?"
         [(rows, newest_id, newest)] = rebuilt.rows(of_restored, lost)
         gone = sum(record_id > newest_id for record_id in load.record_ids)

@@ -1,4 +1,4 @@
-"""Pebble, Let's Encrypt's own ACME server for tests, on the test host, and clients that trust what it issues."""
+"""Pebble, Let's Encrypt's ACME server for tests, on the test host; and clients that trust its certificates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from composed import eventually
 from server import Server
 from steady import Steady
 
-# Pebble finds the server under these names; nothing else does.
+# Only Pebble resolves these names to the server.
 NAME, WWW, BOOKS = "daybook.test", "www.daybook.test", "xn--bcher-kva.daybook.test"
-# Where its own certificate lies on the host, signed by itself.
+# Pebble's own certificate on the host, self-signed.
 CERTIFICATE = "/srv/acme/cert.pem"
 
 
 class Acme:
-    """`url` is what ACME_SERVER is set to, `roots` who signs what it issues."""
+    """`url` is the value of ACME_SERVER, `roots` the certificates that sign what Pebble issues."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -42,7 +42,7 @@ class Acme:
         self.be_trusted()
 
     def be_trusted(self) -> None:
-        """lego takes it for what a public ACME server is."""
+        """Makes lego trust Pebble like a public ACME server."""
         directory, section = {
             "quadlet": ("/etc/containers/systemd/daybook-certificate.container.d", "[Container]"),
             "systemd": ("/etc/systemd/system/daybook-certificate.service.d", "[Service]"),
@@ -56,7 +56,7 @@ class Acme:
 
 
 class Connection(http.client.HTTPSConnection):
-    """To the server's port 443, under its name, trusting nobody but `roots`."""
+    """A connection to the server's port 443, under its name, that trusts only `roots`."""
 
     def __init__(self, address: Address, roots: str) -> None:
         super().__init__(NAME, timeout=15, context=ssl.create_default_context(cadata=roots))
@@ -73,13 +73,13 @@ class Connection(http.client.HTTPSConnection):
         return answer
 
     def certificate(self) -> dict:
-        """What the server has shown on this connection."""
+        """The certificate that the server sent on this connection."""
         return self.sock.getpeercert()
 
 
 @dataclass
 class SteadyTls(Steady):
-    """Every request with a handshake of its own."""
+    """Every request with its own handshake."""
 
     roots: str = ""
     rate: int = 100

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daybook import DIRECTORY, REPOSITORY
+from daybook import REPOSITORY
 from host import Host
 from operators import Operator
 from server import Server
@@ -13,7 +13,7 @@ from server import Server
 
 @pytest.fixture(scope="module", params=["quadlet", "systemd"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A host of its own for each file of tests, and for each form that it is about."""
+    """A new host for each file of tests and each form."""
     with Host("server") as host:
         server = Server(host, request.param)
         server.prepare()
@@ -22,16 +22,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def installed(server: Server) -> None:
-    """For a file that begins where the README's "Install" ends."""
+    """Follows the README's "Install" first."""
     server.follow("Install")
 
 
 @pytest.fixture(scope="module")
 def deployable(server: Server, installed: None) -> None:
-    """Where that of deploy/ ends, too; there are other versions to deploy, and four replicas, whatever the machine has."""
+    """An installed server with four replicas, whatever the machine has, and other versions to deploy."""
     subprocess.run([REPOSITORY / "e2e/versions/build"], check=True)
-    server.host.put(REPOSITORY / "deploy", f"{DIRECTORY}/deploy")
-    server.follow("Install", "deploy")
     server.shell("daybook-scale 4")
 
 

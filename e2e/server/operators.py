@@ -1,4 +1,4 @@
-"""Who deploys: on this machine, with `make`, and with ssh to log in to the server as root. And what is deployed."""
+"""The operator who deploys from this machine, with `make` and ssh as root; and the images to deploy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "server"
 
 
 class Operator:
-    """`directory` holds the ssh configuration, in which the server is called `server`."""
+    """`directory` holds the ssh configuration, which names the server `server`."""
 
     def __init__(self, host: Host, directory: Path) -> None:
         key = directory / "key"
@@ -25,7 +25,7 @@ class Operator:
             f"Host {NAME}\nHostName {host.address}\nUser root\nIdentityFile {key}\nIdentitiesOnly yes\n"
             f"StrictHostKeyChecking accept-new\nUserKnownHostsFile {directory}/known_hosts\nBatchMode yes\n"
         )
-        # ssh reads its configuration from where the account says, whatever HOME says.
+        # ssh takes the home directory from the account, not from HOME.
         ssh = directory / "bin/ssh"
         ssh.parent.mkdir()
         ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {directory}/config "$@"\n')
@@ -37,7 +37,7 @@ class Operator:
         }
 
     def start(self, action: str, **variables: str) -> subprocess.Popen[str]:
-        """`make ACTION HOST=server …`; what it says comes line by line on one pipe."""
+        """Starts `make ACTION HOST=server …`, with all output on one pipe."""
         given = {"HOST": NAME, **variables}
         return subprocess.Popen(
             ["make", "--no-print-directory", action, *(f"{name}={value}" for name, value in given.items())],
@@ -46,7 +46,7 @@ class Operator:
         )
 
     def attempt(self, action: str, **variables: str) -> tuple[int, str]:
-        """The same, to its end: exit status and all it said."""
+        """Runs it to its end; returns exit status and output."""
         process = self.start(action, **variables)
         try:
             said, _ = process.communicate(timeout=240)
@@ -67,7 +67,7 @@ def image_of(version: str) -> str:
 
 
 def tag_current(server: Server, version: str) -> None:
-    """Another image becomes `current`, by whatever means."""
+    """Makes another image `current`, without a deploy."""
     image = image_of(version)
     save = subprocess.Popen(["podman", "save", "--quiet", image], stdout=subprocess.PIPE)
     subprocess.run(server.host.enter("podman", "load", "--quiet"), stdin=save.stdout, stdout=subprocess.DEVNULL, check=True)
@@ -76,7 +76,7 @@ def tag_current(server: Server, version: str) -> None:
 
 
 def named(server: Server, tag: str) -> str:
-    """The id of localhost/daybook:TAG there."""
+    """The id of localhost/daybook:TAG on the server."""
     return server.host.run("podman", "image", "inspect", "--format", "{{.Id}}", f"localhost/daybook:{tag}").strip()
 
 
@@ -87,7 +87,7 @@ def running(server: Server) -> list[str]:
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
-    """Reads what a deploy says up to that line; returns it."""
+    """Reads a deploy's output up to a line with the text; returns it."""
     said = ""
     while text not in said:
         line = process.stdout.readline()

@@ -1,8 +1,9 @@
-"""daybook as quadlet/ and systemd/ install it, on the test host. What their READMEs say is run as it is written there."""
+"""daybook as quadlet/ and systemd/ install it, on the test host. The commands come from their READMEs."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -12,7 +13,9 @@ from composed import eventually
 from daybook import DIRECTORY, REPOSITORY, Daybook, metric, pinned
 from host import Host
 
-FILES = ("quadlet", "systemd", "haproxy", "litestream", "prometheus", "scripts")
+# HAProxy's port for the operator, on the loopback.
+OPERATOR_PORT = int(re.search(r"127\.0\.0\.1:(\d+)", (REPOSITORY / "server/haproxy.socket").read_text())[1])
+FILES = ("quadlet", "systemd", "server", "haproxy", "litestream", "prometheus", "deploy", "scripts")
 
 
 class Server(Daybook):
@@ -22,17 +25,17 @@ class Server(Daybook):
         self.form = form
 
     def prepare(self) -> None:
-        """Brings what the README of the form takes for granted."""
+        """Puts in place what the form's README presumes."""
         self.bring(*FILES)
-        # All requests come from one address here.
-        self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/systemd/daybook.env")
+        # All requests of the tests come from one address.
+        self.host.run("sed", "-i", "s/^HAPROXY_RATE_LIMIT=.*/HAPROXY_RATE_LIMIT=off/", f"{DIRECTORY}/server/daybook.env")
         if self.form == "systemd":
             program = subprocess.check_output([REPOSITORY / "e2e/haproxy/program", "3.0"], text=True).strip()
             self.host.put(Path(program).parent, f"{DIRECTORY}/haproxy-3.0")
             self.shell(DISK + PROGRAMS)
 
     def commands(self, heading: str, page: str = "") -> str:
-        """The commands that stand under a heading of the form's README, or of the other form's."""
+        """The commands under a heading of the form's README, or of another folder's."""
         readme = (REPOSITORY / (page or self.form) / "README.md").read_text()
         section = readme.split(f"\n## {heading}\n")[1].split("\n## ")[0]
         return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
@@ -50,7 +53,7 @@ class Server(Daybook):
         return sorted(line.split()[0] for line in lines.splitlines())
 
     def failed_units(self) -> list[str]:
-        """Podman's health check of a container that has just been started can be among them, until it asks again."""
+        """May include the health check of a container that has just started, until the next check."""
         return self.units(state="failed")
 
     def main_pid(self, unit: str) -> str:
@@ -61,7 +64,7 @@ class Server(Daybook):
         return self.host.run("systemctl", "show", "--property=MainPID", "--value", unit).strip()
 
     def replicas(self) -> range:
-        """Their numbers, as daybook-scale has set them."""
+        """The numbers of the replicas, as daybook-scale has set them."""
         count = self.host.run("sed", "-n", "s/^HAPROXY_REPLICAS=//p", "/etc/daybook/daybook.env")
         return range(1, int(count) + 1)
 
@@ -74,7 +77,7 @@ class Server(Daybook):
         return int(metric(self.operator("/haproxy/metrics"), "haproxy_server_status", 'proxy="replicas"', 'state="UP"'))
 
     def reachable(self, *ports: int) -> list[int]:
-        """Those of the ports that answer from outside."""
+        """The ports of these that accept connections from outside."""
         return [port for port in ports if socket_opens((self.host.address, port))]
 
     def serves(self) -> bool:
@@ -88,28 +91,29 @@ class Server(Daybook):
         eventually(30, lambda: not self.leftovers(), "nothing is left")
 
     def leftovers(self) -> list[str]:
-        """What of daybook still runs, listens or lies about."""
+        """The units, processes, ports and sockets of daybook that are left."""
         units = self.units("daybook*.socket", "daybook*@*.service", "haproxy*", "litestream.service", "prometheus.service")
         containers = json.loads(self.host.run("podman", "ps", "--all", "--format", "json"))
         processes = self.host.run("sh", "-c", "ps -eo args | grep -E '^/?(usr/.*/)?(daybook|haproxy|litestream)' || true")
-        listening = self.host.run("sh", "-c", "ss -Hltn 'sport = 80 or sport = 443 or sport = 8080 or sport = 9101 or sport = 9102'")
+        ports = " or ".join(f"sport = {port}" for port in (80, 443, 8080, OPERATOR_PORT, 9102))
+        listening = self.host.run("ss", "-Hltn", ports)
         sockets = self.host.run("sh", "-c", "ls /run/daybook")
         names = [name for container in containers for name in container["Names"] if name not in ("sftp", "acme")]
         return [*units, *names, *processes.splitlines(), *listening.splitlines(), *sockets.split()]
 
     def last_words(self) -> str:
-        """What the services have said last: a step has failed, and the host is gone afterwards."""
+        """The end of the journal, for the report of a failed test: the host is removed afterwards."""
         return self.host.attempt("sh", "-c", "systemctl --failed --no-pager; journalctl --no-pager --lines 80").stdout
 
 
-# The state lies on a real file system, as on a server; the test host's root is layers.
+# Keeps the state on a real file system, as on a server; the test host's root is an overlay.
 DISK = """
     mkdir -p -m 700 /var/lib/containers/private /var/lib/private
     echo '/var/lib/containers/private /var/lib/private none bind' >>/etc/fstab
     mount /var/lib/private
 """
-# What the README has from elsewhere: Litestream's own program and Debian's lego out of the images, and Debian 13's HAProxy, which is
-# another series than the image's.
+# The programs that systemd/ needs: Litestream and lego from the images, and Debian 13's HAProxy, of an older series than the
+# image's.
 PROGRAMS = f"""
     groupadd --system haproxy
     useradd --system --gid haproxy --home-dir /var/lib/haproxy --shell /usr/sbin/nologin haproxy

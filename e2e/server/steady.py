@@ -1,4 +1,4 @@
-"""A steady load: so many requests a second, whatever becomes of those before."""
+"""A steady load: a fixed number of requests a second, whether or not earlier ones have finished."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from client import Clients
 
 @dataclass
 class Steady(Clients):
-    """GETs and POSTs in turn, each on a connection of its own, as from so many clients."""
+    """GETs and POSTs in turn, each on a new connection, from a number of clients."""
 
     rate: int = 200
     clients: int = 64
@@ -28,7 +28,7 @@ class Steady(Clients):
             if self._over.wait(max(0, due - time.monotonic())):
                 return
             connection = self._connection()
-            # From when it was due, or a server that stands still would look well.
+            # Measure from the due time: otherwise a server that stalls would look fast.
             self._ask(connection, ("GET", "POST")[number % 2], since=due)
             connection.close()
 

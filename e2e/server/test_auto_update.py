@@ -1,4 +1,4 @@
-"""`podman auto-update`, as deploy/README.md has it: steps in the order in which they stand."""
+"""`podman auto-update`, as deploy/README.md describes it. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_what_a_registry_has_reaches_every_replica(server: Server, tmp_path, fig
     registry = subprocess.Popen([program, "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         eventually(10, lambda: socket_opens((gateway, port)), "the registry listens")
-        # In the form that keeps the image's id.
+        # In the format that keeps the image's id.
         push = ["podman", "push", "--quiet", "--tls-verify=false", "--format", "v2s2"]
         subprocess.run([*push, "localhost/daybook-e2e-beyond", f"docker://{image}"], check=True)
         server.shell(

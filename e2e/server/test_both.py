@@ -1,4 +1,4 @@
-"""What holds for quadlet/ and for systemd/ on a server: steps in the order in which they stand."""
+"""What quadlet/ and systemd/ both promise on a server. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from client import ask, send_raw
 from composed import eventually
-from server import Server
+from daybook import DIRECTORY
+from server import OPERATOR_PORT, Server
 from steady import Steady
 
 
@@ -27,6 +28,39 @@ def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure)
     figure(f"serving with {wanted} replicas {took:.1f} s after the first command")
 
 
+def test_a_second_install_changes_nothing(server: Server):
+    assert server.shell(f"{server.form}/install") == "nothing to change\n"
+
+
+def test_a_changed_file_is_installed_and_its_service_restarted_without_a_failed_request(server: Server, figure):
+    """A dry run prints the same, and changes nothing."""
+    server.shell("echo '# changed' >>haproxy/public.cfg; chmod 600 /etc/daybook/litestream/litestream.yml")
+    updates = [f"update /etc/daybook/{name}" for name in ("haproxy/public.cfg", "litestream/litestream.yml")]
+    restarts = [f"restart {name}.service" for name in ("haproxy", "litestream")]
+    with Steady(server.http) as load:
+        dry_run = server.shell(f"{server.form}/install --restart --dry-run").splitlines()
+        assert dry_run == [f"would {line}" for line in updates + restarts]
+        assert server.shell(f"{server.form}/install --restart").splitlines() == updates + restarts
+    assert load.failures == []
+    assert server.host.run("stat", "--format=%a %u %g", "/etc/daybook/litestream/litestream.yml") == "644 0 0\n"
+    figure(str(load))
+
+
+@pytest.mark.parametrize(
+    "command, says",
+    [
+        ("setpriv --reuid 1000 --clear-groups FORM/install", "only root can install: sudo FORM/install"),
+        ("FORM/install --settings /etc/none", "--settings needs a file, and '/etc/none' is none"),
+        ("FORM/install --force", "unknown option '--force'; FORM/install --help lists them"),
+    ],
+    ids=["no root", "no such file", "unknown option"],
+)
+def test_the_installer_refuses_in_one_line(server: Server, command: str, says: str):
+    done = server.host.attempt("sh", "-c", f"cd {DIRECTORY} && {command}".replace("FORM", server.form))
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert done.stderr == f"{server.form}/install: {says}\n".replace("FORM", server.form)
+
+
 def test_the_clients_own_address_is_recorded(server: Server, figure):
     ask(server.http, path="/who", X_Forwarded_For="203.0.113.1")
     server.host.run("curl", "--silent", "--fail", "http://127.0.0.1/who")
@@ -36,7 +70,7 @@ def test_the_clients_own_address_is_recorded(server: Server, figure):
 
 
 def test_only_port_80_answers_from_outside(server: Server):
-    assert server.reachable(80, 8080, 9090, 9100, 9101, 9102) == [80]
+    assert server.reachable(80, 8080, 9090, 9100, OPERATOR_PORT, 9102) == [80]
 
 
 def test_the_longest_line_of_haproxys_log_is_whole_in_the_journal(server: Server, figure):
@@ -62,7 +96,7 @@ def test_a_restart_costs_no_request(server: Server, unit: str, figure):
 
 
 def test_more_replicas_and_fewer_cost_no_request(server: Server, figure):
-    """There are four after that: what follows is about some of them."""
+    """Leaves four replicas for the tests after it."""
     server.shell("daybook-scale 2")
     eventually(30, lambda: server.replicas_up() == 2, "2 replicas")
     with Steady(server.http) as load:
@@ -89,7 +123,7 @@ def test_a_killed_replica_costs_no_get_and_no_acknowledged_record(server: Server
 
 
 def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure):
-    """Not one of those that have just been started: for a minute only the start's own limit judges them."""
+    """Not a replica that has just started: for a minute only its start limit applies."""
     before = server.main_pid("daybook@4.service")
     server.host.run("kill", "-STOP", before)
     started = time.monotonic()
@@ -101,7 +135,7 @@ def test_a_replica_that_hangs_is_killed_and_starts_again(server: Server, figure)
 
 
 def test_a_busy_database_is_waited_for_and_nobody_is_killed(server: Server, figure):
-    """Somebody has it for longer than a replica that hangs is left alive."""
+    """Another process locks it for longer than a hanging replica is left alive."""
     before = server.replica_pids()
     with open(f"{server.database}.lock") as lock, Steady(server.http) as load:
         fcntl.flock(lock, fcntl.LOCK_EX)

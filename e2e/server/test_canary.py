@@ -1,4 +1,4 @@
-"""The next version beside the current one, by deploy/: steps in the order in which they stand."""
+"""The next version beside the current one, by deploy/. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pyt
 
 
 class Everybody:
-    """Within a `with`: clients of the current version, and some who ask for the next one."""
+    """Within a `with`: clients of the current version, and some that request the next one."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -40,7 +40,7 @@ class Everybody:
 
 
 def answered_by_next(server: Server, **request: str) -> bool:
-    """Only it has notes."""
+    """Only the next version has notes."""
     def notes() -> int:
         return server.rows("select count(*) from notes")[0][0]
 
@@ -50,7 +50,7 @@ def answered_by_next(server: Server, **request: str) -> bool:
 
 
 def replicas_scraped(server: Server) -> set[str]:
-    """Those that Prometheus asks; none while one does not answer."""
+    """The replicas that Prometheus scrapes; none while one does not respond."""
     said = server.host.run("curl", "--silent", "--fail", "http://127.0.0.1:9090/api/v1/targets?scrapePool=daybook")
     targets = json.loads(said)["data"]["activeTargets"]
     up = all(target["health"] == "up" for target in targets)

@@ -1,4 +1,4 @@
-"""deploy/ on a server of quadlet/, over ssh, while it is asked all the time: steps in the order in which they stand."""
+"""deploy/ on a server of quadlet/, over ssh and under load. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pyt
 
 
 def test_the_next_versions_unit_is_the_replicas_but_for_names_and_image():
-    def units(name: str, instance: str) -> list[str]:
-        text = (REPOSITORY / "quadlet" / name).read_text().replace(f"daybook@{instance}", "NAME")
+    def units(name: str, instance: str, folder: str = "quadlet") -> list[str]:
+        text = (REPOSITORY / folder / name).read_text().replace(f"daybook@{instance}", "NAME")
         text = text.replace(f"daybook-admin@{instance}", "NAME-admin").replace("daybook-next", "NAME")
         lines = [line for line in text.splitlines() if not line.startswith(("#", "Description=", "Image="))]
         return [line.replace(instance, "next").replace("daybook-next", "NAME") for line in lines]
 
     assert units("daybook-next.container", "%i") == units("daybook@.container", "%i")
     assert units("daybook-next.socket", "%i") == units("daybook@.socket", "%i")
-    assert units("daybook-next-admin.socket", "%i") == units("daybook-admin@.socket", "%i")
+    assert units("daybook-next-admin.socket", "%i") == units("daybook-admin@.socket", "%i", "server")
 
 
 def test_what_cannot_work_is_refused_before_anything_is_begun(server: Server, operator: Operator):
@@ -115,7 +115,7 @@ def test_a_version_that_is_no_good_is_taken_back_and_costs_no_request(
 
 
 def test_when_a_later_replica_fails_those_before_it_are_taken_back_too(server: Server, operator: Operator, figure):
-    """The third one's sockets are not for HAProxy."""
+    """HAProxy cannot use the third replica's sockets."""
     before = running(server)
     with Steady(server.http) as load:
         process = operator.start("deploy", IMAGE="localhost/daybook-e2e-next")
@@ -198,7 +198,7 @@ def test_the_history_says_who_what_and_with_what_outcome(server: Server, operato
 
 
 def test_after_a_reboot_the_restore_step_is_the_deployed_versions_own(server: Server, operator: Operator):
-    """Or it could not open a file that only the deployed version may use."""
+    """Otherwise it could not open a file that only the deployed version may use."""
     operator.make("deploy", IMAGE="localhost/daybook-e2e-alone")
     assert server.rows("select version, oldest from daybook_schema") == [(3, 3)]
     server.host.reboot()

@@ -1,4 +1,4 @@
-"""What quadlet/ alone promises: steps in the order in which they stand."""
+"""What quadlet/ alone promises. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -10,15 +10,35 @@ import pytest
 from backups import S3_KEY_ID, S3_SECRET, to_s3, to_sftp
 from client import ask
 from composed import eventually
-from daybook import SYNC
-from server import Server
+from daybook import DIRECTORY, SYNC
+from server import OPERATOR_PORT, Server
 from steady import Steady
 
 pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pytest.mark.usefixtures("installed")]
 
 
+@pytest.mark.parametrize(
+    "prepare, says",
+    [
+        ("fake='echo 4.3.1'", "Podman 4.3.1 is too old: these quadlets need 5.4 or later, which Debian 13 has"),
+        ("fake='[ $1 = image ] && exit 1; echo 5.4.2'", "the image localhost/daybook:current is missing: build it elsewhere with"),
+    ],
+    ids=["old Podman", "no image"],
+)
+def test_the_installer_refuses_a_server_that_cannot_run_it(server: Server, prepare: str, says: str):
+    done = server.host.attempt(
+        "sh", "-c",
+        f"""
+        {prepare}
+        mkdir -p /tmp/fake && printf '#!/bin/sh\n%s' "$fake" >/tmp/fake/podman && chmod 755 /tmp/fake/podman
+        PATH=/tmp/fake:$PATH {DIRECTORY}/quadlet/install
+        """,
+    )
+    assert done.returncode == 1 and done.stdout == "" and f"quadlet/install: {says}" in done.stderr
+
+
 def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
-    """Its root, its user, its capabilities and its network, as the kernel has them."""
+    """Its root, user, capabilities and network, as the kernel reports them."""
     pid = server.main_pid("daybook@1.service")
     status = dict(line.split(":\t", 1) for line in server.host.run("cat", f"/proc/{pid}/status").splitlines())
     assert status["Uid"].split() == ["10001"] * 4
@@ -30,15 +50,15 @@ def test_a_replica_is_nobody_and_can_do_nothing(server: Server, figure):
 
 
 def test_a_replica_can_open_no_connection(server: Server, figure):
-    """From within its own network: neither to the host, nor to HAProxy, nor to its siblings."""
+    """From its own network: neither to the host, nor to HAProxy, nor to other replicas."""
     pid = server.main_pid("daybook@1.service")
     within = ("nsenter", "--target", pid, "--net")
     assert server.host.run(*within, "ip", "-brief", "link").split()[0::4][:1] == ["lo"]
     assert server.host.run(*within, "ip", "route", "show", "table", "main") == ""
-    for address in (f"{server.host.address}:80", f"{server.host.gateway}:80", "10.89.65.3:9101", "127.0.0.1:80"):
+    for address in (f"{server.host.address}:80", f"{server.host.gateway}:80", f"10.89.65.3:{OPERATOR_PORT}", "127.0.0.1:80"):
         attempt = server.host.attempt(*within, "curl", "--silent", "--max-time", "2", f"http://{address}/")
         assert attempt.returncode == 7, f"{address}: {attempt}"
-    # Of the sockets in /run/daybook it sees none.
+    # It sees none of the sockets in /run/daybook.
     assert server.host.attempt("ls", f"/proc/{pid}/root/run/daybook").stdout == ""
     figure("no route, no interface but its own loopback, none of the other replicas' sockets")
 
@@ -53,14 +73,14 @@ def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(se
 
     found = eventually(60, targets, "every target is up")
     assert [job for job, _ in found].count("daybook") == len(server.replicas())
-    server.host.run("podman", "exec", "litestream", "bash", "-c", "exec 3<>/dev/tcp/haproxy/9101")
+    server.host.run("podman", "exec", "litestream", "bash", "-c", f"exec 3<>/dev/tcp/haproxy/{OPERATOR_PORT}")
     figure(f"{len(found)} targets up")
 
 
 def test_the_other_commands_of_the_readme_work(server: Server):
-    server.follow("Run it")
+    for heading in ("Run it", "Change a setting", "Share the CPU"):
+        server.follow(heading, page="server")
     eventually(30, lambda: server.replicas_up() == 3, "three replicas are up")
-    server.follow("Share the CPU")
 
 
 def test_a_lost_database_comes_back_from_an_sftp_server_whose_key_is_a_secret(server: Server, figure):
@@ -73,7 +93,7 @@ def test_a_lost_database_comes_back_from_an_sftp_server_whose_key_is_a_secret(se
         """
     )
     assert "a copy has arrived at sftp://" in server.follow("Secrets")
-    # Its first copy is to be made under load: of a burst after an idle first copy, Litestream 0.5.17 may lose the beginning.
+    # Restart, so that the first copy happens under load: after an idle first copy, Litestream 0.5.17 may lose the start of a burst.
     server.host.run("systemctl", "restart", "litestream")
     with Steady(server.http) as load:
         time.sleep(3)
@@ -108,15 +128,10 @@ def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure)
         f"""
         printf %s {S3_KEY_ID} | podman secret create backup-s3-key-id -
         printf %s {S3_SECRET} | podman secret create backup-s3-secret -
-        for unit in litestream daybook-restore; do
-            rm -rf /etc/containers/systemd/$unit.container.d
-            install -D -m 644 -t /etc/containers/systemd/$unit.container.d quadlet/secrets/s3.conf
-        done
         sed -i 's|^BACKUP_URL=.*|BACKUP_URL={settings["BACKUP_URL"]}|' /etc/daybook/daybook.env
         echo 'BACKUP_S3_ENDPOINT={settings["BACKUP_S3_ENDPOINT"]}' >>/etc/daybook/daybook.env
         echo 'BACKUP_S3_REGION={settings["BACKUP_S3_REGION"]}' >>/etc/daybook/daybook.env
-        systemctl daemon-reload
-        systemctl restart litestream
+        quadlet/install --restart
         """
     )
     eventually(30, lambda: server.host.attempt("podman", "exec", "litestream", *SYNC).returncode == 0, "all is copied")
@@ -127,6 +142,6 @@ def test_the_credentials_of_an_s3_server_are_secrets_too(server: Server, figure)
 
 
 def lose(server: Server) -> None:
-    """The database's volume is gone, as after the loss of a disk."""
+    """Removes the database's volume, as the loss of a disk does."""
     server.stop()
     server.shell("podman volume rm daybook-data && systemctl restart daybook-data-volume.service")

@@ -1,4 +1,4 @@
-"""A server that is not as a deploy leaves it, and what repairs it: steps in the order in which they stand."""
+"""Servers in a state that no deploy leaves, and their repair. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BROKEN = "/etc/systemd/system/daybook@2.service.d/broken.conf"
 
 @pytest.fixture(scope="module", autouse=True)
 def good(server: Server, deployable: None) -> str:
-    """The image with which it began."""
+    """The image that the server started with."""
     return named(server, "current")
 
 
@@ -41,7 +41,7 @@ def test_a_migration_that_takes_long_is_the_restore_steps_which_has_all_the_time
 
 @pytest.mark.parametrize("action", ["rollback", "deploy"])
 def test_a_current_version_that_answers_nonsense_is_replaced(server: Server, operator: Operator, good: str, action: str):
-    """As auto-update may leave one."""
+    """Auto-update may leave such a version."""
     operator.make("deploy", IMAGE=NEXT)
     tag_current(server, "failing")
     server.host.run("systemctl", "restart", *(f"daybook@{number}" for number in range(1, 5)))
@@ -74,7 +74,7 @@ def test_where_one_replica_is_left_a_deploy_brings_the_others_first_and_costs_no
 
 
 def test_a_replica_that_could_not_be_put_back_serves_again_when_it_is_repaired(server: Server, operator: Operator, good: str):
-    """And what an earlier deploy has moved, which was cut short, goes back with the rest."""
+    """And what an earlier, interrupted deploy had changed is restored with the rest."""
     before = named(server, "current")
     cut_short(server, operator, "replica 2: out of HAProxy", good)
     server.host.run("install", "-D", "/dev/stdin", BROKEN, input="[Service]\nExecStartPre=/bin/false\n")
@@ -116,14 +116,14 @@ def test_when_a_reboot_has_brought_a_version_that_was_never_asked_the_same_deplo
 
 
 def give_up(server: Server, *replicas: int) -> None:
-    """What is left of a replica that has crashed too often: neither it nor its sockets."""
+    """Stops a replica and its sockets, as too many crashes do."""
     names = [f"daybook@{number}" for number in replicas]
     server.host.run("systemctl", "stop", *(f"{name}.socket" for name in names), *(f"{name}.service" for name in names))
     eventually(20, lambda: server.replicas_up() == 4 - len(replicas), "HAProxy does without them")
 
 
 def cut_short(server: Server, operator: Operator, line: str, image: str) -> None:
-    """A deploy ends at once, when it has said so, and puts nothing back."""
+    """Kills a deploy after a line of its output, so that it restores nothing."""
     process = operator.start("deploy", IMAGE=image)
     until(process, line)
     server.host.run("pkill", "-KILL", "-f", "daybook-deploy deploy")
@@ -132,7 +132,7 @@ def cut_short(server: Server, operator: Operator, line: str, image: str) -> None
 
 
 def status(server: Server) -> int:
-    """Of an answer, or 0."""
+    """The status of a response, or 0."""
     try:
         return ask(server.http).status
     except OSError:

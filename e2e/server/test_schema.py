@@ -19,7 +19,7 @@ Start = Callable[[str], Replica]
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """They are static, so they run here as well."""
+    """The programs are static, so they run on this machine."""
     subprocess.run([REPOSITORY / "e2e/versions/build"], check=True)
     directory = tmp_path_factory.mktemp("programs")
     for name, image in VERSIONS.items():
@@ -54,7 +54,7 @@ def write(replica: Replica, text: str) -> int:
 
 
 def paths(replica: Replica) -> list[str]:
-    """Of all records, as this version reads them."""
+    """The paths of all records, as this version reads them."""
     status, body = replica.ask("/requests")
     assert status == 200
     return [record["path"] for record in reversed(json.loads(body)["requests"])]
@@ -80,19 +80,19 @@ def test_a_migration_leaves_the_file_usable_by_the_version_before_it(start: Star
     write(new, "new")
     assert query(tmp_path, "select text from notes") == [("new",)]
 
-    # Side by side, each sees what the other writes.
+    # Side by side, each sees the other's records.
     ids = [write((old, new)[number % 2], f"{number}") for number in range(20)]
     assert ids == list(range(3, 23))
     assert paths(old) == paths(new) == ["/old", "/new", *(f"/{number}" for number in range(20))]
 
-    # Back again: the old version starts on the new schema, and leaves it.
+    # Back: the old version starts on the new schema and leaves it as it is.
     assert (old.stop(), new.stop()) == (0, 0)
     again = start("current")
     write(again, "again")
     assert paths(again)[-1] == "/again"
     assert query(tmp_path, SCHEMA) == [(2, 1)]
     assert query(tmp_path, "select count(*) from notes") == [(11,)]
-    # And once more forward: nothing is migrated twice.
+    # Forward again: nothing is migrated twice.
     write(start("next"), "forward")
     assert query(tmp_path, "pragma integrity_check") == [("ok",)]
 
@@ -103,7 +103,7 @@ def test_a_file_that_older_versions_may_not_use_any_more_is_refused_by_them(
     old = start("current")
     start("alone")
     assert query(tmp_path, SCHEMA) == [(3, 3)]
-    # Who has it open goes on, so that a deploy can replace one after another.
+    # A process that has it open continues, so that a deploy can replace one replica after another.
     write(old, "still")
     assert old.stop() == 0
     for version, schema in (("current", 1), ("next", 2)):

@@ -1,4 +1,4 @@
-"""What systemd/ alone promises: steps in the order in which they stand."""
+"""What systemd/ alone promises. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_shared_port_believes_nobody_for_its_client_is_no_proxy(server: Serv
 
 
 def test_the_security_scores(server: Server, figure):
-    lines = server.follow("How tight").splitlines()
+    lines = server.follow("Security scores").splitlines()
     assert len(lines) == 4
     for line in lines:
         figure(line.lstrip("→ "))
@@ -40,14 +40,14 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
         assert attempt.returncode == 7, f"{address}: {attempt}"
     uid = server.host.run("stat", "-c", "%u", f"/proc/{pid}").strip()
     as_replica = ("setpriv", f"--reuid={uid}", "--clear-groups", "--regid", uid)
-    # The operator's sockets are for root and HAProxy.
+    # Only root and HAProxy may use the operator's sockets.
     attempt = server.host.attempt(*as_replica, "curl", "--silent", "--unix-socket", "/run/daybook/2.admin.sock", "http://x/")
     assert attempt.returncode == 7
     figure("no route, no interface but its own loopback, none of the other replicas' sockets")
 
 
 def test_a_replica_that_cannot_start_is_left_alone_until_it_is_told_to_try_again(server: Server, figure):
-    """Its configuration is wrong. HAProxy's checks knock at its socket all the time."""
+    """Its configuration is wrong, while HAProxy's checks keep connecting to its socket."""
     directory = "/etc/systemd/system/daybook@2.service.d"
     with Steady(server.http) as load:
         server.shell(
@@ -74,7 +74,7 @@ def test_a_replica_that_cannot_start_is_left_alone_until_it_is_told_to_try_again
 
 
 def test_litestream_does_not_count_as_started_until_a_first_copy_has_arrived(server: Server):
-    """At a place that no service may write to. Replicas do not wait for it."""
+    """The backup is in a directory that no service may write to. Replicas do not wait for it."""
     settings, right = "/etc/daybook/daybook.env", "file:///var/lib/backup/requests.db"
     wrong = "file:///etc/backup/requests.db"
     server.host.run("sed", "-i", f"s|^BACKUP_URL=.*|BACKUP_URL={wrong}|", settings)

@@ -1,4 +1,4 @@
-"""TLS on a server: steps in the order in which they stand."""
+"""TLS on a server. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def set_up(server: Server, **settings: str) -> None:
 
 
 def ask_for_one(server: Server) -> tuple[bool, str]:
-    """As the timer does it: whether the unit has succeeded, and what it has said."""
+    """Starts the unit as the timer does; returns whether it succeeded, and its output."""
     before = server.host.run("journalctl", "--lines=0", "--show-cursor").split("cursor: ")[1].strip()
     done = server.host.attempt("systemctl", "start", "daybook-certificate", seconds_max=150)
     server.host.run("journalctl", "--sync")
@@ -47,7 +47,7 @@ def ask_for_one(server: Server) -> tuple[bool, str]:
 
 
 def operators_own(server: Server, days_ago: int, days_left: int) -> None:
-    """Makes a certificate, where the README takes one from."""
+    """Makes a certificate at the paths that the README uses."""
     date = "date --utc +%Y%m%d%H%M%SZ --date"
     server.shell(
         f"""
@@ -71,7 +71,7 @@ def test_without_a_certificate_http_serves_and_port_443_is_closed(server: Server
     assert ask(server.http, "POST", "/plain", b"x").status == 200
     assert server.reachable(80, 443) == [80]
     succeeded, said = ask_for_one(server)
-    assert succeeded and "ACME_DOMAINS is empty: no certificate is asked for" in said
+    assert succeeded and "ACME_DOMAINS is empty: no certificate is requested" in said
     eventually(30, lambda: server.failed_units() == [], "no unit has failed")
 
 
@@ -91,7 +91,7 @@ def test_where_something_else_has_port_443_http_goes_on(server: Server):
         done = server.host.attempt("daybook-certificate", "use", "/root/chain.pem", "/root/key.pem")
         other.stdin.close()  # It ends.
     assert done.returncode != 0
-    assert "daybook-certificate: HAProxy did not start with port 443, and goes on without" in done.stderr
+    assert "daybook-certificate: HAProxy did not start with port 443, and runs without it" in done.stderr
     assert ask(server.http).status == 200
     assert server.host.run("ls", "--almost-all", "/etc/daybook/certificates") == ""
     server.host.run("systemctl", "reset-failed")
@@ -102,11 +102,11 @@ def test_the_first_certificate_opens_port_443_and_costs_no_request(server: Serve
     with Steady(server.http, rate=100) as load:
         time.sleep(1)
         started = time.monotonic()
-        said = server.follow("TLS by ACME", page="quadlet")
+        said = server.follow("TLS by ACME", page="server")
         took = time.monotonic() - started
         time.sleep(1)
     assert f"a certificate for {NAME} until" in said
-    # From some moment on they are redirected.
+    # From then on HTTP is redirected.
     assert {failure.split(": ")[1] for failure in load.failures} == {"308"}
     assert server.missing(load.record_ids) == set()
     site = connect(server, acme.roots)
@@ -120,7 +120,7 @@ def test_the_first_certificate_opens_port_443_and_costs_no_request(server: Serve
 
 def test_the_proof_that_was_asked_for_reached_no_replica(server: Server):
     assert server.rows("select path from requests where path like '/.well-known/%'") == []
-    # While none is asked for, too, and without a redirect.
+    # Also while no certificate is requested, and without a redirect.
     assert ask(server.http, path="/.well-known/acme-challenge/x").status == 503
     assert server.rows("select path from requests where path like '/.well-known/%'") == []
 
@@ -208,7 +208,7 @@ def test_a_certificate_of_the_operators_own_takes_its_place(server: Server, acme
     kept = connect(server, acme.roots)
     kept.get()
     kept_socket = kept.sock
-    assert f"a certificate for {NAME} until" in server.follow("TLS with a certificate of your own", page="quadlet")
+    assert f"a certificate for {NAME} until" in server.follow("TLS with a certificate of your own", page="server")
     assert (kept.get().status, kept.sock) == (200, kept_socket)
     site = connect(server, own)
     assert site.get().status == 200
@@ -219,7 +219,7 @@ def test_a_certificate_of_the_operators_own_takes_its_place(server: Server, acme
     "prepare, says",
     [
         ("openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out /root/key.pem", "KEY_VALUES_MISMATCH"),
-        ("echo nonsense >/root/chain.pem", "there is no certificate in PEM form"),
+        ("echo nonsense >/root/chain.pem", "no certificate in PEM form"),
         ("rm /root/chain.pem", "/root/chain.pem: No such file or directory"),
     ],
     ids=["another key", "nonsense", "no file"],
@@ -243,9 +243,9 @@ def test_one_that_has_expired_is_refused(server: Server):
 @pytest.mark.parametrize(
     "settings, says",
     [
-        # Nobody is there.
+        # Nothing listens there.
         ({"ACME_SERVER": "https://127.0.0.1:14001/dir"}, "connection refused"),
-        # It finds no proof, for it finds nobody under that name.
+        # The name does not resolve, so the challenge fails.
         ({"ACME_DOMAINS": f"{NAME},elsewhere.{NAME}"}, f"[elsewhere.{NAME}] invalid authorization: acme: error"),
     ],
     ids=["unreachable", "refuses"],
