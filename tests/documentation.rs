@@ -98,7 +98,14 @@ fn variables_of_the_deployment_are_keys_of_the_program() {
         "compose.yaml reads a variable with the program's prefix: rename it"
     );
     let mut files = vec!["compose.yaml".to_owned()];
-    for folder in ["scripts", "litestream", "haproxy", "quadlet", "systemd", "server"] {
+    for folder in [
+        "scripts",
+        "litestream",
+        "haproxy",
+        "quadlet",
+        "systemd",
+        "server",
+    ] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for entry in fs::read_dir(root.join(folder)).expect(folder) {
             let entry = entry.expect(folder);

@@ -161,3 +161,21 @@ fn concerns_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NotConnected
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_of_descriptors_concerns_every_connection_and_an_aborted_one_only_itself() {
+        for (code, is_one) in [
+            (libc::ECONNABORTED, true),
+            (libc::EINVAL, true),
+            (libc::EMFILE, false),
+            (libc::ENOMEM, false),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(concerns_one_connection(&error), is_one, "{error}");
+        }
+    }
+}

@@ -72,3 +72,31 @@ pub fn connections_max(
     }
     Ok(room.min(wanted))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::load_from;
+
+    #[test]
+    fn connections_get_what_everything_else_leaves() {
+        let environment = [
+            ("DAYBOOK_LISTEN", "[\"127.0.0.1:1\", \"127.0.0.1:2\"]"),
+            ("DAYBOOK_DATABASE__READERS_MAX", "6"),
+        ];
+        let environment = environment.map(|(key, value)| (key.into(), value.into()));
+        let config = load_from(None, environment, Path::new("/nonexistent")).unwrap();
+        // 3 listeners take 2 each, 8 connections to the database 3 each, the operator 50, all else 100.
+        let reserved = 6 + 24 + 50 + 100;
+        let most = |limit| connections_max(&config, 50, limit);
+        assert_eq!(most(reserved + 7).unwrap(), 7);
+        assert_eq!(most(1_000_000).unwrap(), 10_000);
+        let error = most(reserved).unwrap_err().to_string();
+        assert!(
+            error.contains(" 180; daybook needs more than 180 "),
+            "{error}"
+        );
+    }
+}

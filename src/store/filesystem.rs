@@ -81,6 +81,12 @@ mod tests {
             0xFE53_4D42,
             0x0102_1997,
             0x00C3_6400,
+            0x5346_414F,
+            0x6B41_4653,
+            0x7375_7245,
+            0x0BD0_0BD0,
+            0x0116_1970,
+            0x7461_636F,
         ] {
             assert!(
                 matches!(classify(magic), FileSystem::Network(_)),

@@ -116,4 +116,39 @@ mod tests {
         // A missing WAL is not damaged.
         assert!(!has_damaged_wal(&dir.path().join("none.db")).expect("reading"));
     }
+
+    /// The checksums were computed by a script, from the file format's description.
+    #[test]
+    fn a_wal_header_needs_its_magic_number_its_page_size_and_its_checksum() {
+        let header = |magic: u32, page_bytes: u32, checksum: [u32; 2]| {
+            let words = [magic, 3_007_000, page_bytes, 0, 0x1122_3344, 0x5566_7788];
+            let words = words.into_iter().chain(checksum);
+            is_wal_header(&words.flat_map(u32::to_be_bytes).collect::<Vec<_>>())
+        };
+        let (little_endian, big_endian) = (0x377F_0682, 0x377F_0683);
+        assert!(header(little_endian, 4096, [0x191A_2524, 0x5979_631E]));
+        assert!(header(big_endian, 4096, [0x2727_1A1B, 0x2366_795C]));
+        assert!(header(little_endian, 512, [0x18FE_2524, 0x594F_631E]));
+        assert!(header(little_endian, 65536, [0x18FA_2724, 0x5949_661E]));
+        for (magic, page_bytes, checksum) in [
+            (little_endian, 4096, [0x191A_2524, 0]),
+            (0x377F_0680, 4096, [0x0F1A_2524, 0x4979_631E]),
+            (little_endian, 3000, [0x8910_2524, 0x816A_631E]),
+            (little_endian, 256, [0x18FC_2524, 0x594C_631E]),
+            (little_endian, 131_072, [0x18FA_2924, 0x5949_691E]),
+        ] {
+            assert!(
+                !header(magic, page_bytes, checksum),
+                "{magic:#x} {page_bytes}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wal_that_cannot_be_read_is_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("some.db");
+        std::os::unix::fs::symlink("some.db-wal", paths::wal(&path)).expect("a link to itself");
+        assert!(has_damaged_wal(&path).is_err());
+    }
 }

@@ -211,6 +211,7 @@ mod tests {
         ] {
             assert!(of_path(error).is_retryable(), "{error}");
         }
+        assert!(OpenError::Thread(Errno::AGAIN.into()).is_retryable());
         for code in [
             ffi::SQLITE_READONLY,
             ffi::SQLITE_READONLY_DIRECTORY,
@@ -256,5 +257,13 @@ mod tests {
         ] {
             assert!(error.to_string().contains(words), "{error}");
         }
+        // No hint where none is known.
+        assert!(
+            of_path(Errno::NFILE)
+                .to_string()
+                .ends_with(&io::Error::from(Errno::NFILE).to_string())
+        );
+        let nomem = of_sqlite(ffi::SQLITE_NOMEM).to_string();
+        assert!(!nomem.contains("must be able to write"), "{nomem}");
     }
 }

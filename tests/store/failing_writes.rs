@@ -10,10 +10,7 @@ fn a_write_that_fails_is_undone_and_its_request_is_recorded() {
     let server = start_with_notes(&[]);
     assert_eq!(post_text(&server, "/notes", "same").status, 200);
     let response = post_text(&server, "/notes", "same");
-    assert_eq!(
-        (response.status, response.text()),
-        (409, "the note exists")
-    );
+    assert_eq!((response.status, response.text()), (409, "the note exists"));
     assert!(response.record_id().is_some());
     assert_eq!(
         records_and_notes(&server),

@@ -44,6 +44,7 @@ fn requests_are_not_logged() {
         .collect();
     assert_eq!(messages, ["stopping", "stopped"], "{log}");
     assert!(log.contains(r#""signal":"SIGTERM""#), "{log}");
+    assert!(log.contains("committed"), "how it has ended: {log}");
 }
 
 #[test]
