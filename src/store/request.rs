@@ -64,11 +64,11 @@ use crate::telemetry::log_rate_limited;
 /// #             response
 /// #         }).await.unwrap();
 /// #         stop.send(daybook::shutdown::StopSignal::Terminate).await.unwrap();
-/// #         answer
+/// #         response
 /// #     };
-/// #     let (ended, answer) = tokio::join!(served, asked);
-/// #     assert_eq!(ended.unwrap(), daybook::serve::StopOutcome::Drained);
-/// #     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("note 1\n"), "{answer}");
+/// #     let (outcome, response) = tokio::join!(served, asked);
+/// #     assert_eq!(outcome.unwrap(), daybook::serve::StopOutcome::Drained);
+/// #     assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("note 1\n"), "{response}");
 /// # });
 /// # let both = "select count(*) from notes join requests on text = 'hello' and content_length = 5";
 /// # assert_eq!(database.query_row(both, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
