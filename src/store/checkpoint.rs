@@ -34,8 +34,8 @@ thread_local! {
     static FRAMES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is the last one of
-/// this process: SQLite empties the WAL when the last connection of any process closes.
+/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is this process's last
+/// one. SQLite empties the WAL when the last connection of any process closes.
 pub(super) struct Checkpointer {
     /// The length of the WAL at the writer's newest commit, with the frames of every process.
     frames: Arc<AtomicU32>,

@@ -18,13 +18,13 @@ use crate::telemetry::log_rate_limited;
 
 /// A handler's access to the database; an axum extractor.
 ///
-/// What [`RequestStore::write`] does is committed together with the record of the current request, in one transaction and
-/// before the response: both are on disk, or neither.
+/// [`RequestStore::write`] commits the handler's own writes together with the record of the current request, in one
+/// transaction and before the response: both are on disk, or neither.
 ///
 /// ```
 /// # use axum::{Router, routing::post};
 /// # use daybook::store::{RequestStore, WriteError};
-/// /// Keeps the body as a note, and answers with the note's number.
+/// /// Keeps the body as a note, and responds with the note's number.
 /// async fn add_note(store: RequestStore, text: String) -> Result<String, WriteError<rusqlite::Error>> {
 ///     let id = store
 ///         .write(move |tx| {
@@ -82,8 +82,8 @@ pub struct RequestStore {
 
 struct Progress {
     record: RecordState,
-    /// The write that has no outcome yet. It is kept here, not in the future that waits for it, so that its outcome is not
-    /// lost if the handler stops waiting (after a timeout of its own, for example).
+    /// The write that has no outcome yet. If the future that waits for it kept it, its outcome would be lost when the
+    /// handler stops waiting (after its own timeout, for example).
     pending: Option<oneshot::Receiver<Outcome>>,
 }
 

@@ -48,7 +48,7 @@ impl ListenError {
     }
 }
 
-/// Which other processes may share a TCP port.
+/// The processes that may share a TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing<'a> {
     /// The replicas of this database. The kernel distributes connections among them.
