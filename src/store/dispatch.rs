@@ -35,7 +35,7 @@ impl Dispatcher {
                 biased;
                 batch = batches.recv() => match batch {
                     Some(batch) => for (request, outcome) in batch {
-                        // Fails if the client is gone; its row exists all the same.
+                        // Fails if the client is gone; its row still exists.
                         let _ = request.send(outcome);
                     },
                     // The writer has ended.

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_restart_cannot_cure_is_permanent() {
+    fn only_errors_that_a_restart_cannot_cure_are_permanent() {
         for error in [
             Errno::NOENT,
             Errno::ACCESS,

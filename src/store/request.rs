@@ -135,7 +135,7 @@ impl Progress {
 /// Why a [`RequestStore::write`] wrote nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError<E> {
-    /// The closure returned an error, and its changes were rolled back. The request is recorded all the same.
+    /// The closure returned an error, and its changes were rolled back. The request is still recorded.
     #[error("{0}")]
     Undone(E),
     /// The store rejected the write, for example because it is overloaded. If the request's record was rejected with it,

@@ -90,7 +90,7 @@ impl Inherited {
     /// If the environment variables that describe them are malformed.
     pub fn take() -> Result<Self, ListenError> {
         let mut named: HashMap<String, Vec<OwnedFd>> = HashMap::new();
-        // Zero if the sockets are meant for another process. Their names may be set all the same, so they are not read.
+        // Zero if the sockets are meant for another process. Their names may still be set, so they are not read.
         if sd_notify::listen_fds().map_err(ListenError::Inherit)?.len() == 0 {
             return Ok(Self(named));
         }
