@@ -17,7 +17,7 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Load:
-    """What to send."""
+    """The requests that a load generator sends."""
 
     tool: str = "wrk"
     connections: int = 100

@@ -37,7 +37,7 @@ def exported(url, *command, **env):
         process.wait()
 
 
-def asked_for(program):
+def queried(program):
     text = re.sub('"[^"]*"', "", "\n".join([*PANELS, EXPRESSIONS]))
     return set(re.findall(rf"(?<!:)\b{program}_[a-z0-9_]+\b(?!:)", text))
 
@@ -58,17 +58,17 @@ def test_every_recording_rule_in_use_exists():
 def test_daybook_exports_the_queried_metrics(binary, tmp_path):
     names = exported(f"http://{ADDRESS}:9100/metrics", binary, "serve", DAYBOOK_DATABASE__PATH=str(tmp_path / "requests.db"),
                      DAYBOOK_LISTEN=f"{ADDRESS}:8080", DAYBOOK_ADMIN__LISTEN=f"{ADDRESS}:9100")
-    assert asked_for("daybook") and asked_for("daybook") - names - {"daybook_requests_total"} == set()  # exists after a first request
+    assert queried("daybook") and queried("daybook") - names - {"daybook_requests_total"} == set()  # exists after a first request
 
 
 def test_haproxy_exports_the_queried_metrics(haproxy, tmp_path):
     names = exported(f"http://{ADDRESS}:{OPERATOR_PORT}/haproxy/metrics", haproxy, "-f", ROOT / "haproxy",
                      HAPROXY_HTTP=f"{ADDRESS}:8080", HAPROXY_OPERATOR=f"{ADDRESS}:{OPERATOR_PORT}", HAPROXY_SOCKET=str(tmp_path / "socket"))
-    assert asked_for("haproxy") and asked_for("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
+    assert queried("haproxy") and queried("haproxy") - names - {"haproxy_certificate_not_after_seconds"} == set()  # from lua/certificates.lua
 
 
 def test_litestream_has_the_queried_metrics(litestream_program):
     """Some metrics exist only after an error, so search the binary."""
     program = litestream_program.read_bytes()
-    names = asked_for("litestream")
+    names = queried("litestream")
     assert names and all(name.encode() in program for name in names)

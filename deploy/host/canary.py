@@ -1,4 +1,4 @@
-"""The canary: the next version beside the current one, for requests that select it and a share of all others."""
+"""The canary: a new version beside the current one. It gets the requests that select it, and a share of all others."""
 
 from __future__ import annotations
 

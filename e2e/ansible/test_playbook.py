@@ -38,12 +38,12 @@ def test_a_bare_machine_becomes_one_that_serves(server: Server, operator: Operat
     started = time.monotonic()
     outcome = operator.provision(daybook_settings=SETTINGS).succeeded()
     took = time.monotonic() - started
-    answer = ask(server.http, "POST", "/hello", b"hello, daybook")
-    assert (answer.status, answer.body) == (200, b"hello, daybook")
+    response = ask(server.http, "POST", "/hello", b"hello, daybook")
+    assert (response.status, response.body) == (200, b"hello, daybook")
     assert server.replicas_up() == min(max(int(server.host.run("nproc")), 2), 8)
     eventually(30, lambda: server.failed_units() == [], "no unit has failed")
     row = "select path, content_length, remote_addr from requests where id = ?"
-    assert server.rows(row, int(answer.headers["record-id"])) == [("/hello", 14, server.host.gateway)]
+    assert server.rows(row, int(response.headers["record-id"])) == [("/hello", 14, server.host.gateway)]
     figure(f"from bare to serving in {took:.0f} s, {outcome.count('changed')} changes")
 
 
@@ -262,10 +262,10 @@ def test_a_load_generator_sends_load_over_a_private_network(
         provider.join(server.host, host)
         before = len(server.rows("select id from requests"))
         said = operator.ssh(host, "hey", "-z", "3s", "-c", "20", "http://10.0.0.2/").stdout
-        answered = [(int(code), int(count)) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)]
-        assert [code for code, _ in answered] == [200], said
-        assert len(server.rows("select id from requests")) - before >= answered[0][1]
-        figure(f"hey: {answered[0][1]} answers of 200 in 3 s, all recorded")
+        counted = [(int(code), int(count)) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)]
+        assert [code for code, _ in counted] == [200], said
+        assert len(server.rows("select id from requests")) - before >= counted[0][1]
+        figure(f"hey: {counted[0][1]} responses with 200 in 3 s, all recorded")
 
 
 def test_images_can_be_pulled_from_a_registry_instead(server: Server, provider: Provider, operator: Operator):

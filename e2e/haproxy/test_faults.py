@@ -1,4 +1,4 @@
-"""What clients see when replicas die, freeze or restart."""
+"""Clients get responses while replicas die, freeze or restart."""
 
 from __future__ import annotations
 

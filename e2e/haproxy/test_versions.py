@@ -24,7 +24,7 @@ def records(system, name: str) -> int:
     return sum(int(line.split()[-1]) for line in lines if line.startswith("daybook_records_committed_total{"))
 
 
-def answered_by(system, **request) -> str:
+def responder(system, **request) -> str:
     before = {name: records(system, name) for name in system.replicas}
     assert ask(system.http, **request).status == 200
     [name] = [name for name in system.replicas if records(system, name) > before[name]]
@@ -32,7 +32,7 @@ def answered_by(system, **request) -> str:
 
 
 def goes_to_canary(system, **request) -> bool:
-    return answered_by(system, **request) == "next"
+    return responder(system, **request) == "next"
 
 
 def test_header_host_and_path_each_select_the_canary(versions):
@@ -71,12 +71,12 @@ def test_a_local_request_can_select_a_replica(start):
     with start(names=("1", "2", "3", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
         for request in ({}, {"x_api_version": "2"}, {"path": "/v2/"}):
             for number in ("3", "1", "2"):
-                assert answered_by(system, x_daybook_replica=number, **request) == number
+                assert responder(system, x_daybook_replica=number, **request) == number
 
 
 def test_a_remote_request_cannot_select_a_replica(start):
     with start(names=("1", "next"), HAPROXY_NEXT="on", HAPROXY_NEXT_PERCENT="100") as system:
-        assert answered_by(system, x_daybook_replica="1") == "1"
+        assert responder(system, x_daybook_replica="1") == "1"
         connection = http.client.HTTPConnection(*system.http, timeout=15, source_address=("127.0.0.2", 0))
         before = records(system, "next")
         connection.request("GET", "/", headers={"X-Daybook-Replica": "1"})

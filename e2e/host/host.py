@@ -3,8 +3,8 @@
     with Host("server") as host:
         print(host.run("podman", "info"))
 
-A host starts from the image and leaves nothing: its files are in one directory that is removed, its mounts are in a mount namespace,
-and its processes end with the process that started it, even when that is killed."""
+A host starts from the image and leaves nothing. Its files are in one directory that is removed, and its mounts in a mount namespace.
+Its processes end with the process that started it, even when that is killed."""
 
 from __future__ import annotations
 

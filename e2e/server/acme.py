@@ -38,7 +38,7 @@ class Acme:
         names = (f"--add-host={name}:{self.address}" for name in (NAME, WWW, BOOKS))
         serve(self.server.host, "acme", 14000, "--publish=15000:15000", "--volume=/srv/acme:/keys:ro", *names)
         curl = ("curl", "--silent", "--fail", "--cacert", CERTIFICATE, f"https://{self.address}:15000/roots/0")
-        self.roots = eventually(10, lambda: self.server.host.attempt(*curl).stdout, "Pebble answers")
+        self.roots = eventually(10, lambda: self.server.host.attempt(*curl).stdout, "Pebble responds")
         self.be_trusted()
 
     def be_trusted(self) -> None:
@@ -68,9 +68,9 @@ class Connection(http.client.HTTPSConnection):
 
     def get(self, path: str = "/") -> http.client.HTTPResponse:
         self.request("GET", path)
-        answer = self.getresponse()
-        answer.read()
-        return answer
+        response = self.getresponse()
+        response.read()
+        return response
 
     def certificate(self) -> dict:
         """The certificate that the server sent on this connection."""

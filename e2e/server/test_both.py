@@ -1,4 +1,4 @@
-"""What quadlet/ and systemd/ both promise on a server. The tests build on each other."""
+"""Promises that quadlet/ and systemd/ share, on a server. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_what_the_readme_says_brings_it_up_and_it_serves(server: Server, figure)
     started = time.monotonic()
     server.follow("Install")
     took = time.monotonic() - started
-    answer = ask(server.http, "POST", "/hello", b"hello, daybook")
-    assert (answer.status, answer.body) == (200, b"hello, daybook")
+    response = ask(server.http, "POST", "/hello", b"hello, daybook")
+    assert (response.status, response.body) == (200, b"hello, daybook")
     eventually(30, lambda: server.failed_units() == [], "no unit has failed")
     wanted = min(max(int(server.host.run("nproc")), 2), 8)
     eventually(30, lambda: server.replicas_up() == wanted, "all replicas are up")
@@ -69,7 +69,7 @@ def test_the_clients_own_address_is_recorded(server: Server, figure):
     figure(f"recorded {addresses[0][0]} and {addresses[1][0]}")
 
 
-def test_only_port_80_answers_from_outside(server: Server):
+def test_only_port_80_is_reachable_from_outside(server: Server):
     assert server.reachable(80, 8080, 9090, 9100, OPERATOR_PORT, 9102) == [80]
 
 

@@ -1,4 +1,4 @@
-"""The next version beside the current one, by deploy/. The tests build on each other."""
+"""The canary that deploy/ starts beside the current version. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.parametrize("server", ["quadlet"], indirect=True), pyt
 
 
 class Everybody:
-    """Within a `with`: clients of the current version, and some that request the next one."""
+    """Within a `with`: clients of the current version, and some that select the canary."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -36,11 +36,11 @@ class Everybody:
             assert self.server.missing(load.record_ids) == set()
 
     def __str__(self) -> str:
-        return f"{self.loads[0]}; of who asks for the next version: {self.loads[1]}"
+        return f"{self.loads[0]}; for the canary: {self.loads[1]}"
 
 
-def answered_by_next(server: Server, **request: str) -> bool:
-    """Only the next version has notes."""
+def new_version_responds(server: Server, **request: str) -> bool:
+    """Only the new version writes notes."""
     def notes() -> int:
         return server.rows("select count(*) from notes")[0][0]
 
@@ -57,14 +57,14 @@ def replicas_scraped(server: Server) -> set[str]:
     return {target["labels"]["instance"] for target in targets} if up else set()
 
 
-def test_the_next_version_starts_beside_the_current_one(server: Server, operator: Operator, figure):
+def test_the_canary_starts_beside_the_current_version(server: Server, operator: Operator, figure):
     before = running(server)
     with Everybody(server) as everybody:
         said = operator.make("next", IMAGE="localhost/daybook-e2e-next")
     assert running(server) == before
     for request in ({"x_api_version": "2"}, {"host": "v2.example.org"}, {"path": "/v2/things"}):
-        assert answered_by_next(server, **request), request
-    assert not any(answered_by_next(server) for _ in range(20))
+        assert new_version_responds(server, **request), request
+    assert not any(new_version_responds(server) for _ in range(20))
     eventually(90, lambda: "replicanext" in replicas_scraped(server), "Prometheus scrapes it, too")
     figure(f"{said.splitlines()[-1]}; {everybody}")
 
@@ -73,9 +73,9 @@ def test_its_share_changes_while_it_runs_and_stays_when_haproxy_restarts(server:
     process = server.main_pid("daybook-next.service")
     for percent, least, most in (("50", 5, 35), ("100", 40, 40), ("0", 0, 0), ("100", 40, 40)):
         operator.make("next", IMAGE="localhost/daybook-e2e-next", PERCENT=percent)
-        assert least <= sum(answered_by_next(server) for _ in range(40)) <= most, percent
+        assert least <= sum(new_version_responds(server) for _ in range(40)) <= most, percent
     server.host.run("systemctl", "restart", "haproxy")
-    assert all(answered_by_next(server) for _ in range(20))
+    assert all(new_version_responds(server) for _ in range(20))
     assert server.main_pid("daybook-next.service") == process
 
 
@@ -83,13 +83,13 @@ def test_after_a_reboot_it_is_there_again(server: Server):
     server.host.reboot()
     eventually(60, server.serves, "it serves")
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
-    assert answered_by_next(server, x_api_version="2")
+    assert new_version_responds(server, x_api_version="2")
 
 
 def test_dropped_it_is_gone_and_nothing_is_special(server: Server, operator: Operator, figure):
     with Everybody(server) as everybody:
         operator.make("drop")
-    assert not answered_by_next(server, x_api_version="2")
+    assert not new_version_responds(server, x_api_version="2")
     eventually(90, lambda: replicas_scraped(server) == {f"replica{number}" for number in range(1, 5)}, "no target is down")
     assert server.units("daybook-next*") == []
     assert not [line for line in server.host.run("cat", "/etc/daybook/daybook.env").splitlines() if "HAPROXY_NEXT" in line]
@@ -97,7 +97,7 @@ def test_dropped_it_is_gone_and_nothing_is_special(server: Server, operator: Ope
     figure(str(everybody))
 
 
-def test_a_next_version_that_is_no_good_is_ended(server: Server, operator: Operator, figure):
+def test_a_canary_that_fails_is_stopped(server: Server, operator: Operator, figure):
     with Everybody(server) as everybody:
         status, said = operator.attempt("next", IMAGE="localhost/daybook-e2e-failing", PERCENT="50")
     assert status != 0
@@ -115,7 +115,7 @@ def test_promoted_it_is_the_current_one(server: Server, operator: Operator, figu
         said = operator.make("promote")
     assert running(server) == [image_of("next")] * 4
     assert server.units("daybook-next*") == []
-    assert answered_by_next(server), "the same version, as the current one"
+    assert new_version_responds(server), "the same version, as the current one"
     assert ask(server.http, x_api_version="2").status == 200
     assert [named(server, "previous")] * 4 == before
     figure(f"{said.splitlines()[-1]}; {everybody}")

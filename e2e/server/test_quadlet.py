@@ -1,4 +1,4 @@
-"""What quadlet/ alone promises. The tests build on each other."""
+"""Promises of quadlet/ alone. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
 
 def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(server: Server, figure):
     def targets() -> list[tuple[str, str]]:
-        answer = server.host.attempt("curl", "--silent", "--fail", "http://127.0.0.1:9090/api/v1/targets")
-        if answer.returncode != 0:
+        response = server.host.attempt("curl", "--silent", "--fail", "http://127.0.0.1:9090/api/v1/targets")
+        if response.returncode != 0:
             return []
-        found = [(target["scrapePool"], target["health"]) for target in json.loads(answer.stdout)["data"]["activeTargets"]]
+        found = [(target["scrapePool"], target["health"]) for target in json.loads(response.stdout)["data"]["activeTargets"]]
         return found if all(health == "up" for _, health in found) else []
 
     found = eventually(60, targets, "every target is up")

@@ -40,7 +40,7 @@ def test_a_migration_that_takes_long_is_the_restore_steps_which_has_all_the_time
 
 
 @pytest.mark.parametrize("action", ["rollback", "deploy"])
-def test_a_current_version_that_answers_nonsense_is_replaced(server: Server, operator: Operator, good: str, action: str):
+def test_a_current_version_that_returns_nonsense_is_replaced(server: Server, operator: Operator, good: str, action: str):
     """Auto-update may leave such a version."""
     operator.make("deploy", IMAGE=NEXT)
     tag_current(server, "failing")
@@ -105,7 +105,7 @@ def test_when_a_reboot_has_brought_a_version_that_was_never_asked_the_same_deplo
     before = named(server, "current")
     cut_short(server, operator, "replica 1: out of HAProxy", FAILING)
     server.host.reboot()
-    eventually(60, lambda: status(server) == 500, "it answers nonsense")
+    eventually(60, lambda: status(server) == 500, "it returns nonsense")
     eventually(20, lambda: server.replicas_up() == 4, "all replicas are up")
     failed, said = operator.attempt("deploy", IMAGE=FAILING)
     assert failed != 0

@@ -46,9 +46,9 @@ def write(replica: Replica, text: str) -> int:
     connection = UnixConnection(replica.admin.with_name(f"{replica.name}.sock"))
     try:
         connection.request("POST", f"/{text}", text)
-        answer = connection.getresponse()
-        assert (answer.status, answer.read()) == (200, text.encode())
-        return int(answer.headers["record-id"])
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, text.encode())
+        return int(response.headers["record-id"])
     finally:
         connection.close()
 

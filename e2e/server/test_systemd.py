@@ -1,4 +1,4 @@
-"""What systemd/ alone promises. The tests build on each other."""
+"""Promises of systemd/ alone. The tests build on each other."""
 
 from __future__ import annotations
 

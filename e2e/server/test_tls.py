@@ -114,8 +114,8 @@ def test_the_first_certificate_opens_port_443_and_costs_no_request(server: Serve
     assert names_and_end(site.certificate())[0] == {NAME}
     eventually(30, lambda: server.failed_units() == [], "no unit has failed")
     assert "daybook-certificate.timer" in server.units("*.timer")
-    answered, redirected = len(load.record_ids), len(load.failures)
-    figure(f"TLS {took:.1f} s after the first command; HTTP meanwhile: {answered} answered, then {redirected} redirected, 0 failed")
+    served, redirected = len(load.record_ids), len(load.failures)
+    figure(f"TLS {took:.1f} s after the first command; HTTP meanwhile: {served} served, then {redirected} redirected, 0 failed")
 
 
 def test_the_proof_that_was_asked_for_reached_no_replica(server: Server):
@@ -131,9 +131,9 @@ def test_https_speaks_http_2_and_is_to_stay_and_http_is_redirected(server: Serve
         "curl", "--silent", "--show-error", "--include", "--max-time", "10", "--cacert", tmp_path / "roots.pem",
         "--resolve", f"{NAME}:443:{server.host.address}", "--http2", "--data", "hello", f"https://{NAME}/secure",
     )
-    answer = subprocess.run(curl, check=True, capture_output=True, text=True).stdout
-    assert answer.startswith("HTTP/2 200") and answer.endswith("\n\nhello")
-    assert "strict-transport-security: max-age=31536000" in answer
+    response = subprocess.run(curl, check=True, capture_output=True, text=True).stdout
+    assert response.startswith("HTTP/2 200") and response.endswith("\n\nhello")
+    assert "strict-transport-security: max-age=31536000" in response
     assert server.rows("select remote_addr from requests where path = '/secure'") == [(server.host.gateway,)]
     redirect = ask(server.http, "POST", "/x?y=z", b"x", host=NAME)
     assert (redirect.status, redirect.headers["location"]) == (308, f"https://{NAME}/x?y=z")
@@ -272,7 +272,7 @@ def test_one_in_the_last_third_of_its_time_is_renewed(server: Server, acme: Acme
     assert connect(server, acme.roots).get().status == 200
 
 
-def test_after_a_reboot_it_answers_by_tls(server: Server, acme: Acme, figure):
+def test_after_a_reboot_it_serves_https(server: Server, acme: Acme, figure):
     def serves() -> bool:
         try:
             return connect(server, acme.roots).get().status == 200

@@ -16,7 +16,7 @@ from host import HostError
 RATE_LIMIT = 40
 
 
-def answered_by(composed: Composed, backend: str) -> float:
+def responses_of(composed: Composed, backend: str) -> float:
     metrics = composed.operator("/haproxy/metrics")
     return metric(metrics, "haproxy_backend_http_responses_total", f'proxy="{backend}"', 'code="2xx"')
 
@@ -30,7 +30,7 @@ def test_docker_compose_on_podmans_socket_starts_the_same_system(composed: Compo
     figure(f"healthy after {time.monotonic() - started:.1f} s")
     assert ask(composed.http, "POST", "/hello", b"x").headers["record-id"] == "1"
     assert len(composed.containers("next")) == 1
-    eventually(30, lambda: ask(composed.http, path="/v2/").status == 200, "the next version is ready")
+    eventually(30, lambda: ask(composed.http, path="/v2/").status == 200, "the canary is ready")
 
 
 def test_docker_compose_all_targets_are_up_with_the_canary(composed: Composed):
@@ -56,10 +56,10 @@ def test_a_hanging_haproxy_fails_its_health_check(composed: Composed):
 
 @pytest.mark.parametrize("asks", [{"path": "/v2/things"}, {"x_api_version": "2"}, {"host": "v2.example.org"}])
 def test_path_header_and_host_each_select_the_canary(composed: Composed, asks: dict):
-    next_before, replicas_before = answered_by(composed, "next"), answered_by(composed, "replicas")
+    next_before, replicas_before = responses_of(composed, "next"), responses_of(composed, "replicas")
     assert ask(composed.http, **asks).status == 200
-    assert answered_by(composed, "next") == next_before + 1
-    assert answered_by(composed, "replicas") == replicas_before
+    assert responses_of(composed, "next") == next_before + 1
+    assert responses_of(composed, "replicas") == replicas_before
 
 
 def test_the_runtime_socket_of_the_readme_routes_everything_to_the_canary(composed: Composed):
@@ -67,17 +67,17 @@ def test_the_runtime_socket_of_the_readme_routes_everything_to_the_canary(compos
     where = section.split("\n\n    ")[1].split("\n\n")[0]
     socket = composed.host.run("sh", "-euc", where).strip()
     assert socket.startswith("/proc/")
-    before = answered_by(composed, "next")
+    before = responses_of(composed, "next")
     composed.host.run("socat", "-", socket, input="add map maps/next-percent.map percent 100\n")
     assert [ask(composed.http).status for _ in range(3)] == [200] * 3
-    assert answered_by(composed, "next") == before + 3
+    assert responses_of(composed, "next") == before + 3
     composed.host.run("socat", "-", socket, input="del map maps/next-percent.map percent\n")
 
 
 def test_other_requests_go_to_the_current_version(composed: Composed):
-    before = answered_by(composed, "next")
+    before = responses_of(composed, "next")
     assert ask(composed.http, path="/v1/things").status == 200
-    assert answered_by(composed, "next") == before
+    assert responses_of(composed, "next") == before
 
 
 def test_the_rate_limit_returns_429_without_a_record(composed: Composed, figure):

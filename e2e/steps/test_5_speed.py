@@ -14,7 +14,7 @@ SECONDS = 5
 HAPROXY_PORT, REPLICAS_PORT = 8080, 8081
 
 # nftables distributes connections to REPLICAS_PORT over the replicas, as a published port does for one container. Masquerading lets
-# replicas on their internal network reply.
+# replicas on their internal network respond.
 SPREAD = """
 table ip direct {{
     chain output {{

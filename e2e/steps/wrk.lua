@@ -1,4 +1,4 @@
--- Spreads wrk's threads over the addresses that are its arguments; no argument: the URL's own. Prints what it counted.
+-- Spreads wrk's threads over the addresses in its arguments, by default the URL's own. Prints its counts.
 local threads = {}
 
 function setup(thread)
