@@ -7,7 +7,7 @@ SHELL := bash
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## build and start daybook on ./requests.db, and print a first request to try
+run: ## build quickly (not optimised), start daybook on ./requests.db, and print a first request to try
 	@exec scripts/run
 
 test: ## run all tests

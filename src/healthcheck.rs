@@ -16,7 +16,7 @@ use crate::config::Listen;
 /// For the whole check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What to check.
+/// The path to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// `/readyz`: the replica should get requests. It is not ready while it waits for a busy database.

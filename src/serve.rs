@@ -170,7 +170,7 @@ fn bind_all(
     Ok(listeners)
 }
 
-/// What a running server consists of, beside its listeners.
+/// A running server, without its listeners.
 struct Server {
     config: Arc<Config>,
     metrics: Arc<Metrics>,

@@ -36,7 +36,7 @@ impl Shutdown {
     }
 }
 
-/// Waits until `phase` is reached; for ever if the [`Shutdown`] is dropped before.
+/// Waits until `phase` is reached; forever if the [`Shutdown`] is dropped first.
 pub(crate) async fn reached(watch: &mut watch::Receiver<Phase>, phase: Phase) {
     if watch.wait_for(|now| *now >= phase).await.is_err() {
         std::future::pending::<()>().await;
@@ -119,7 +119,7 @@ pub fn signals() -> std::io::Result<mpsc::Receiver<StopSignal>> {
     Ok(receiver)
 }
 
-/// Waits for ever if there is no handler.
+/// Waits forever if there is no handler.
 async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

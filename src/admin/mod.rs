@@ -27,7 +27,7 @@ use crate::store::{Reader, Store};
 use crate::telemetry::log_rate_limited;
 use problem::Problem;
 
-/// What the routes read.
+/// The state that the routes share.
 pub struct AdminState {
     pub store: Store,
     pub reader: Reader,

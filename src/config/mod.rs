@@ -32,7 +32,7 @@ pub const DEFAULT_TOML: &str = include_str!("../../daybook.toml");
 pub struct ConfigError {
     /// `FILE:LINE: KEY`, the name of a variable, or `--config`.
     pub origin: String,
-    /// What was found and what would be right.
+    /// The value found, and a correct one.
     pub message: String,
 }
 

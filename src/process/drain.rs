@@ -15,7 +15,7 @@ use crate::store::{FatalError, Reader, Store};
 /// Time after the grace period for the last 503s to leave, and for an idle writer to close the database.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What runs on the public listeners.
+/// The accept loops and connections of the public listeners.
 pub struct PublicSide {
     /// The accept loops; they end at [`Phase::Closing`].
     pub accept_loops: JoinSet<()>,

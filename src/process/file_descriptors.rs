@@ -81,7 +81,7 @@ mod tests {
     use crate::config::load_from;
 
     #[test]
-    fn connections_get_what_everything_else_leaves() {
+    fn connections_get_the_descriptors_that_everything_else_leaves() {
         let environment = [
             ("DAYBOOK_LISTEN", "[\"127.0.0.1:1\", \"127.0.0.1:2\"]"),
             ("DAYBOOK_DATABASE__READERS_MAX", "6"),

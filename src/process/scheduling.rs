@@ -6,8 +6,8 @@ use std::io;
 /// does not preempt the running one.
 ///
 /// With a free core nothing changes. On busy cores more requests arrive before the event loop runs, so more of them
-/// share a commit. Measured with four replicas and `wrk` on two cores, each in its own session as services are: 11
-/// records a commit, not 5, and 27 µs of CPU a request, not 46.
+/// share a commit. Measured with four replicas and `wrk` on two cores, each in its own session as services are. A commit
+/// had 11 records instead of 5, and a request took 27 µs of CPU instead of 46.
 ///
 /// # Errors
 /// A sandbox may forbid it.

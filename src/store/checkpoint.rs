@@ -1,7 +1,7 @@
 //! Checkpoints, on a thread of their own.
 //!
 //! They are always PASSIVE: beside Litestream, a stronger mode stalls every writer until its busy timeout. A first
-//! checkpoint runs beside the writers and moves nearly all frames. If the WAL is long all the same, a second one holds the
+//! checkpoint runs beside the writers and moves nearly all frames. If the WAL is still long, a second one holds the
 //! write lock while it moves the rest, so that the next writer can restart the WAL.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -34,8 +34,8 @@ thread_local! {
     static FRAMES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is the last one of
-/// this process: SQLite empties the WAL when the last connection of any process closes.
+/// The thread's handle. Dropping it ends the thread and closes its connection, so that the writer's is this process's last
+/// one. SQLite empties the WAL when the last connection of any process closes.
 pub(super) struct Checkpointer {
     /// The length of the WAL at the writer's newest commit, with the frames of every process.
     frames: Arc<AtomicU32>,
@@ -68,7 +68,7 @@ impl Checkpointer {
 
 fn count_frames(wal: &Wal, frames: i32) -> rusqlite::Result<()> {
     let before = FRAMES.replace(frames.unsigned_abs());
-    // Only when another 10,000 frames are reached: while a reader pins the WAL, an attempt after every commit is in vain.
+    // Only when another 10,000 frames are reached: while a reader pins the WAL, an attempt after every commit achieves nothing.
     if frames.unsigned_abs() / FRAMES_BACKSTOP > before / FRAMES_BACKSTOP {
         // Returning an error would report a finished commit as failed. The thread meets the same error and logs it.
         let _ = wal.checkpoint();

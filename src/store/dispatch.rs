@@ -22,8 +22,8 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Hands the outcomes of a batch to its requests all at once; releases new entries to the writer once in each turn of
-    /// the event loop; rejects entries past their deadline, with one timer for all. Ends with the writer.
+    /// Runs until the writer ends. It hands the outcomes of a batch to its requests all at once, and releases new entries
+    /// to the writer once in each turn of the event loop. One timer rejects all entries past their deadline.
     pub async fn run(self, mut batches: mpsc::UnboundedReceiver<BatchOutcomes>) {
         // If this task panicked, no request would get a response again: end the writer, and so the process.
         let _stop_on_drop = StopOnDrop(&self.queue);
@@ -35,7 +35,7 @@ impl Dispatcher {
                 biased;
                 batch = batches.recv() => match batch {
                     Some(batch) => for (request, outcome) in batch {
-                        // Fails if the client is gone; its row exists all the same.
+                        // Fails if the client is gone; its row still exists.
                         let _ = request.send(outcome);
                     },
                     // The writer has ended.
@@ -70,7 +70,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// What the writer is waiting for; looked up only if it is printed.
+/// The reason why the writer waits. It is looked up only if it is printed.
 struct CauseOfDelay<'a>(&'a Dispatcher);
 
 impl fmt::Display for CauseOfDelay<'_> {

@@ -8,7 +8,7 @@ use super::file_identity::FileChange;
 /// Why the process ends. Its supervisor starts it again, which is safer than a server that cannot record.
 #[derive(Debug, thiserror::Error)]
 pub enum FatalError {
-    /// The sync of a commit failed: its rows may be lost in a power cut, or not.
+    /// The sync of a commit failed: its rows may or may not survive a power failure.
     #[error(
         "the outcome of a commit of {records} records is unknown, so their connections are closed without a response: {source}"
     )]
@@ -26,7 +26,7 @@ pub enum FatalError {
     FileChanged {
         /// The database, its WAL or its WAL-index.
         path: PathBuf,
-        /// What happened to it.
+        /// The reason.
         change: FileChange,
     },
     /// A transaction could be neither committed nor rolled back.

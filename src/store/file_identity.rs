@@ -1,6 +1,6 @@
 //! Detects that an open file was removed or replaced.
 //!
-//! A process goes on writing to a file that was unlinked or replaced, and nobody ever reads those writes. So the writer
+//! A process goes on writing to a file that was unlinked or replaced, and no process reads those writes. So the writer
 //! compares the paths of the database, the WAL and the WAL-index with the files it opened before it writes, and the WAL
 //! again before any response. SQLite itself removes or creates none of them while a connection is open; it truncates and
 //! restarts its WAL in place. (A stat(2) took 0.6 to 1.8 µs, on two cores idle and overloaded; a batch shares them.)
@@ -20,7 +20,7 @@ pub(super) struct FileIdentity {
     inode: u64,
 }
 
-/// What happened to the file behind a path.
+/// The reason why a path no longer names its file.
 #[derive(Debug)]
 pub enum FileChange {
     /// The path names no file.

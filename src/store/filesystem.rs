@@ -1,4 +1,4 @@
-//! Whether a WAL database can work where it lies: the file system, and this process's permissions.
+//! Checks whether a WAL database can work at its path: the file system, and this process's permissions.
 
 use std::io;
 use std::path::{Path, PathBuf};

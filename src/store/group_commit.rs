@@ -18,7 +18,7 @@ const GROUP_COMMIT_ACTIVE_MIN: usize = 4;
 /// work while it waits.
 const GROUP_COMMIT_RECORDS_MAX: usize = 16;
 
-/// What the writer waits for.
+/// The writer's wait for more entries.
 pub(super) struct GroupCommit {
     /// How many entries the next batch waits for; 0: none.
     pub expected: usize,

@@ -37,11 +37,11 @@ struct Inner {
 pub(crate) struct Sizes {
     pub database_bytes: u64,
     pub wal_bytes: u64,
-    /// What an unprivileged user can still write to the file system.
+    /// Free space of the file system for an unprivileged user.
     pub disk_free_bytes: u64,
 }
 
-/// What [`Store::open`] returns.
+/// The result of [`Store::open`].
 pub(crate) struct Opened {
     pub store: Store,
     /// Resolves when the writer has ended: with `Ok` after [`Store::stop`], else with why the process must end.
@@ -130,7 +130,7 @@ impl Store {
         self.0.queue.push(record, write_fn)
     }
 
-    /// What the writer is doing.
+    /// The writer's state.
     pub fn writer(&self) -> &WriterStatus {
         &self.0.status
     }

@@ -1,4 +1,4 @@
-//! Where the database lies: resolves `database.path`, and refuses places and leftovers that would lose data.
+//! The database's location: resolves `database.path`, and refuses places and leftovers that would lose data.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::config::Database;
 const LINKS_MAX: usize = 40;
 
 /// The configuration with `database.path` resolved: SQLite puts the WAL and its index beside the file itself, not beside
-/// a link to it, so the lock must lie there too. The file may be missing, its directory may not.
+/// a link to it, so the lock must be there too. The file may be missing, its directory may not.
 pub(super) fn resolve(database: &Database) -> Result<Database, OpenError> {
     match resolve_path(&database.path) {
         Ok(path) => Ok(Database {

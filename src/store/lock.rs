@@ -1,4 +1,4 @@
-//! The write lock between processes: `flock` on a file of its own beside the database.
+//! The write lock between processes: `flock` on a separate file next to the database.
 //!
 //! SQLite's own busy handler sleeps and retries, which costs four processes a p99 of 199 ms. Writers that queue in the
 //! kernel share the file evenly, and a process that dies releases the lock at once.
@@ -16,11 +16,11 @@ use super::paths;
 /// file wait for each other as foreign writers do, by SQLite's own lock.
 const IDENTITY_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The open lock file. `flock` belongs to the open file, so each thread must open its own: two threads that shared one
+/// The open lock file. `flock` belongs to the open file, so each thread must open its own. Two threads that share one
 /// would both hold the lock, and each would release it for the other.
 ///
-/// daybook never unlinks the file: a process with the old file would hold a lock that no other process sees. Somebody
-/// else may delete it as a leftover, so the holder checks once a second and opens the new file.
+/// daybook never unlinks the file: a process with the old file would hold a lock that no other process sees. A user may
+/// delete it as a leftover, so the holder checks once a second and opens the new file.
 pub(super) struct WriteLock {
     file: File,
     identity: FileIdentity,

@@ -20,7 +20,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Between two attempts to set the journal mode.
 const JOURNAL_MODE_RETRY: Duration = Duration::from_millis(20);
 
-/// What `daybook init` did to the database. Its `Display` is what it prints.
+/// The result of `daybook init`, which prints its `Display`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitOutcome {
     /// There was no database.

@@ -38,7 +38,7 @@ pub enum OpenError {
     #[error("{path}: the database is damaged ({why}): restore it from the backup, or move it away")]
     Damaged { path: PathBuf, why: String },
     #[error(
-        "{path}: the database is damaged: {what}, but its {orphan} is still there, and SQLite would delete the commits in it: put the database back; if it is lost, move {orphan} to another directory and restore the backup"
+        "{path}: the database is damaged: {what}, and SQLite would delete the commits in its {orphan}: put the database back, or move {orphan} to another directory and restore the backup"
     )]
     DatabaseLost {
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum OpenError {
         orphan: PathBuf,
     },
     #[error(
-        "{path}: the database is damaged: this write-ahead log has no valid header, and SQLite would discard the commits in it: restore the backup, or move the log away to go on without them"
+        "{path}: the database is damaged: this write-ahead log has no valid header, and SQLite would discard its commits: restore the backup, or move the log away, which loses them"
     )]
     WalDamaged { path: PathBuf },
     #[error(
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_restart_cannot_cure_is_permanent() {
+    fn only_errors_that_a_restart_cannot_cure_are_permanent() {
         for error in [
             Errno::NOENT,
             Errno::ACCESS,

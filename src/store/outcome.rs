@@ -1,4 +1,4 @@
-//! What the writer reports for each entry of the queue.
+//! The writer's report for each entry of the queue.
 
 use tokio::sync::oneshot;
 
@@ -7,7 +7,7 @@ use crate::rejected::Rejected;
 /// A handler's own writes. The writer runs them in the record's savepoint; `false` rolls both back.
 pub(crate) type WriteFn = Box<dyn FnOnce(&rusqlite::Savepoint<'_>) -> bool + Send>;
 
-/// What became of one entry of the queue.
+/// The outcome of one entry of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Committed; with the record's id, if the entry had a record.

@@ -15,7 +15,7 @@ use super::record::Record;
 use crate::config::Commit;
 use crate::rejected::Rejected;
 
-/// What one request wants written.
+/// The writes of one request.
 pub(super) struct QueueEntry {
     /// The row to insert; none for a handler's second write in one request.
     pub record: Option<Record>,
@@ -34,7 +34,7 @@ impl QueueEntry {
     }
 }
 
-/// What the writer takes: the entries to write, and those past their deadline.
+/// The writer's share of the queue: the entries to write, and those past their deadline.
 pub(super) struct Batch {
     pub entries: Vec<QueueEntry>,
     pub expired: Vec<QueueEntry>,

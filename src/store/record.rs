@@ -1,4 +1,4 @@
-//! The record of a request. This is the one place that knows the columns of `requests`: a new column needs a field in
+//! The record of a request. This is the one place that knows the columns of `requests`. A new column needs a field in
 //! both structs, its name in [`COLUMNS`], its value in `bind`, its decoding in `read`, and a migration in `schema.rs`.
 
 use std::net::IpAddr;

@@ -18,13 +18,13 @@ use crate::telemetry::log_rate_limited;
 
 /// A handler's access to the database; an axum extractor.
 ///
-/// What [`RequestStore::write`] does is committed together with the record of the current request, in one transaction and
-/// before the response: both are on disk, or neither.
+/// [`RequestStore::write`] commits the handler's own writes together with the record of the current request, in one
+/// transaction and before the response: both are on disk, or neither.
 ///
 /// ```
 /// # use axum::{Router, routing::post};
 /// # use daybook::store::{RequestStore, WriteError};
-/// /// Keeps the body as a note, and answers with the note's number.
+/// /// Keeps the body as a note, and responds with the note's number.
 /// async fn add_note(store: RequestStore, text: String) -> Result<String, WriteError<rusqlite::Error>> {
 ///     let id = store
 ///         .write(move |tx| {
@@ -64,11 +64,11 @@ use crate::telemetry::log_rate_limited;
 /// #             response
 /// #         }).await.unwrap();
 /// #         stop.send(daybook::shutdown::StopSignal::Terminate).await.unwrap();
-/// #         answer
+/// #         response
 /// #     };
-/// #     let (ended, answer) = tokio::join!(served, asked);
-/// #     assert_eq!(ended.unwrap(), daybook::serve::StopOutcome::Drained);
-/// #     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("note 1\n"), "{answer}");
+/// #     let (outcome, response) = tokio::join!(served, asked);
+/// #     assert_eq!(outcome.unwrap(), daybook::serve::StopOutcome::Drained);
+/// #     assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("note 1\n"), "{response}");
 /// # });
 /// # let both = "select count(*) from notes join requests on text = 'hello' and content_length = 5";
 /// # assert_eq!(database.query_row(both, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
@@ -82,8 +82,8 @@ pub struct RequestStore {
 
 struct Progress {
     record: RecordState,
-    /// The write that has no outcome yet. It is kept here, not in the future that waits for it, so that its outcome is not
-    /// lost if the handler stops waiting (after a timeout of its own, for example).
+    /// The write that has no outcome yet. If the future that waits for it kept it, its outcome would be lost when the
+    /// handler stops waiting (after its own timeout, for example).
     pending: Option<oneshot::Receiver<Outcome>>,
 }
 
@@ -135,7 +135,7 @@ impl Progress {
 /// Why a [`RequestStore::write`] wrote nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError<E> {
-    /// The closure returned an error, and its changes were rolled back. The request is recorded all the same.
+    /// The closure returned an error, and its changes were rolled back. The request is still recorded.
     #[error("{0}")]
     Undone(E),
     /// The store rejected the write, for example because it is overloaded. If the request's record was rejected with it,

@@ -27,7 +27,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-/// What a database file says about itself.
+/// A database file's description of itself.
 pub(super) struct DatabaseInfo {
     application_id: i32,
     pub is_wal: bool,

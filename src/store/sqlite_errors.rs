@@ -1,4 +1,4 @@
-//! What an error of SQLite means for the writer.
+//! Classifies SQLite's errors for the writer.
 
 use rusqlite::{ErrorCode, ffi};
 

@@ -1,9 +1,9 @@
 //! Syncs commits outside the write lock, so that the syncs of several replicas overlap.
 //!
 //! With SQLite's own `synchronous = full`, `COMMIT` syncs the WAL: replicas that queue for the lock then wait for each
-//! other's disk. At `normal`, SQLite syncs only where the *file* would be at risk (the header of a restarted WAL, and
-//! around a checkpoint): a power cut loses the newest commits, never an older one or part of one. A sync of the WAL
-//! after the commit, before any response, closes that gap: it covers this commit and all before it, of every process.
+//! other's disk. At `normal`, SQLite syncs only where the *file* would be at risk: the header of a restarted WAL, and
+//! around a checkpoint. A power failure then loses the newest commits, never an older one or part of one. A sync of the
+//! WAL after the commit, before any response, closes that gap: it covers all commits so far, of every process.
 //! (sqlite.org, "PRAGMA synchronous" and "WAL-mode File Format".)
 
 use std::fs::{File, OpenOptions};
@@ -28,8 +28,8 @@ impl WalFile {
     /// Returns when everything committed so far is on disk.
     ///
     /// # Errors
-    /// It is unknown what a power cut would leave: the kernel reports a page that it could not write once, and then
-    /// forgets it.
+    /// The commits may or may not survive a power failure. A second sync cannot tell: the kernel reports a page that it
+    /// could not write only once.
     pub fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }

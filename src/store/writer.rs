@@ -1,7 +1,10 @@
 //! The writer: one thread with one connection. Durability rests on the order of its steps.
 //!
-//! Wait for a batch; lock; `BEGIN IMMEDIATE`; check that the open files are still in place; take the waiting entries that
-//! have not expired; insert; `COMMIT`; unlock; sync (at `full`); check the WAL once more; only then send the outcomes.
+//! 1. Wait for a batch, take the lock, and `BEGIN IMMEDIATE`.
+//! 2. Check that the open files are still in place, and take the waiting entries that have not expired.
+//! 3. Insert, `COMMIT`, unlock, sync (at `full`), and check the WAL once more.
+//! 4. Only then send the outcomes.
+//!
 //! The writer never sleeps to retry.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,7 +102,7 @@ impl Writer {
         }
     }
 
-    /// At `full`, makes the commit survive a power cut.
+    /// At `full`, makes the commit survive a power failure.
     fn sync(&self, records: usize) -> Result<(), FatalError> {
         match &self.wal {
             Some(wal) => wal

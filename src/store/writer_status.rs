@@ -1,9 +1,9 @@
-//! What the writer is doing, readable from any thread without a lock.
+//! The writer's state, readable from any thread without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// What the writer is doing.
+/// The writer's current step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriterState {
     /// Nothing is queued.

@@ -1,4 +1,4 @@
-//! What the black-box tests share. Start with [`server::Server`], the real program in a temporary directory, and
+//! Helpers of the black-box tests. Start with [`server::Server`], the real program in a temporary directory, and
 //! [`client`], which sends raw bytes. Tests wait only by [`eventually`].
 
 pub mod client;

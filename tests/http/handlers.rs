@@ -1,4 +1,4 @@
-//! What an application's handlers can rely on.
+//! The guarantees that an application's handlers rely on.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use crate::common::client::send;
 use crate::common::server::Server;
 
-/// What is sent, the status, and the line that the client reads.
+/// The bytes sent, the status, and the line that the client reads.
 const REFUSED: &[(&str, u16, &str)] = &[
     ("\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 400, "a bare LF"),
     (
@@ -82,7 +82,7 @@ const REFUSED_BODIES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_refused_head_is_answered_with_what_is_wrong() {
+fn the_response_to_a_refused_head_says_what_is_wrong() {
     let server = Server::start();
     for (request, status, reason) in REFUSED {
         let response = send(server.addr(), request);
@@ -92,7 +92,7 @@ fn a_refused_head_is_answered_with_what_is_wrong() {
 }
 
 #[test]
-fn a_refused_chunked_body_is_answered_with_what_is_wrong() {
+fn the_response_to_a_refused_chunked_body_says_what_is_wrong() {
     let server = Server::start();
     for (body, reason) in REFUSED_BODIES {
         let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";

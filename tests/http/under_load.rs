@@ -87,7 +87,7 @@ fn the_holder_of_the_lock_file_is_the_only_writer() {
     let connection = server.db();
     connection
         .busy_timeout(Duration::ZERO)
-        .expect("no busy time-out");
+        .expect("no busy timeout");
     while load.responses() < 4000 {
         let _lock = WriteLock::take(server.database_path());
         connection

@@ -1,4 +1,4 @@
-//! What each signal does.
+//! The effect of each signal.
 
 use std::time::{Duration, Instant};
 

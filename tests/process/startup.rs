@@ -1,4 +1,4 @@
-//! Which database files daybook accepts. It refuses others with exit code 78 and a clear line, and leaves them unchanged.
+//! Accepted and refused database files. A refusal exits with 78 and a clear line, and leaves the files unchanged.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,4 @@
-//! What Litestream relies on. Litestream itself is tested in e2e/litestream.
+//! The behaviour that Litestream relies on. Litestream itself is tested in e2e/litestream.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What is on disk before a response, and what happens if a sync fails.
+//! A record is on disk before its response; a failed sync ends the process.
 
 use crate::common::TIMEOUT;
 use crate::common::client::Client;

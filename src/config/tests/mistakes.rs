@@ -204,7 +204,7 @@ fn a_variable_that_is_not_utf_8_is_reported() {
 }
 
 #[test]
-fn a_missing_file_is_reported_with_what_named_it() {
+fn a_missing_file_is_reported_with_the_option_or_variable_that_named_it() {
     let missing = Path::new("missing.toml");
     let variable = ("DAYBOOK_CONFIG".into(), missing.into());
     for (flag, variable, origin) in [

@@ -1,8 +1,8 @@
 //! The guard: a thin layer around the socket that checks the head and the chunk framing of every HTTP/1.1 request before
 //! hyper reads them. The bytes of a body with a Content-Length, and the data within chunks, pass unchecked.
 //!
-//! A strict server must refuse some requests whose defects hyper hides: hyper joins equal Content-Lengths, drops a
-//! Content-Length beside a Transfer-Encoding, ends a head at a bare LF and strips fragments. So the guard reads first.
+//! hyper hides defects for which a strict server must refuse a request. It joins equal Content-Lengths, drops a
+//! Content-Length next to a Transfer-Encoding, ends a head at a bare LF, and strips fragments. So the guard reads first.
 //! It forwards one message at a time, and no byte of the next before hyper asks for it.
 //!
 //! The guard never responds itself. In place of a refused head hyper gets a placeholder, a harmless request that asks to
@@ -11,7 +11,7 @@
 //!
 //! - `byte_class`, `list`, `target`, `fields`, `expect` and `framing_headers` check the parts of a head;
 //!   `request_line` and `head` find where it ends.
-//! - `chunk_extensions` and `chunked` check the framing of a chunked body; `size_line` writes the chunk size lines anew.
+//! - `chunk_extensions` and `chunked` check the framing of a chunked body; `size_line` rewrites the chunk size lines.
 //! - `framing` puts messages in sequence. All of these are pure: bytes in, actions out.
 //! - `stream` is the guarded socket, `read` and `write` its two directions, `timer` its deadlines, `linger` its close.
 //! - `head_budget` bounds the memory of all connections' heads, `head_memory` is one connection's part of it.

@@ -1,4 +1,4 @@
-//! The chunk size lines that hyper gets: written anew, without extensions and leading zeros.
+//! The chunk size lines for hyper, rewritten without extensions and leading zeros.
 
 /// Two CRLF and the hex digits of a u64.
 const BYTES_MAX: usize = 20;

@@ -48,7 +48,7 @@ impl ListenError {
     }
 }
 
-/// Which other processes may share a TCP port.
+/// The processes that may share a TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing<'a> {
     /// The replicas of this database. The kernel distributes connections among them.
@@ -90,7 +90,7 @@ impl Inherited {
     /// If the environment variables that describe them are malformed.
     pub fn take() -> Result<Self, ListenError> {
         let mut named: HashMap<String, Vec<OwnedFd>> = HashMap::new();
-        // Zero if the sockets are meant for another process. Their names may be set all the same, so they are not read.
+        // Zero if the sockets are meant for another process. Their names may still be set, so they are not read.
         if sd_notify::listen_fds().map_err(ListenError::Inherit)?.len() == 0 {
             return Ok(Self(named));
         }

@@ -49,7 +49,7 @@ fn refuse_if_in_use(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // An owner that is stuck, with a full backlog, would make us wait. It owns the path all the same.
+    // An owner that is stuck, with a full backlog, would make us wait. It still owns the path.
     probe.set_nonblocking(true)?;
     match probe.connect(&SockAddr::unix(path)?) {
         Ok(()) => Err(io::ErrorKind::AddrInUse.into()),

@@ -1,4 +1,4 @@
-//! Which header fields are accepted.
+//! Accepted and refused header fields.
 
 use super::Expected::{self, Accepted, Recorded, Unrecorded};
 use super::{LIMITS, check, run};

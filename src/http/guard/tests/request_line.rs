@@ -1,4 +1,4 @@
-//! Which request lines are accepted.
+//! Accepted and refused request lines.
 
 use super::Expected::{self, Accepted, Recorded, Unrecorded};
 use super::check;
