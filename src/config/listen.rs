@@ -44,9 +44,7 @@ impl Listen {
     /// This listener with the replica's number for the `*`.
     pub(crate) fn with_number(&self, number: u8) -> Self {
         match self.to_string().strip_prefix("unix:") {
-            Some(path) if self.is_numbered() => {
-                Self::Unix(path.replace(NUMBER, &number.to_string()).into())
-            }
+            Some(path) => Self::Unix(path.replace(NUMBER, &number.to_string()).into()),
             _ => self.clone(),
         }
     }

@@ -103,6 +103,19 @@ fn a_list_may_be_one_string_or_several() {
 }
 
 #[test]
+fn a_limit_for_all_may_equal_the_limit_for_one() {
+    let http = from_file(
+        "[http]\nline_bytes_max = 500\nhead_bytes_max = 500\nbody_bytes_max = 9\nbody_bytes_in_flight_max = 9",
+    )
+    .http;
+    assert_eq!(http.head_bytes_max.get(), http.line_bytes_max.get());
+    assert_eq!(
+        http.body_bytes_in_flight_max.get(),
+        http.body_bytes_max.get()
+    );
+}
+
+#[test]
 fn a_printed_configuration_loads_back_to_the_same() {
     let file = r#"
         listen = ["[::1]:0", "[::1]:0", "fd:a \"quoted\" name", "unix:/run/ü.sock"]

@@ -119,6 +119,7 @@ fn an_invalid_file_is_reported_with_its_line() {
             ":1: commits: ",
             "did you mean `commit`?",
         ),
+        ("[htp]\nfields_max = 5", ":1: htp: ", "did you mean `http`?"),
         (
             "colour = 'red'",
             ":1: colour: ",
