@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::{beside, database_path, replica};
 use crate::common::client::Client;
@@ -154,6 +155,11 @@ fn legitimate_use_by_other_programs_ends_no_replica() {
 fn a_lock_file_that_was_removed_is_created_again_and_shared() {
     let (_dir, path, [first, second]) = two_replicas();
     assert_eq!(first.get("/1").status, 200);
+    // The check, once a second, goes on after a process's first second.
+    let begun = Instant::now();
+    eventually("the replicas are older than a second", TIMEOUT, || {
+        begun.elapsed() > Duration::from_secs(1)
+    });
     remove(&lock_file(&path));
     let third = replica(&path);
     // While the test holds the new lock file, a replica that uses it waits; one that uses the old file does not.
