@@ -40,3 +40,18 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{catch_unwind, panic_any};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_s_message_is_its_text_where_it_has_one() {
+        let message = |panic: fn()| panic_message(&*catch_unwind(panic).unwrap_err());
+        assert_eq!(message(|| panic!("fixed")), "fixed");
+        assert_eq!(message(|| panic!("number {}", 5)), "number 5");
+        assert_eq!(message(|| panic_any(5)), "no message");
+    }
+}
