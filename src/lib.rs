@@ -20,6 +20,7 @@ pub mod config;
 pub mod handler;
 pub mod healthcheck;
 mod http;
+mod lock_file;
 mod metrics;
 mod process;
 mod readiness;

@@ -1,4 +1,5 @@
-//! The metrics that Prometheus reads: one struct, one registry, no globals.
+//! The metrics that Prometheus reads, each declared once. Code gets the struct as an argument; only the log's counter of
+//! lost lines is global, as the log is.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -4,11 +4,13 @@
 //! the lowest N whose file `N.sock.lock`, in the socket's directory, it can lock. The kernel releases the lock when the
 //! process ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::{Config, Listen, NUMBER_MAX};
+use crate::lock_file;
+use crate::store::beside;
 
 /// Keeps the number until it is dropped.
 pub struct ReplicaNumber {
@@ -38,30 +40,13 @@ pub fn take(config: &mut Config) -> Result<Option<ReplicaNumber>, NumberError> {
         let Listen::Unix(socket) = listen.with_number(number) else {
             continue;
         };
-        // Never unlinked: a process with the unlinked file open would hold a lock that others cannot see.
-        let mut path = socket.into_os_string();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let locked = lock(&path).map_err(|source| NumberError::Lock { path, source })?;
-        if let Some(lock) = locked {
+        let path = beside(&socket, ".lock");
+        let lock = lock_file::open(&path).and_then(|file| Ok((lock_file::try_lock(&file)?, file)));
+        let (is_free, lock) = lock.map_err(|source| NumberError::Lock { path, source })?;
+        if is_free {
             config.set_number(number);
             return Ok(Some(ReplicaNumber { _lock: lock }));
         }
     }
     Err(NumberError::AllTaken(listen.clone()))
-}
-
-/// Returns `None` if another process holds the lock.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }

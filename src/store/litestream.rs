@@ -25,21 +25,26 @@ impl LitestreamCheck {
         }
     }
 
-    /// Once Litestream's table is there, makes this connection's first commit after a reset cut the WAL. Not called within
-    /// a transaction. Without Litestream the WAL keeps its length, because commits that extend the file are slower.
-    /// (1.2 times as long at `full`; 2026-11-29, 330 commits of 40 rows between resets, two busy cores.)
+    /// Looks for Litestream's table once a second until it is there. Not called within a transaction. Without Litestream the
+    /// WAL keeps its length, because commits that extend the file are slower.
     pub fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let now = Instant::now();
         if self.is_used || now < self.next_check {
             return Ok(());
         }
         self.next_check = now + CHECK_INTERVAL;
-        self.is_used = connection
-            .prepare_cached("select 1 from sqlite_schema where name = '_litestream_seq'")?
-            .exists([])?;
-        if self.is_used {
-            connection.pragma_update(None, "journal_size_limit", 0)?;
-        }
+        self.is_used = cut_wal_if_copied(connection)?;
         Ok(())
     }
+}
+
+/// If Litestream's table is there, makes this connection's first commit after a reset cut the WAL; returns whether it is.
+pub(super) fn cut_wal_if_copied(connection: &Connection) -> rusqlite::Result<bool> {
+    let is_copied = connection
+        .prepare_cached("select 1 from sqlite_schema where name = '_litestream_seq'")?
+        .exists([])?;
+    if is_copied {
+        connection.pragma_update(None, "journal_size_limit", 0)?;
+    }
+    Ok(is_copied)
 }

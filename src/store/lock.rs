@@ -3,14 +3,18 @@
 //! SQLite's own busy handler sleeps and retries, which costs four processes a p99 of 199 ms. Writers that queue in the
 //! kernel share the file evenly, and a process that dies releases the lock at once.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::retry_on_intr;
+
 use super::file_identity::{FileChange, FileIdentity};
 use super::paths;
+use crate::lock_file;
 
 /// How often a holder checks that the path still names its lock file. Until then, processes with the old and the new
 /// file wait for each other as foreign writers do, by SQLite's own lock.
@@ -39,12 +43,7 @@ impl WriteLock {
     }
 
     fn open_at(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = lock_file::open(path)?;
         let identity = FileIdentity::new(path, &file.metadata()?);
         Ok(Self {
             file,
@@ -55,10 +54,8 @@ impl WriteLock {
 
     /// As [`WriteLock::acquire`], but calls `before_waiting` first if another process holds the lock.
     pub fn acquire_or_call(&mut self, before_waiting: impl FnOnce()) -> io::Result<LockGuard<'_>> {
-        match self.file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => before_waiting(),
-            Err(TryLockError::Error(error)) => return Err(error),
+        if !lock_file::try_lock(&self.file)? {
+            before_waiting();
         }
         self.acquire()
     }
@@ -66,10 +63,7 @@ impl WriteLock {
     /// Waits, without a timeout, until this process holds the lock.
     pub fn acquire(&mut self) -> io::Result<LockGuard<'_>> {
         loop {
-            match self.file.lock() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            }
+            retry_on_intr(|| flock(&self.file, FlockOperation::LockExclusive))?;
             if self.checked_at.elapsed() < IDENTITY_CHECK_INTERVAL {
                 return Ok(LockGuard { file: &self.file });
             }

@@ -38,6 +38,7 @@ pub use request::{RequestStore, WriteError};
 
 pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
+pub(crate) use paths::beside;
 pub(crate) use reader::{ReadError, Reader};
 pub(crate) use record::{Record, StoredRecord};
 pub(crate) use writer_status::WriterState;

@@ -11,7 +11,7 @@ use super::lock::{self, WriteLock};
 use super::open_error::OpenError;
 use super::schema::{self, DatabaseInfo};
 use super::wal_file::WalFile;
-use super::{filesystem, location, paths};
+use super::{filesystem, litestream, location, paths};
 use crate::config::{Database, Synchronous};
 
 /// The first SQLite without the WAL-reset bug, which corrupts a database when two processes write and checkpoint at the
@@ -169,6 +169,8 @@ fn create_or_migrate(
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let mut connection = connect_with(database, flags)?;
+    // A migration is a commit like any other.
+    litestream::cut_wal_if_copied(&connection).map_err(|error| OpenError::sqlite(path, error))?;
     // Read it again: another replica may have created or migrated it meanwhile.
     let info = read_info(&connection, database)?;
     if !info.is_wal {

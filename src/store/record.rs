@@ -36,7 +36,8 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct StoredRecord {
     pub id: i64,
-    /// Unix seconds, in JSON as RFC 3339; none where the value is not a number.
+    /// Unix seconds, in JSON as RFC 3339; none where the value is not a number. (SQLite reads an integer in a column of
+    /// type `real` as a real number.)
     #[serde(serialize_with = "rfc3339")]
     pub timestamp: Option<f64>,
     pub method: String,
@@ -70,7 +71,6 @@ impl StoredRecord {
             id: row.get("id")?,
             timestamp: match row.get_ref("timestamp")? {
                 ValueRef::Real(seconds) => Some(seconds),
-                ValueRef::Integer(seconds) => Some(seconds as f64),
                 _ => None,
             },
             method: text(row.get_ref("method")?).unwrap_or_default(),

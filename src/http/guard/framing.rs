@@ -73,10 +73,6 @@ impl Framing {
         matches!(self.state, State::Head(_))
     }
 
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self.state, State::Refused)
-    }
-
     /// Reads what has arrived, and removes from the input what hyper does not need.
     ///
     /// Before the next call the caller must remove all bytes that [`Action::ForwardMessage`] and [`Action::ForwardChunk`]

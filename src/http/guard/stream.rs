@@ -100,10 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         (guard, DropSignal(dropped))
     }
 
-    /// Whether hyper has all of the current message, or of a refused one's placeholder.
+    /// Whether hyper has all of the current message.
     pub(super) fn is_message_forwarded(&self) -> bool {
         let has_more = self.unforwarded > 0 || !self.size_line.as_bytes().is_empty();
-        !has_more && (self.framing.is_between_messages() || self.framing.is_refused())
+        !has_more && self.framing.is_between_messages()
     }
 
     /// Reads from the socket into the input. 0: the client has shut down its sending side.

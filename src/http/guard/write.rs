@@ -72,11 +72,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if this.linger.is_none() {
             let shutdown = Pin::new(&mut this.socket).poll_shutdown(cx);
             ready!(this.apply_write_timeout(cx, shutdown))?;
-            let is_between_messages =
-                this.is_message_forwarded() && this.framing.is_between_messages();
-            this.linger = Some(Linger::start(
-                !is_between_messages || !this.input.is_empty(),
-            ));
+            let has_unread = !this.is_message_forwarded() || !this.input.is_empty();
+            this.linger = Some(Linger::start(has_unread));
         }
         loop {
             this.input.clear();

@@ -4,15 +4,18 @@
 //! binds exclusively. If the port is in use, it shares the port only if another replica of its database listens there:
 //! each replica holds a shared lock on `requests.db.port-ADDR-PORT` while it listens.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
+use rustix::io::retry_on_intr;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BACKLOG;
+use crate::lock_file;
+use crate::store::beside;
 
 /// Shows that a replica of this database listens at an address. Drop it after the socket, so that the owner of a port in
 /// use is always visible.
@@ -35,8 +38,8 @@ pub(super) fn listen_shared(
     // One replica at a time: so a process that holds the lock of a port also listens there.
     let _bind_lock = lock_for_binding(database)?;
     let file = open(&lock_path(database, address))?;
-    let is_first = try_lock(&file)?;
-    retry_interrupted(|| file.lock_shared())?;
+    let is_first = lock_file::try_lock(&file)?;
+    retry_on_intr(|| flock(&file, FlockOperation::LockShared))?;
     let lock = Some(PortLock { _file: file });
     match listen(address, false) {
         Ok(socket) => {
@@ -75,7 +78,7 @@ pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// write lock on the same file, which is an `flock`: a replica that is stuck in a commit blocks no start.
 fn lock_for_binding(database: &Path) -> io::Result<File> {
     let file = open(&beside(database, ".lock"))?;
-    rustix::io::retry_on_intr(|| rustix::fs::fcntl_lock(&file, FlockOperation::LockExclusive))?;
+    retry_on_intr(|| fcntl_lock(&file, FlockOperation::LockExclusive))?;
     Ok(file)
 }
 
@@ -88,7 +91,7 @@ fn is_shared_by_another_address(database: &Path, address: SocketAddr) -> io::Res
         let is_other = address_of_lock(database, &path).is_some_and(|other| {
             path != own && other.port() == address.port() && overlap(other.ip(), address.ip())
         });
-        if is_other && !try_lock(&open(&path)?)? {
+        if is_other && !lock_file::try_lock(&open(&path)?)? {
             return Ok(true);
         }
     }
@@ -116,39 +119,10 @@ fn address_of_lock(database: &Path, path: &Path) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
 }
 
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// The file is never unlinked: a process that has it open would then hold a lock that no other process sees.
+/// The error names the path, which the user did not write.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    lock_file::open(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
-/// Takes the exclusive lock if it is free.
-fn try_lock(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-fn retry_interrupted(mut lock: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    loop {
-        match lock() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 #[cfg(test)]
