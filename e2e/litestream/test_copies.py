@@ -148,7 +148,12 @@ def test_no_row_is_missing_after_the_wal_was_reset_while_litestream_was_away(lit
         subprocess.run(restore, env={k: str(v) for k, v in env.items()}, check=True, stdout=subprocess.DEVNULL)
         return [row[0] for row in rows(target)] if target.exists() else []
 
-    litestream = run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
+    def start():
+        litestream = run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
+        until(lambda: metrics(address)[f'litestream_txid{{db="{path}"}}'] > 0)
+        return litestream
+
+    litestream = start()
     for _ in range(400):
         last = write()
     until(lambda: restored()[-1:] == [last])
@@ -157,7 +162,7 @@ def test_no_row_is_missing_after_the_wal_was_reset_while_litestream_was_away(lit
     reset = salts(path)
     while salts(path) == reset:
         last = write()
-    run("litestream", litestream_program, "replicate", "-config", CONFIG, **env)
+    start()
     for _ in range(10):
         last = write()
     until(lambda: restored()[-1:] == [last])
