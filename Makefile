@@ -51,7 +51,7 @@ up: ## build the images and start the whole system of compose.yaml: replicas, HA
 down: ## stop the whole system; its volumes stay
 	@exec scripts/down
 
-e2e: ## test the whole system on a host of its own (root on Debian 12; 17 minutes, more the first time; e2e/README.md)
+e2e: ## test the whole system on a host of its own (root on Debian 12; 20 to 30 minutes; e2e/README.md)
 	@exec e2e/run $(ARGS)
 
 e2e-host: ## test quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; more than an hour)

@@ -47,13 +47,9 @@ pub(super) fn listen_shared(
             socket.set_reuse_port(true)?;
             Ok((socket, lock))
         }
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if is_first && !is_shared_by_another_address(database, address)? {
-                return Err(error);
-            }
-            Ok((listen(address, true)?, lock))
-        }
-        Err(error) => Err(error),
+        Err(error) if is_first && !is_shared_by_another_address(database, address)? => Err(error),
+        // A replica of this database has it. Another error comes again.
+        Err(_) => Ok((listen(address, true)?, lock)),
     }
 }
 
