@@ -147,3 +147,10 @@ pub fn records_and_notes(server: &InProcessServer) -> (Vec<String>, Vec<String>)
 pub fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
+
+/// A further note is written, and no record or note was written before it.
+pub fn assert_nothing_was_written(server: &InProcessServer) {
+    assert_eq!(post_text(server, "/notes", "after").status, 200);
+    let only = (strings(&["/notes"]), strings(&["after"]));
+    assert_eq!(records_and_notes(server), only);
+}

@@ -9,6 +9,7 @@ mod foreign_writers;
 mod litestream;
 mod lost_database;
 mod lost_files;
+mod opening;
 mod replicas;
 mod slow_commits;
 mod syncs;
