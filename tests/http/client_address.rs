@@ -31,6 +31,14 @@ fn check(server: &Server, cases: &[(&[&str], &str)]) {
     }
 }
 
+/// As [`check`], on a server with these trusted proxies.
+fn check_behind(trusted_proxies: &str, cases: &[(&[&str], &str)]) {
+    let server = Server::with(|c| {
+        c.set("trusted_proxies", trusted_proxies);
+    });
+    check(&server, cases);
+}
+
 #[test]
 fn x_forwarded_for_is_ignored_without_trusted_proxies() {
     let server = Server::start();
@@ -81,11 +89,8 @@ fn x_forwarded_for_from_a_trusted_proxy_is_read_from_the_right() {
 
 #[test]
 fn several_lines_of_x_forwarded_for_are_one_list() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
-    });
-    check(
-        &server,
+    check_behind(
+        r#"["127.0.0.0/8", "10.0.0.0/8"]"#,
         &[
             (&["198.51.100.1", "203.0.113.7"], "203.0.113.7"),
             (&["203.0.113.7", "10.0.0.1"], "203.0.113.7"),
@@ -99,11 +104,8 @@ fn several_lines_of_x_forwarded_for_are_one_list() {
 
 #[test]
 fn an_address_may_have_a_port_brackets_and_a_zone() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
-    });
-    check(
-        &server,
+    check_behind(
+        r#"["127.0.0.0/8", "10.0.0.0/8"]"#,
         &[
             (&["203.0.113.9:51234"], "203.0.113.9"),
             (&["[2001:db8::1]:443"], "2001:db8::1"),
@@ -125,11 +127,8 @@ fn an_address_may_have_a_port_brackets_and_a_zone() {
 
 #[test]
 fn empty_members_are_skipped() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
-    });
-    check(
-        &server,
+    check_behind(
+        r#"["127.0.0.0/8", "10.0.0.0/8"]"#,
         &[
             (&["203.0.113.9,"], "203.0.113.9"),
             (&["203.0.113.9, \t,"], "203.0.113.9"),
@@ -144,11 +143,8 @@ fn empty_members_are_skipped() {
 
 #[test]
 fn a_malformed_entry_ends_the_search_at_the_last_valid_address() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
-    });
-    check(
-        &server,
+    check_behind(
+        r#"["127.0.0.0/8", "10.0.0.0/8"]"#,
         &[
             (&["unknown"], "127.0.0.1"),
             (&["203.0.113.7, unknown"], "127.0.0.1"),
@@ -179,11 +175,8 @@ fn a_malformed_entry_ends_the_search_at_the_last_valid_address() {
 
 #[test]
 fn if_all_addresses_are_trusted_the_leftmost_is_recorded() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
-    });
-    check(
-        &server,
+    check_behind(
+        r#"["127.0.0.0/8", "10.0.0.0/8"]"#,
         &[
             (&["10.0.0.1, 10.0.0.2"], "10.0.0.1"),
             (&["10.0.0.1", "10.0.0.2, 127.0.0.5"], "10.0.0.1"),
@@ -193,11 +186,8 @@ fn if_all_addresses_are_trusted_the_leftmost_is_recorded() {
 
 #[test]
 fn an_ipv4_mapped_ipv6_address_is_recorded_as_ipv4() {
-    let server = Server::with(|c| {
-        c.set("trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
-    });
-    check(
-        &server,
+    check_behind(
+        r#"["127.0.0.0/8", "10.0.0.0/8"]"#,
         &[
             (&["::ffff:203.0.113.7"], "203.0.113.7"),
             (&["203.0.113.7, ::ffff:10.0.0.1"], "203.0.113.7"),
