@@ -1,4 +1,4 @@
-//! What a start reports and creates.
+//! A start: the files it creates, and its log line.
 
 use crate::common::locks::lock_file;
 use crate::common::server::Server;
