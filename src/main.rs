@@ -188,7 +188,7 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let _number = replica_number::take(&mut config).map_err(|error| Failure::new(error, true))?;
     telemetry::init(&config.log, &config.replica);
     let runtime = runtime()?;
-    let ended = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let signals = shutdown::signals().map_err(|error| Failure::new(error, true))?;
         serve::serve(config, handler::routes(), inherited, signals, |_| ())
             .await
@@ -199,9 +199,9 @@ fn serve(file: Option<&Path>) -> Result<ExitCode, Failure> {
     });
     // A drop would wait for blocking threads, of which one may be reading or waiting to open the database.
     runtime.shutdown_background();
-    let ended = ended?;
-    tracing::info!(%ended, "stopped");
-    Ok(match ended {
+    let outcome = outcome?;
+    tracing::info!(%outcome, "stopped");
+    Ok(match outcome {
         StopOutcome::Drained | StopOutcome::NotStarted => ExitCode::SUCCESS,
         StopOutcome::GraceExpired => ExitCode::FAILURE,
         StopOutcome::Forced(stop) => ExitCode::from(stop.exit_code()),
