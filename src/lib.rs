@@ -2,7 +2,7 @@
 //!
 //! Read the source in this order:
 //!
-//! 1. [`handler`]: the application's routes, which you replace.
+//! 1. `app`: what an application declares ([`App`]), and what its code gets ([`Context`]). `main.rs` is the smallest one.
 //! 2. [`serve`]: the lifecycle: open the database, listen, serve, drain.
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
 //! 4. [`store`]: the queue, the writer thread, the lock between replicas.
@@ -16,8 +16,9 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
+mod app;
+mod cli;
 pub mod config;
-pub mod handler;
 pub mod healthcheck;
 mod http;
 mod lock_file;
@@ -30,8 +31,17 @@ pub mod shutdown;
 pub mod store;
 pub mod telemetry;
 
+pub use app::{App, BoxError, Context};
+pub use cli::run;
 pub use http::listen::Inherited;
-pub use process::replica_number;
+pub use store::{RequestStore, WriteError};
+// An application takes these from here, so that their versions are daybook's.
+pub use {axum, prometheus, rusqlite};
+
+/// musl's own allocator is slow under this load.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The message of a panic.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -29,13 +29,15 @@ macro_rules! metrics {
             registry: Registry,
             /// `process_*`, which has no prefix.
             process: Registry,
+            /// The application's, with the prefix `app_`.
+            app: Registry,
             /// `requests_total` by status code, each looked up once: the registry's own look-up hashes and locks.
             requests_by_code: Vec<OnceLock<IntCounter>>,
             $($(#[doc = $help])+ pub $name: $kind,)+
         }
 
         impl Metrics {
-            fn register(registry: Registry, process: Registry) -> prometheus::Result<Self> {
+            fn register(registry: Registry, process: Registry, app: Registry) -> prometheus::Result<Self> {
                 Ok(Self {
                     requests_by_code: (0..600).map(|_| OnceLock::new()).collect(),
                     $($name: register(
@@ -44,6 +46,7 @@ macro_rules! metrics {
                     )?,)+
                     registry,
                     process,
+                    app,
                 })
             }
         }
@@ -104,10 +107,11 @@ impl Metrics {
     pub fn new(replica: &str) -> prometheus::Result<Self> {
         let labels: HashMap<_, _> = [("replica".to_owned(), replica.to_owned())].into();
         let registry = Registry::new_custom(Some("daybook".to_owned()), Some(labels.clone()))?;
-        let process = Registry::new_custom(None, Some(labels))?;
+        let process = Registry::new_custom(None, Some(labels.clone()))?;
+        let app = Registry::new_custom(Some("app".to_owned()), Some(labels))?;
         process.register(Box::new(ProcessCollector::for_self()))?;
         registry.register(Box::new(crate::telemetry::lines_lost()))?;
-        let metrics = Self::register(registry, process)?;
+        let metrics = Self::register(registry, process, app)?;
         metrics.build_info.set(1);
         // Every label is there from the start, at 0.
         for reason in Rejected::ALL {
@@ -117,6 +121,11 @@ impl Metrics {
             metrics.closed(reason);
         }
         Ok(metrics)
+    }
+
+    /// The registry of the application's own metrics.
+    pub fn app(&self) -> &Registry {
+        &self.app
     }
 
     /// Counts a response.
@@ -148,13 +157,13 @@ impl Metrics {
             .with_label_values(&[reason.label()])
     }
 
-    /// Every metric in Prometheus's text format, with `process_*`.
+    /// Every metric in Prometheus's text format, with `process_*` and the application's.
     ///
     /// # Errors
     /// The encoder's own.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = Vec::new();
-        for registry in [&self.registry, &self.process] {
+        for registry in [&self.registry, &self.process, &self.app] {
             TextEncoder::new().encode(&registry.gather(), &mut text)?;
         }
         Ok(text)

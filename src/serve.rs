@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::admin::{self, AdminState};
+use crate::app::{App, Context, routes};
 use crate::config::{Config, Listen};
 use crate::http::accept::Acceptor;
 use crate::http::client_address::Peer;
@@ -39,7 +40,7 @@ pub struct Addresses {
     pub admin_listen: Vec<String>,
 }
 
-/// Serves `routes` until `stops` yields a signal, then drains. Calls `on_ready` once requests get responses.
+/// Serves `app` until `stops` yields a signal, then drains. Calls `on_ready` once requests get responses.
 ///
 /// A blocking thread may still read, or open the database, when this returns: end the runtime with
 /// `shutdown_background`, which does not wait for it.
@@ -48,7 +49,7 @@ pub struct Addresses {
 /// [`ServeError`], which knows whether a restart could help.
 pub async fn serve(
     mut config: Config,
-    routes: Router,
+    app: App,
     mut inherited: Inherited,
     mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
@@ -56,6 +57,9 @@ pub async fn serve(
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
+    let shutdown = Shutdown::new();
+    let context = Context::new(metrics.app().clone(), shutdown.watch());
+    let routes = routes::build(app.routes, &context, config.health_path.as_deref())?;
 
     // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default
     // handlers.
@@ -85,7 +89,6 @@ pub async fn serve(
         admin_listen: admin_listeners.iter().map(Listener::to_string).collect(),
     };
 
-    let shutdown = Shutdown::new();
     let server = Server {
         readiness: Readiness::new(
             store.clone(),
@@ -99,7 +102,7 @@ pub async fn serve(
         reader,
         shutdown,
     };
-    let mut public = server.accept_public(routes, public_listeners);
+    let mut public = server.accept_public(routes, context, public_listeners);
     // The admin listeners stay open during a drain, so that it can be watched.
     let (mut admin_loops, _admin_shutdown) = server.accept_admin(admin_listeners);
     tokio::spawn(systemd::feed_watchdog(server.store.clone()));
@@ -183,10 +186,10 @@ struct Server {
 }
 
 impl Server {
-    fn accept_public(&self, routes: Router, listeners: Vec<Listener>) -> PublicSide {
+    fn accept_public(&self, routes: Router, context: Context, listeners: Vec<Listener>) -> PublicSide {
         let recorder = Arc::new(Recorder::new(
             self.config.clone(),
-            add_layers(routes),
+            add_layers(routes, context),
             self.store.clone(),
             self.metrics.clone(),
             self.readiness.clone(),

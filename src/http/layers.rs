@@ -2,15 +2,18 @@
 
 use std::any::Any;
 
-use axum::Router;
+use axum::{Extension, Router};
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::app::Context;
+
 /// The last layer added is the outermost.
-pub fn add_layers(routes: Router) -> Router {
+pub fn add_layers(routes: Router, context: Context) -> Router {
     routes
+        .layer(Extension(context))
         // The recorder has read the body within `http.body_bytes_max`; axum's own limit would be a second one.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panic_response))

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
+use crate::app::RoutesError;
 use crate::http::listen::ListenError;
 use crate::process::file_descriptors::TooFewDescriptors;
 use crate::shutdown::StopSignal;
@@ -18,6 +19,8 @@ pub enum ServeError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
+    #[error(transparent)]
+    Routes(#[from] RoutesError),
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
@@ -35,7 +38,7 @@ impl ServeError {
             Self::Open(error) => error.is_retryable(),
             Self::Listen(error) => error.is_retryable(),
             Self::Fatal(error) => error.is_retryable(),
-            Self::Descriptors(_) => false,
+            Self::Descriptors(_) | Self::Routes(_) => false,
             Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => true,
         }
     }

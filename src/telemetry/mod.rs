@@ -4,8 +4,9 @@ mod format;
 mod output;
 mod rate_limit;
 
+use std::cell::Cell;
 use std::io::IsTerminal;
-use std::panic::PanicHookInfo;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 pub use output::flush;
 pub(crate) use output::lines_lost;
@@ -14,6 +15,7 @@ pub(crate) use rate_limit::{log_rate_limited, summarise_repeated};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::panic_message;
 use format::LineFormat;
 
 /// Prints one line on standard error, without the log's format: a command's message to the person who runs it.
@@ -38,8 +40,23 @@ pub fn init(log: &Log, replica: &str) {
     // Fails only in a test that installed a subscriber before.
     let _ = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(|panic| {
-        log_rate_limited("a panic", &describe_panic(panic))
+        if !IS_EXPECTED.get() {
+            log_rate_limited("a panic", &describe_panic(panic));
+        }
     }));
+}
+
+thread_local! {
+    /// Whether [`catch_panic`] reports this thread's panic.
+    static IS_EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `call`. If it panics, returns the message, which is not logged.
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    IS_EXPECTED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    IS_EXPECTED.set(false);
+    result.map_err(|panic| panic_message(&*panic))
 }
 
 fn describe_panic(panic: &PanicHookInfo<'_>) -> String {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
 use axum::Router;
+use daybook::App;
 use daybook::serve::{ServeError, StopOutcome, serve};
 use daybook::shutdown::StopSignal;
 use rusqlite::Connection;
@@ -37,6 +38,7 @@ impl InProcessServer {
         }
         let config = daybook::config::load_from(None, environment, dir.path())
             .expect("a sound configuration");
+        let app = App::new("test", |_| Ok(routes));
         let (stop, stops) = mpsc::channel(1);
         let (ready, addresses) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -44,7 +46,7 @@ impl InProcessServer {
                 .enable_all()
                 .build()
                 .expect("a runtime")
-                .block_on(serve(config, routes, Default::default(), stops, |at| {
+                .block_on(serve(config, app, Default::default(), stops, |at| {
                     ready.send(at).expect("the test waits");
                 }))
         });

@@ -1,0 +1,50 @@
+//! [`Context`]: what every part of an application may use.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use prometheus::Registry;
+use tokio::sync::watch;
+
+use crate::shutdown::{Phase, reached};
+
+/// What routes, handlers and jobs of an application use. It is cheap to clone, and an axum extractor.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    metrics: Registry,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Context {
+    pub(crate) fn new(metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
+        Self(Arc::new(Inner { metrics, phase }))
+    }
+
+    /// The registry of the application's own metrics. Each name gets the prefix `app_`, and each metric the label
+    /// `replica`. `GET /metrics` of the admin listener prints them beside daybook's.
+    pub fn metrics(&self) -> &Registry {
+        &self.0.metrics
+    }
+
+    /// Resolves when the replica begins to stop: end streams, and begin no long work.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut phase = self.0.phase.clone();
+        async move { reached(&mut phase, Phase::Draining).await }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Context {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .expect("the recorder gives every request the context"))
+    }
+}

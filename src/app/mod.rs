@@ -1,0 +1,57 @@
+//! [`App`]: what a project declares, and [`Context`]: what its code gets back.
+
+mod context;
+pub(crate) mod routes;
+
+use axum::Router;
+
+pub use context::Context;
+pub use routes::RoutesError;
+
+/// An application's own error, of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+type MakeRoutes = Box<dyn FnOnce(&Context) -> Result<Router, BoxError> + Send>;
+
+/// An application: its name, its routes, and what else it declares. [`run`](crate::run) makes a program of it.
+///
+/// ```no_run
+/// use daybook::axum::{Router, routing::get};
+/// use daybook::{App, BoxError, Context};
+///
+/// fn routes(_: &Context) -> Result<Router, BoxError> {
+///     Ok(Router::new().route("/", get(|| async { "hello\n" })))
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     daybook::run(App::new("hello", routes))
+/// }
+/// ```
+pub struct App {
+    pub(crate) name: &'static str,
+    pub(crate) routes: MakeRoutes,
+}
+
+impl App {
+    /// `name` is the program's name, in its messages and its help. `routes` makes the application's routes when the
+    /// replica starts, before the database is open. If it returns an error or panics, the program exits with status 78.
+    ///
+    /// - A response leaves only after its request is on disk. That includes a panic, which becomes a 500.
+    /// - A path without a route gets axum's 404, which is recorded too.
+    /// - A handler gets the whole body, at most `http.body_bytes_max`.
+    /// - daybook's own 503 says that there is no row. A handler's 503 has a row and a `record-id`, like any response; a
+    ///   `record-id` that a handler sets is removed.
+    /// - At shutdown a response of known length is sent to its end, within `shutdown.grace`. A stream of unknown length
+    ///   is cut when the server stops accepting; if clients must notice, end your streams with a marker.
+    /// - A handler may return axum's WebSocket upgrade. At shutdown the socket reads as closed, and the handler has one
+    ///   second to finish.
+    pub fn new(
+        name: &'static str,
+        routes: impl FnOnce(&Context) -> Result<Router, BoxError> + Send + 'static,
+    ) -> Self {
+        Self {
+            name,
+            routes: Box::new(routes),
+        }
+    }
+}
