@@ -19,13 +19,13 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn code_in_the_readme_is_in_the_source() {
-    let handler = read("src/handler.rs");
+    let echo = read("src/main.rs");
     let example = read("src/store/request.rs").replace("/// ", "");
     let blocks = blocks(&read("README.md"), "rust");
     assert_eq!(blocks.len(), 2);
     for function in blocks.iter().flat_map(|block| block.split("\n\n")) {
         assert!(
-            handler.contains(function) || example.contains(function),
+            echo.contains(function) || example.contains(function),
             "not in the source:\n{function}"
         );
     }
