@@ -2,13 +2,16 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
+.PHONY: help run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build quickly (not optimised), start daybook on ./requests.db, and print a first request to try
 	@exec scripts/run
+
+dev: ## run a debug build; build and start it again when a source file is saved
+	@exec scripts/dev
 
 test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
