@@ -17,8 +17,6 @@ from watchdog.observers import Observer
 SOURCES = ["src", "migrations", "static", "templates", "build.rs", "Cargo.toml", "Cargo.lock", "daybook.toml"]
 # An editor writes several files for one save.
 QUIET_SECONDS = 0.05
-# systemd's protocol: the first socket it passes has this number.
-FIRST_SOCKET = 3
 
 
 class Changes(FileSystemEventHandler):
@@ -48,7 +46,7 @@ def build():
 
 
 def listen(program):
-    """Opens the first TCP address of `listen`. The program gets the socket as file descriptor 3."""
+    """Opens the first TCP address of `listen`."""
     shown = subprocess.run([program, "config"], stdout=subprocess.PIPE, text=True)
     if shown.returncode:
         raise SystemExit(shown.returncode)
@@ -57,18 +55,19 @@ def listen(program):
     host, port = next(one for one in addresses if not one.startswith(("unix:", "fd:"))).rsplit(":", 1)
     host = host.strip("[]")
     try:
-        server = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise SystemExit(f"scripts/dev: {host}:{port}: {error.strerror}: stop the program that uses it, or set listen") from None
-    os.dup2(server.fileno(), FIRST_SOCKET)
-    print(f"http://{host}:{server.getsockname()[1]}/  Save a file to build and start again. To stop: Ctrl-C", flush=True)
+    print(f"http://{host}:{listener.getsockname()[1]}/  Save a file to build and start again. To stop: Ctrl-C", flush=True)
+    return listener
 
 
-def start(program):
+def start(program, listener):
+    """Passes the socket by systemd's protocol: as file descriptor 3, with the process's own number in LISTEN_PID."""
     environment = os.environ | {"DAYBOOK_LISTEN": "fd:dev", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "dev"}
-    # LISTEN_PID has to be the program's own number, which only its process knows.
-    command = ["sh", "-c", 'LISTEN_PID=$$ exec "$0" serve', program]
-    return subprocess.Popen(command, env=environment, pass_fds=[FIRST_SOCKET])
+    socket_number = listener.fileno()
+    command = ["sh", "-c", f'LISTEN_PID=$$ exec "$0" serve 3<&{socket_number}', program]
+    return subprocess.Popen(command, env=environment, pass_fds=[socket_number])
 
 
 def stop(server):
@@ -86,17 +85,15 @@ def main():
     observer.start()
 
     server = None
-    is_listening = False
+    listener = None
     try:
         while True:
             began = time.monotonic()
             program = build()
             if program:
-                if not is_listening:
-                    listen(program)
-                    is_listening = True
+                listener = listener or listen(program)
                 stop(server)
-                server = start(program)
+                server = start(program, listener)
                 print(f"built and started in {time.monotonic() - began:.1f} s", flush=True)
             changes.wait()
             print("a file has changed: building", flush=True)
