@@ -24,7 +24,9 @@ pub enum WriteError<E> {
     #[error(transparent)]
     Store(#[from] AppendError),
     /// The function that makes the routes runs before the database is open.
-    #[error("the database is not open yet: use the store in handlers and jobs, not while the routes are made")]
+    #[error(
+        "the database is not open yet: use the store in handlers and jobs, not while the routes are made"
+    )]
     NotOpen,
 }
 
@@ -88,7 +90,9 @@ impl Store {
         E: Send + 'static,
     {
         let (write_fn, result) = split(move |savepoint, _| write(savepoint));
-        let outcome = self.submit(None, Some(write_fn)).map_err(AppendError::from)?;
+        let outcome = self
+            .submit(None, Some(write_fn))
+            .map_err(AppendError::from)?;
         match outcome.await {
             Ok(Outcome::Committed(_) | Outcome::Undone) => result.take(),
             Ok(Outcome::Rejected(reason)) => Err(AppendError::from(reason).into()),
