@@ -31,7 +31,7 @@ pub mod shutdown;
 pub mod store;
 pub mod telemetry;
 
-pub use app::{App, BoxError, Context};
+pub use app::{App, AppStore, BoxError, Context};
 pub use cli::run;
 pub use http::listen::Inherited;
 pub use store::{RequestStore, WriteError};

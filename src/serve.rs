@@ -74,6 +74,7 @@ pub async fn serve(
         store,
         mut writer_ended,
     } = opened;
+    context.store().open(store.clone());
 
     // Only now: a server that cannot record must not listen.
     let sharing = Sharing::Replicas(store.path());
@@ -186,7 +187,12 @@ struct Server {
 }
 
 impl Server {
-    fn accept_public(&self, routes: Router, context: Context, listeners: Vec<Listener>) -> PublicSide {
+    fn accept_public(
+        &self,
+        routes: Router,
+        context: Context,
+        listeners: Vec<Listener>,
+    ) -> PublicSide {
         let recorder = Arc::new(Recorder::new(
             self.config.clone(),
             add_layers(routes, context),

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use super::store::AppStore;
 use crate::shutdown::{Phase, reached};
 
 /// What routes, handlers and jobs of an application use. It is cheap to clone, and an axum extractor.
@@ -15,13 +16,23 @@ use crate::shutdown::{Phase, reached};
 pub struct Context(Arc<Inner>);
 
 struct Inner {
+    store: AppStore,
     metrics: Registry,
     phase: watch::Receiver<Phase>,
 }
 
 impl Context {
     pub(crate) fn new(metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
-        Self(Arc::new(Inner { metrics, phase }))
+        Self(Arc::new(Inner {
+            store: AppStore::default(),
+            metrics,
+            phase,
+        }))
+    }
+
+    /// The database outside of a request. It opens after the routes are made.
+    pub fn store(&self) -> AppStore {
+        self.0.store.clone()
     }
 
     /// The registry of the application's own metrics. Each name gets the prefix `app_`, and each metric the label

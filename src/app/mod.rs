@@ -2,11 +2,13 @@
 
 mod context;
 pub(crate) mod routes;
+mod store;
 
 use axum::Router;
 
 pub use context::Context;
 pub use routes::RoutesError;
+pub use store::AppStore;
 
 /// An application's own error, of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -130,7 +130,7 @@ impl Inserter {
                     Some(write_fn) => {
                         entry.write_fn_has_run = true;
                         let commits = self.commits.load(Relaxed);
-                        let has_succeeded = write_fn(&savepoint);
+                        let has_succeeded = write_fn(&savepoint, id);
                         if self.commits.load(Relaxed) != commits {
                             return Err(InsertError::CommittedByWrite);
                         }

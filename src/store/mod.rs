@@ -27,6 +27,7 @@ mod schema;
 mod sqlite_errors;
 mod transaction;
 mod wal_file;
+mod write;
 mod writer;
 mod writer_status;
 
@@ -34,7 +35,8 @@ pub use crate::rejected::Rejected;
 pub use open::{InitOutcome, init};
 pub use open_error::OpenError;
 pub use outcome::AppendError;
-pub use request::{RequestStore, WriteError};
+pub use request::RequestStore;
+pub use write::WriteError;
 
 pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};

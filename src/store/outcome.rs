@@ -4,8 +4,9 @@ use tokio::sync::oneshot;
 
 use crate::rejected::Rejected;
 
-/// A handler's own writes. The writer runs them in the record's savepoint; `false` rolls both back.
-pub(crate) type WriteFn = Box<dyn FnOnce(&rusqlite::Savepoint<'_>) -> bool + Send>;
+/// The application's own writes. The writer runs them in the record's savepoint, with the record's id; `false` rolls both
+/// back.
+pub(crate) type WriteFn = Box<dyn FnOnce(&rusqlite::Savepoint<'_>, Option<i64>) -> bool + Send>;
 
 /// The outcome of one entry of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ struct State {
     /// How many entries at the front the writer may take.
     released: usize,
     group_commit: GroupCommit,
-    /// Set at the end of the grace period: every push is rejected.
+    /// Set at the end of the grace period, or when the writer ends: every push is rejected.
     is_closed: bool,
     /// The writer ends when the queue is empty.
     is_stopping: bool,
@@ -139,6 +139,8 @@ impl Queue {
         let mut state = self.state();
         loop {
             if state.is_stopping && state.waiting.is_empty() {
+                // A later push, of a task in the background, would wait for ever.
+                state.is_closed = true;
                 return false;
             }
             if state.released == 0 {

@@ -132,3 +132,11 @@ fn without_a_dispatcher_the_writer_ends_and_waiting_entries_are_dropped() {
     assert_eq!(outcome.try_recv(), Err(TryRecvError::Closed));
     assert_eq!(queue.push(None, None).err(), Some(Rejected::Draining));
 }
+
+#[test]
+fn after_the_writer_has_ended_a_push_is_rejected() {
+    let queue = queue(100, 100, FOREVER);
+    queue.stop();
+    assert!(!queue.wait_for_batch());
+    assert_eq!(queue.push(None, None).err(), Some(Rejected::Draining));
+}

@@ -1,20 +1,17 @@
 //! A handler's access to the database: its writes are committed together with the record of its request.
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use rusqlite::Savepoint;
 use tokio::sync::{Mutex, oneshot};
 
 use super::handle::Store;
-use super::outcome::{AppendError, Outcome, WriteFn};
+use super::outcome::{AppendError, Outcome};
 use super::record::Record;
-use crate::telemetry::log_rate_limited;
+use super::write::{self, WriteError};
 
 /// A handler's access to the database; an axum extractor.
 ///
@@ -132,26 +129,6 @@ impl Progress {
     }
 }
 
-/// Why a [`RequestStore::write`] wrote nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError<E> {
-    /// The closure returned an error, and its changes were rolled back. The request is still recorded.
-    #[error("{0}")]
-    Undone(E),
-    /// The store rejected the write, for example because it is overloaded. If the request's record was rejected with it,
-    /// the client gets 503, whatever the handler responds: without a row there is no other response.
-    #[error(transparent)]
-    Store(#[from] AppendError),
-}
-
-impl<E: std::fmt::Display> IntoResponse for WriteError<E> {
-    fn into_response(self) -> Response {
-        log_rate_limited("a handler's write failed", &self);
-        // Not 503, which means that there is no row: an earlier write of the request may have carried its record.
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for RequestStore {
     type Rejection = Infallible;
 
@@ -195,33 +172,46 @@ impl RequestStore {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let (sender, result) = std::sync::mpsc::sync_channel(1);
-        let write_fn: WriteFn = Box::new(move |savepoint| {
-            let result = catch_unwind(AssertUnwindSafe(|| write(savepoint)));
-            let has_succeeded = matches!(result, Ok(Ok(_)));
-            let _ = sender.send(result);
-            has_succeeded
-        });
+        self.write_with_id(move |savepoint, _| write(savepoint))
+            .await
+    }
+
+    /// As [`RequestStore::write`]. The closure also gets the id of this request's record, which the response names in
+    /// `record-id`. It is `None` if the request has no record: for example at
+    /// `record = false`.
+    ///
+    /// If the closure fails, its changes are undone, and another record may get this id.
+    ///
+    /// # Errors
+    /// As [`RequestStore::write`].
+    ///
+    /// # Panics
+    /// If `write` panics: the panic continues here, in the handler.
+    pub async fn write_with_id<T, E>(
+        &self,
+        write: impl FnOnce(&Savepoint<'_>, Option<i64>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
         let mut progress = self.progress.lock().await;
         // A write that its caller stopped waiting for; its effect is in `record`.
         let _ = progress.settle().await;
-        let record = match &progress.record {
-            RecordState::Unwritten(record) => record.clone(),
-            RecordState::Committed(_) => None,
+        let (record, committed_id) = match &progress.record {
+            RecordState::Unwritten(record) => (record.clone(), None),
+            RecordState::Committed(id) => (None, *id),
             RecordState::Failed(error) => return Err((*error).into()),
         };
+        let (write_fn, result) =
+            write::split(move |savepoint, id| write(savepoint, id.or(committed_id)));
         match self.store.submit(record, Some(write_fn)) {
             Ok(outcome) => progress.pending = Some(outcome),
             Err(reason) => progress.fail(reason.into())?,
         }
         progress.settle().await?;
         drop(progress);
-        match result.try_recv() {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(WriteError::Undone(error)),
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(AppendError::Unknown.into()),
-        }
+        result.take()
     }
 
     /// Commits the record, unless a write has; returns its id.

@@ -22,9 +22,7 @@ fn notes() -> Router {
         match written {
             Ok(id) => Ok(id.to_string()),
             Err(WriteError::Undone(_)) => Err((StatusCode::CONFLICT, "the note exists")),
-            Err(WriteError::Store(_)) => {
-                Err((StatusCode::IM_A_TEAPOT, "the client gets a 503 instead"))
-            }
+            Err(_) => Err((StatusCode::IM_A_TEAPOT, "the client gets a 503 instead")),
         }
     }
     async fn add_two(store: RequestStore) -> Result<String, WriteError<rusqlite::Error>> {

@@ -1,0 +1,46 @@
+//! [`AppStore`]: the database outside of a request.
+
+use std::sync::{Arc, OnceLock};
+
+use rusqlite::Savepoint;
+
+use crate::store::{Store, WriteError};
+
+/// The database outside of a request: for jobs, streams and background tasks. It is cheap to clone.
+///
+/// In a handler use [`RequestStore`](crate::RequestStore) for writes: it commits them together with the request's record.
+///
+/// Routes may keep it in their state. But it works only once the database is open, so not while the routes are made.
+#[derive(Clone, Default)]
+pub struct AppStore(Arc<OnceLock<Store>>);
+
+impl AppStore {
+    /// Called once, when the database is open.
+    pub(crate) fn open(&self, store: Store) {
+        let is_first = self.0.set(store).is_ok();
+        assert!(is_first, "a process opens its database once");
+    }
+
+    /// Runs `write` on the writer's thread, in a transaction, and returns once it is committed. It waits in the same queue
+    /// as the records of requests, for at most `commit.deadline`.
+    ///
+    /// While `write` runs, no replica can write anything else, so keep it to a few statements. It must never end the
+    /// transaction: no request of the batch could get a response.
+    ///
+    /// # Errors
+    /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Store`] if
+    /// nothing could be written; [`WriteError::NotOpen`] while the routes are made.
+    ///
+    /// # Panics
+    /// If `write` panics: the panic continues here.
+    pub async fn write<T, E>(
+        &self,
+        write: impl FnOnce(&Savepoint<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.0.get().ok_or(WriteError::NotOpen)?.write(write).await
+    }
+}
