@@ -170,7 +170,10 @@ fn named(mut command: ClapCommand, name: &str) -> ClapCommand {
         let help = help.to_string().replace("{name}", name);
         command = command.after_help(help);
     }
-    let subcommands: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let subcommands: Vec<_> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
     for subcommand in subcommands {
         command = command.mut_subcommand(subcommand, |sub| named(sub, name));
     }

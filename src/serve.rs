@@ -186,7 +186,12 @@ struct Server {
 }
 
 impl Server {
-    fn accept_public(&self, routes: Router, context: Context, listeners: Vec<Listener>) -> PublicSide {
+    fn accept_public(
+        &self,
+        routes: Router,
+        context: Context,
+        listeners: Vec<Listener>,
+    ) -> PublicSide {
         let recorder = Arc::new(Recorder::new(
             self.config.clone(),
             add_layers(routes, context),
