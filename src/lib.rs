@@ -30,6 +30,8 @@ pub mod serve;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use app::{App, AppStore, BoxError, Context};
 pub use cli::run;

@@ -10,3 +10,4 @@ mod http;
 mod process;
 mod store;
 mod telemetry;
+mod testing;

@@ -90,7 +90,7 @@ fn message(kind: Kind) -> String {
 }
 
 /// The environment variable that sets a key.
-fn variable(key: &str) -> String {
+pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
 }
 

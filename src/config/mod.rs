@@ -20,6 +20,8 @@ pub use keys::{
 };
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
+#[cfg(feature = "testing")]
+pub(crate) use load::variable;
 pub use load::{load, load_from};
 pub use proxies::TrustedProxies;
 

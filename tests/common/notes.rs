@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get, post};
-use daybook::store::{RequestStore, WriteError};
+use daybook::{RequestStore, WriteError};
 
 use super::client::{Response, send};
 use super::in_process::InProcessServer;

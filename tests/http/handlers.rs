@@ -56,7 +56,7 @@ fn a_record_id_from_a_handler_is_replaced_or_removed() {
     assert_eq!((response.status, response.text()), (503, "not now"));
     assert_eq!(response.record_id(), Some(1));
 
-    let server = InProcessServer::start(routes(), &[("RECORD", "false")]);
+    let server = InProcessServer::start(routes(), &[("record", "false")]);
     let response = http_get(&server.listen, "/");
     assert_eq!((response.status, response.text()), (503, "not now"));
     assert_eq!(response.record_id(), None);
@@ -147,7 +147,7 @@ fn a_write_after_an_abandoned_one_makes_no_second_record() {
 
 #[test]
 fn a_write_after_an_abandoned_and_rejected_one_is_rejected_too() {
-    let server = start_with_notes(&[("COMMIT__DEADLINE", "100ms")]);
+    let server = start_with_notes(&[("commit.deadline", "100ms")]);
     let lock = WriteLock::take(&server.database_path());
     let response = http_get(&server.listen, "/tries-again");
     assert_eq!((response.status, response.record_id()), (503, None));
@@ -171,8 +171,8 @@ fn two_concurrent_writes_of_one_request_are_both_committed() {
 #[test]
 fn a_body_counts_against_the_budget_until_the_response() {
     let server = start_with_notes(&[
-        ("HTTP__BODY_BYTES_MAX", "60000"),
-        ("HTTP__BODY_BYTES_IN_FLIGHT_MAX", "100000"),
+        ("http.body_bytes_max", "60000"),
+        ("http.body_bytes_in_flight_max", "100000"),
     ]);
     let lock = WriteLock::take(&server.database_path());
     let note = "x".repeat(60_000);

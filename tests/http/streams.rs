@@ -64,7 +64,7 @@ fn start_with_stream(then: Then) -> InProcessServer {
     let routes = Router::new()
         .route("/stream", get(async move || body()))
         .fallback(async || "fine");
-    InProcessServer::start(routes, &[("SHUTDOWN__GRACE", "30s")])
+    InProcessServer::start(routes, &[("shutdown.grace", "30s")])
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_streamed_response_with_a_content_length_is_completed_when_the_server_stops(
         ([(CONTENT_LENGTH, "10")], Body::new(ChannelBody(chunks)))
     };
     let routes = Router::new().route("/stream", get(download));
-    let server = InProcessServer::start(routes, &[("SHUTDOWN__GRACE", "30s")]);
+    let server = InProcessServer::start(routes, &[("shutdown.grace", "30s")]);
     let chunk = || Bytes::from_static(b"chunk");
     sender.blocking_send(chunk()).expect("a reader");
     let mut client = client_of_stream(&server);

@@ -77,8 +77,8 @@ fn a_websocket_is_recorded_before_it_opens_and_stays_open() {
     let server = InProcessServer::start(
         routes(),
         &[
-            ("HTTP__IDLE_TIMEOUT", "100ms"),
-            ("HTTP__HEADER_TIMEOUT", "100ms"),
+            ("http.idle_timeout", "100ms"),
+            ("http.header_timeout", "100ms"),
         ],
     );
     let (mut socket, id) = connect(&server, "/echo");
@@ -111,7 +111,7 @@ fn a_message_sent_together_with_the_handshake_arrives() {
 
 #[test]
 fn a_websocket_counts_towards_the_connection_limit() {
-    let server = InProcessServer::start(routes(), &[("HTTP__CONNECTIONS_MAX", "1")]);
+    let server = InProcessServer::start(routes(), &[("http.connections_max", "1")]);
     let (mut socket, _) = connect(&server, "/echo");
     let mut waiting = Client::connect(&server.listen);
     waiting.send("GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -126,7 +126,7 @@ fn a_websocket_counts_towards_the_connection_limit() {
 #[test]
 fn a_shutdown_ends_websockets_and_waits_for_no_handler() {
     // Dropping the server asserts an orderly exit within the grace period.
-    let server = InProcessServer::start(routes(), &[("SHUTDOWN__GRACE", "8s")]);
+    let server = InProcessServer::start(routes(), &[("shutdown.grace", "8s")]);
     let (mut echoing, _) = connect(&server, "/echo");
     assert_echo(&mut echoing, "open");
     let (_deaf, _) = connect(&server, "/deaf");

@@ -11,8 +11,7 @@ use crate::common::server::Server;
 use crate::common::{TIMEOUT, eventually};
 use axum::Router;
 use axum::routing::get;
-use daybook::serve::StopOutcome;
-use daybook::store::RequestStore;
+use daybook::RequestStore;
 use tokio::sync::Notify;
 
 #[test]
@@ -124,11 +123,12 @@ fn a_handlers_background_write_delays_the_exit_no_longer_than_grace() {
             });
         }
     };
-    let keys = [("SHUTDOWN__GRACE", "300ms"), ("COMMIT__DEADLINE", "30s")];
+    let keys = [("shutdown.grace", "300ms"), ("commit.deadline", "30s")];
     let server = InProcessServer::start(Router::new().route("/", get(handler)), &keys);
     assert_eq!(client::get(&server.listen, "/").record_id(), Some(1));
     let _lock = WriteLock::take(&server.database_path());
     begin.notify_one();
     server.wait_until_queued(1);
-    assert_eq!(server.stop(), StopOutcome::GraceExpired);
+    let reason = server.stop_uncleanly();
+    assert!(reason.contains("shutdown.grace ended before"), "{reason}");
 }

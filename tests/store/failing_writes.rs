@@ -34,7 +34,7 @@ fn a_write_that_panics_is_undone_and_is_500_with_a_row() {
 
 #[test]
 fn a_write_that_the_store_rejects_is_503_whatever_the_handler_responds() {
-    let server = start_with_notes(&[("COMMIT__DEADLINE", "100ms")]);
+    let server = start_with_notes(&[("commit.deadline", "100ms")]);
     let lock = WriteLock::take(&server.database_path());
     let response = post_text(&server, "/notes", "never");
     assert_eq!(response.status, 503, "{}", response.head);

@@ -13,7 +13,7 @@ use crate::common::server::Server;
 use crate::common::{TIMEOUT, db, eventually};
 use axum::Router;
 use axum::routing::get;
-use daybook::store::RequestStore;
+use daybook::RequestStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -98,12 +98,12 @@ fn a_request_gets_no_response_if_the_wal_is_removed_while_it_is_written() {
     for synchronous in ["full", "normal"] {
         let server = InProcessServer::start(
             Router::new().route("/", get(removes_the_wal)),
-            &[("DATABASE__SYNCHRONOUS", synchronous)],
+            &[("database.synchronous", synchronous)],
         );
         let mut client = Client::connect(&server.listen);
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         assert!(client.next_response("GET").is_none());
-        let error = server.wait_for_error().to_string();
+        let error = server.stop_uncleanly();
         assert!(error.contains("-wal was removed"), "{error}");
     }
 }
