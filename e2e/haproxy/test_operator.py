@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from client import ask, send_raw, statuses
-from system import OPERATOR_PORT, REPOSITORY, System
+from system import REPOSITORY, System
 
 
 def test_each_replica_exposes_its_metrics(system):
@@ -112,9 +112,11 @@ def test_a_missing_host_gets_421(hosts):
         assert statuses(send_raw(hosts.operator, f"GET /haproxy/metrics HTTP/{version}\r\n\r\n".encode(), more=0.1)) == [421]
 
 
-def test_the_container_health_check_succeeds(hosts):
-    check = (REPOSITORY / "haproxy/healthcheck").read_text().replace(f"/{OPERATOR_PORT} ", "/%d " % hosts.operator[1])
-    assert subprocess.run(["bash", "-c", check], check=False).returncode == 0
+@pytest.mark.parametrize("variables", [{"HAPROXY_OPERATOR": ":PORT"}, {"HAPROXY_OPERATOR": "fd@5", "HAPROXY_HEARTBEAT": ":PORT"}])
+def test_the_container_health_check_succeeds(hosts, variables):
+    """With the variables of compose.yaml and of quadlet/."""
+    environment = {name: value.replace("PORT", str(hosts.operator[1])) for name, value in variables.items()}
+    assert subprocess.run(["bash", REPOSITORY / "haproxy/healthcheck"], env=environment, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("site, status", [("cross-site", 403), ("same-origin", 200), ("same-site", 200), ("none", 200)])

@@ -46,14 +46,31 @@ def test_a_changed_file_is_installed_and_its_service_restarted_without_a_failed_
     figure(str(load))
 
 
+def test_an_install_that_was_interrupted_is_completed_by_the_next(server: Server):
+    install = f"{server.form}/install"
+    server.shell("for file in haproxy/public.cfg litestream/litestream.yml; do echo '# again' >>$file; done")
+    # The installer dies of its next line, before it restarts Litestream.
+    server.shell(f"{install} --restart | sed '/^restart haproxy/q'")
+    assert server.shell(f"{install} --restart --dry-run") == "would restart litestream.service\n"
+    assert server.shell(install) == "restart needed: litestream.service\n"
+    assert server.shell(f"{install} --restart") == "restart litestream.service\n"
+    assert server.shell(install) == "nothing to change\n"
+
+
+# In a mount namespace of its own.
+OLD_PYTHON = r"""printf '#!/bin/sh\necho 3.9.2\n' >/tmp/python3 && chmod +x /tmp/python3 &&
+    unshare --mount sh -c "mount --bind /tmp/python3 /usr/bin/python3 && FORM/install" """
+
+
 @pytest.mark.parametrize(
     "command, says",
     [
+        (OLD_PYTHON, "Python 3.9.2 is too old: daybook's programs need 3.11 or later, which Debian 13 has"),
         ("setpriv --reuid 1000 --clear-groups FORM/install", "only root can install: sudo FORM/install"),
         ("FORM/install --settings /etc/none", "--settings needs a file, and '/etc/none' is none"),
         ("FORM/install --force", "unknown option '--force'; FORM/install --help lists them"),
     ],
-    ids=["no root", "no such file", "unknown option"],
+    ids=["old Python", "no root", "no such file", "unknown option"],
 )
 def test_the_installer_refuses_in_one_line(server: Server, command: str, says: str):
     done = server.host.attempt("sh", "-c", f"cd {DIRECTORY} && {command}".replace("FORM", server.form))

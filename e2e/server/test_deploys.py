@@ -41,7 +41,11 @@ def test_what_cannot_work_is_refused_before_anything_is_begun(server: Server, op
     assert "no connection to nowhere.invalid" in refused(HOST="nowhere.invalid")
     assert "no connection to -oProxyCommand=true" in refused(HOST="-oProxyCommand=true")
     assert "there is no image localhost/nothing in podman here" in refused(IMAGE="localhost/nothing")
-    assert "PERCENT is '101'" in refused("next", PERCENT="101")
+    assert "PERCENT is '101': it must be a number from 0 to 100" in refused("next", PERCENT="101")
+    right = "deploy takes no PERCENT; a canary does: make next HOST=server PERCENT=10"
+    assert right in refused("deploy", PERCENT="10")
+    right = "rollback takes no IMAGE: run another image with make deploy HOST=server IMAGE=localhost/other"
+    assert right in refused("rollback", IMAGE="localhost/other")
     assert "there is no localhost/daybook:previous" in refused("rollback")
     assert "there is no localhost/daybook:next" in refused("promote")
     assert "there is no localhost/daybook:next" in refused("drop")

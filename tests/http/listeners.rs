@@ -71,7 +71,8 @@ fn an_admin_port_in_use_is_an_error() {
     let failure = fails_to_start(|c| {
         c.text("admin.listen", &address);
     });
-    assert_error(&failure, 1, &[&address, "admin.listen"]);
+    let remedy = "stop it, or set admin.listen to another address";
+    assert_error(&failure, 1, &[&address, remedy]);
 }
 
 #[test]

@@ -59,10 +59,13 @@ fn responses(server: &Server) -> f64 {
 fn assert_refused(database: &Path, address: &str) {
     let failure = fails_to_start(listening_on(database, address));
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
-    let database = database.display().to_string();
-    for words in [address, "listen = ", &database, "another"] {
+    for words in [
+        format!("listen = \"{address}\": "),
+        format!("Only replicas of {} may share", database.display()),
+        "set listen to another port".to_owned(),
+    ] {
         assert!(
-            failure.stderr.contains(words),
+            failure.stderr.contains(&words),
             "{words}: {}",
             failure.stderr
         );

@@ -119,12 +119,12 @@ pub fn bind(
         listen: listen.clone(),
         hint: match (source.kind(), sharing, listen) {
             (io::ErrorKind::AddrInUse, Sharing::Replicas(database), Listen::Tcp(_)) => format!(
-                ": another program has it, or replicas of another database or of daybook 0.1: it is shared by replicas \
-                 of {} alone, so name another port, or stop those",
+                ". Only replicas of {} may share this port, and another process listens there: another program, \
+                 daybook with another database, or daybook 0.1. Stop it, or set {key} to another port",
                 database.display()
             ),
-            (io::ErrorKind::AddrInUse, ..) => ": another process has it".to_owned(),
-            (io::ErrorKind::PermissionDenied, ..) => ": this user may not use it".to_owned(),
+            (io::ErrorKind::AddrInUse, ..) => format!(". Another process listens there: stop it, or set {key} to another address"),
+            (io::ErrorKind::PermissionDenied, ..) => ": this user may not listen there".to_owned(),
             _ => String::new(),
         },
         source,

@@ -26,7 +26,7 @@ pub struct PortLock {
 /// Listens at `address`, together with other replicas of `database`.
 ///
 /// # Errors
-/// Those of the file system and the kernel; `AddrInUse` if another program or database has the port.
+/// Those of the file system and the kernel; `AddrInUse` if a process listens there that is no replica of `database`.
 pub(super) fn listen_shared(
     address: SocketAddr,
     database: &Path,
