@@ -29,7 +29,7 @@ def files(image: str, directory: Path) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in archive.getmembers()}
 
 
-def test_the_image_contains_only_the_binary_and_two_directories(tmp_path, figure):
+def test_the_image_contains_only_the_binary_two_directories_and_the_authorities_certificates(tmp_path, figure):
     config = json.loads(podman("image", "inspect", IMAGE))[0]
     assert config["Size"] <= 10_000_000
     assert config["User"] == config["Config"]["User"] == "10001:10001"
@@ -38,7 +38,9 @@ def test_the_image_contains_only_the_binary_and_two_directories(tmp_path, figure
     members = files(IMAGE, tmp_path)
     said = subprocess.run([tmp_path / "daybook", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert config["Labels"]["org.opencontainers.image.version"] == said.split()[1]
-    assert [name for name, member in members.items() if member.isfile() and member.size] == ["daybook"]
+    assert [name for name, member in members.items() if member.isfile() and member.size] == [
+        "daybook", "etc/ssl/certs/ca-certificates.crt"
+    ]
     owned = {name for name, member in members.items() if (member.uid, member.gid) == (10001, 10001)}
     assert owned == {"var/lib/daybook", "run/daybook"}
     figure(f"{config['Size']:,} bytes")
