@@ -82,6 +82,10 @@ metrics! {
     write_lock_wait_seconds: Histogram = seconds;
     /// Time of one checkpoint, with its wait for the write lock if it takes it.
     checkpoint_duration_seconds: Histogram = seconds;
+    /// Time of one read, with its wait for a connection.
+    read_duration_seconds: Histogram = seconds;
+    /// Reads that database.read_timeout ended.
+    reads_interrupted_total: IntCounter = IntCounter::with_opts;
     /// Size of the write-ahead log.
     wal_bytes: Gauge = Gauge::with_opts;
     /// Size of the database file.

@@ -14,6 +14,7 @@ use super::open_error::OpenError;
 use super::outcome::{AppendError, Outcome, WriteFn};
 use super::paths;
 use super::queue::Queue;
+use super::reader::Reader;
 use super::record::Record;
 use super::transaction::WriterConnection;
 use super::writer::Writer;
@@ -29,6 +30,7 @@ pub(crate) struct Store(Arc<Inner>);
 struct Inner {
     queue: Arc<Queue>,
     status: Arc<WriterStatus>,
+    reader: Reader,
     path: PathBuf,
 }
 
@@ -49,7 +51,8 @@ pub(crate) struct Opened {
 }
 
 impl Store {
-    /// Opens the database, after creating or migrating it, and starts the writer, the checkpointer and the dispatcher.
+    /// Opens the database, after creating or migrating it, and starts the writer, the checkpointer, the dispatcher and the
+    /// read pool.
     /// Must be called within the runtime that serves the requests.
     pub fn open(
         database: &Database,
@@ -81,6 +84,7 @@ impl Store {
             outcomes,
             metrics: metrics.clone(),
         };
+        let reader = Reader::new(&database, metrics.clone())?;
         let (ended, writer_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("writer".to_owned())
@@ -105,6 +109,7 @@ impl Store {
         let store = Self(Arc::new(Inner {
             queue,
             status,
+            reader,
             path: database.path,
         }));
         Ok(Opened {
@@ -128,6 +133,11 @@ impl Store {
         write_fn: Option<WriteFn>,
     ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
         self.0.queue.push(record, write_fn)
+    }
+
+    /// The read pool.
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
     }
 
     /// The writer's state.
