@@ -33,7 +33,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, AppStore, BoxError, Context};
+pub use app::{App, AppStore, BoxError, Context, Unrecorded, unrecorded};
 pub use cli::run;
 pub use http::listen::Inherited;
 pub use store::{ReadError, RequestStore, WriteError};

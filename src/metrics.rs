@@ -56,6 +56,8 @@ macro_rules! metrics {
 metrics! {
     /// Responses of the public listeners by status code, without health checks.
     requests_total: IntCounterVec = |opts| IntCounterVec::new(opts, &["code"]);
+    /// Requests of routes behind unrecorded(), which leave no record.
+    requests_unrecorded_total: IntCounter = IntCounter::with_opts;
     /// Time from a request's complete head to its response.
     request_duration_seconds: Histogram = seconds;
     /// Requests between their head and their response.

@@ -74,7 +74,7 @@ pub async fn serve(
         store,
         mut writer_ended,
     } = opened;
-    context.store().open(store.clone());
+    context.open(&store);
 
     // Only now: a server that cannot record must not listen.
     let sharing = Sharing::Replicas(store.path());
@@ -126,10 +126,13 @@ pub async fn serve(
         store: &server.store,
         writer_ended: &mut writer_ended,
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = drain.run() => outcome,
         Some(stop) = stops.recv() => Ok(StopOutcome::Forced(stop)),
-    }
+    };
+    // Within the runtime, which the pool needs to close its connections: the application may keep its context for longer.
+    server.store.reader().close();
+    outcome
 }
 
 /// Sets what the process's later threads inherit, and fits `http.connections_max` to the limit of open files.

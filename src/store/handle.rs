@@ -1,5 +1,6 @@
 //! [`Store`]: the handle that the rest of the program has, and the start of the threads behind it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::queue::Queue;
 use super::reader::Reader;
 use super::record::Record;
 use super::transaction::WriterConnection;
+use super::wal_file::WalFile;
 use super::writer::Writer;
 use super::writer_status::{WriterState, WriterStatus};
 use crate::config::{Commit, Database, Synchronous};
@@ -31,6 +33,8 @@ struct Inner {
     queue: Arc<Queue>,
     status: Arc<WriterStatus>,
     reader: Reader,
+    /// None at `normal`. Not the writer's own descriptor: the kernel reports a failed sync once to each.
+    wal: Option<WalFile>,
     path: PathBuf,
 }
 
@@ -67,6 +71,10 @@ impl Store {
         } = open::open(database)?;
         let wal = match database.synchronous {
             Synchronous::Full => Some(open::take_over_sync(&connection, &database)?),
+            Synchronous::Normal => None,
+        };
+        let second_wal = match database.synchronous {
+            Synchronous::Full => Some(open::open_wal(&database)?),
             Synchronous::Normal => None,
         };
         let queue = Arc::new(Queue::new(commit));
@@ -110,6 +118,7 @@ impl Store {
             queue,
             status,
             reader,
+            wal: second_wal,
             path: database.path,
         }));
         Ok(Opened {
@@ -138,6 +147,11 @@ impl Store {
     /// The read pool.
     pub fn reader(&self) -> &Reader {
         &self.0.reader
+    }
+
+    /// At `full`, makes what this process can read survive a power failure. Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.wal.as_ref().map_or(Ok(()), WalFile::sync)
     }
 
     /// The writer's state.

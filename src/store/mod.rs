@@ -16,6 +16,7 @@ mod litestream;
 mod location;
 mod lock;
 mod lost_commits;
+mod newest_id;
 mod open;
 mod open_error;
 mod outcome;
@@ -43,6 +44,7 @@ pub use write::WriteError;
 
 pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
+pub(crate) use newest_id::NewestIdError;
 pub(crate) use paths::beside;
 pub(crate) use record::{Record, StoredRecord};
 pub(crate) use writer_status::WriterState;

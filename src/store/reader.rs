@@ -98,7 +98,7 @@ impl Reader {
         E: Send + 'static,
     {
         let begun = Instant::now();
-        let result = self.read_by(begun + self.timeout, read).await;
+        let result = self.read_uncounted(read).await;
         let metrics = &self.metrics;
         let elapsed = begun.elapsed();
         metrics.read_duration_seconds.observe(elapsed.as_secs_f64());
@@ -108,15 +108,16 @@ impl Reader {
         result
     }
 
-    async fn read_by<T, E>(
+    /// [`Reader::read`] without metrics.
+    pub(super) async fn read_uncounted<T, E>(
         &self,
-        deadline: Instant,
         read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, ReadError<E>>
     where
         T: Send + 'static,
         E: Send + 'static,
     {
+        let deadline = Instant::now() + self.timeout;
         let (limit, busy_timeout) = (self.timeout, self.busy_timeout);
         let connection = match timeout_at(deadline.into(), self.pool.get()).await {
             Ok(connection) => connection.map_err(no_connection)?,

@@ -178,7 +178,7 @@ impl RequestStore {
     }
 
     /// As [`RequestStore::write`]. The closure also gets the id of this request's record, which the response names in
-    /// `record-id`. It is `None` if the request has no record: for example at
+    /// `record-id`. It is `None` if the request has no record: behind [`unrecorded`](crate::unrecorded), or at
     /// `record = false`.
     ///
     /// If the closure fails, its changes are undone, and another record may get this id.
@@ -241,6 +241,16 @@ impl RequestStore {
         E: Send + 'static,
     {
         self.store.reader().read(read).await
+    }
+
+    /// Takes the record away, so that the request leaves none. A record that a write carries, or has carried, stays.
+    pub(crate) fn take_record(&self) {
+        if let Ok(mut progress) = self.progress.try_lock()
+            && progress.is_unwritten()
+            && progress.pending.is_none()
+        {
+            progress.record = RecordState::Unwritten(None);
+        }
     }
 
     /// Commits the record, unless a write has; returns its id.
