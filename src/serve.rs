@@ -25,7 +25,7 @@ pub use crate::process::exit::{ServeError, StopOutcome};
 use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
 use crate::shutdown::{Shutdown, StopSignal};
-use crate::store::{OpenError, Opened, Reader, Store};
+use crate::store::{OpenError, Opened, Store};
 use crate::telemetry;
 
 /// Connections of all admin listeners together.
@@ -63,7 +63,7 @@ pub async fn serve(
 
     // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default
     // handlers.
-    let (opened, reader) = tokio::select! {
+    let opened = tokio::select! {
         opened = open_database(config.clone(), metrics.clone()) => opened?,
         Some(stop) = stops.recv() => {
             tracing::info!(signal = stop.name(), "stopping before the database is open");
@@ -74,7 +74,7 @@ pub async fn serve(
         store,
         mut writer_ended,
     } = opened;
-    context.store().open(store.clone());
+    context.open(&store);
 
     // Only now: a server that cannot record must not listen.
     let sharing = Sharing::Replicas(store.path());
@@ -100,7 +100,6 @@ pub async fn serve(
         config,
         metrics,
         store,
-        reader,
         shutdown,
     };
     let mut public = server.accept_public(routes, context, public_listeners);
@@ -125,13 +124,15 @@ pub async fn serve(
         shutdown: &server.shutdown,
         public: &mut public,
         store: &server.store,
-        reader: &server.reader,
         writer_ended: &mut writer_ended,
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = drain.run() => outcome,
         Some(stop) = stops.recv() => Ok(StopOutcome::Forced(stop)),
-    }
+    };
+    // Within the runtime, which the pool needs to close its connections: the application may keep its context for longer.
+    server.store.reader().close();
+    outcome
 }
 
 /// Sets what the process's later threads inherit, and fits `http.connections_max` to the limit of open files.
@@ -148,15 +149,8 @@ fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-async fn open_database(
-    config: Arc<Config>,
-    metrics: Arc<Metrics>,
-) -> Result<(Opened, Reader), OpenError> {
-    let open = move || {
-        let opened = Store::open(&config.database, &config.commit, &metrics)?;
-        Ok((opened, Reader::open(&config.database)?))
-    };
-    spawn_blocking(open)
+async fn open_database(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Opened, OpenError> {
+    spawn_blocking(move || Store::open(&config.database, &config.commit, &metrics))
         .await
         .unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
@@ -179,7 +173,6 @@ struct Server {
     config: Arc<Config>,
     metrics: Arc<Metrics>,
     store: Store,
-    reader: Reader,
     readiness: Readiness,
     shutdown: Shutdown,
     /// Memory for the heads of public requests.
@@ -229,7 +222,6 @@ impl Server {
         let config = &self.config;
         let router = admin::router(Arc::new(AdminState {
             store: self.store.clone(),
-            reader: self.reader.clone(),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             heads: self.heads.clone(),

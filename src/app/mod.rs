@@ -1,14 +1,17 @@
 //! [`App`]: what a project declares, and [`Context`]: what its code gets back.
 
+mod changed;
 mod context;
 pub(crate) mod routes;
 mod store;
+mod unrecorded;
 
 use axum::Router;
 
 pub use context::Context;
 pub use routes::RoutesError;
 pub use store::AppStore;
+pub use unrecorded::{Unrecorded, unrecorded};
 
 /// An application's own error, of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

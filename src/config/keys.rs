@@ -69,6 +69,7 @@ pub struct Database {
     pub synchronous: Synchronous,
     pub busy_timeout: BusyTimeout,
     pub readers_max: BoundedNumber<1, 64>,
+    pub read_timeout: Timeout,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Config;
 use crate::process::exit::{ServeError, StopOutcome, writer_error};
 use crate::shutdown::{Phase, Shutdown};
-use crate::store::{FatalError, Reader, Store};
+use crate::store::{FatalError, Store};
 
 /// Time after the grace period for the last 503s to leave, and for an idle writer to close the database.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -28,7 +28,6 @@ pub struct Drain<'a> {
     pub shutdown: &'a Shutdown,
     pub public: &'a mut PublicSide,
     pub store: &'a Store,
-    pub reader: &'a Reader,
     pub writer_ended: &'a mut oneshot::Receiver<Result<(), FatalError>>,
 }
 
@@ -40,7 +39,7 @@ impl Drain<'_> {
         self.shutdown.enter(Phase::Closing);
         let deadline = Instant::now() + self.config.shutdown.grace.get();
         if self.close_connections(deadline).await? {
-            self.reader.close();
+            self.store.reader().close();
             self.finish_writing(deadline).await
         } else {
             self.refuse_open_requests().await?;
