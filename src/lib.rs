@@ -6,8 +6,9 @@
 //! 2. [`serve`]: the lifecycle: open the database, listen, serve, drain.
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
 //! 4. [`store`]: the queue, the writer thread, the lock between replicas.
-//! 5. `admin`: health, metrics and the recorded requests, for the operator.
-//! 6. `process` and [`config`]: what surrounds the server.
+//! 5. `jobs`: the application's work on a schedule.
+//! 6. `admin`: health, metrics and the recorded requests, for the operator.
+//! 7. `process` and [`config`]: what surrounds the server.
 //!
 //! ARCHITECTURE.md shows how these parts work together.
 
@@ -21,6 +22,7 @@ mod cli;
 pub mod config;
 pub mod healthcheck;
 mod http;
+mod jobs;
 mod lock_file;
 mod metrics;
 mod process;
@@ -36,6 +38,7 @@ pub mod testing;
 pub use app::{App, AppStore, BoxError, Context, Unrecorded, unrecorded};
 pub use cli::run;
 pub use http::listen::Inherited;
+pub use jobs::Schedule;
 pub use store::{ReadError, RequestStore, WriteError};
 // An application takes these from here, so that their versions are daybook's.
 pub use {axum, prometheus, rusqlite};

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder, exponential_buckets,
 };
 
 use crate::http::guard::CloseReason;
@@ -94,6 +94,12 @@ metrics! {
     database_bytes: Gauge = Gauge::with_opts;
     /// Free space in the database's file system for an unprivileged user.
     disk_free_bytes: Gauge = Gauge::with_opts;
+    /// Unix time at which a job last succeeded, over all replicas.
+    job_last_success_timestamp_seconds: GaugeVec = |opts| GaugeVec::new(opts, &["job"]);
+    /// Unix time after which a job is overdue: two periods after its last success or, before its first, its declaration.
+    job_overdue_timestamp_seconds: GaugeVec = |opts| GaugeVec::new(opts, &["job"]);
+    /// Runs of a job that failed, panicked or were interrupted, found by this replica.
+    job_failures_total: IntCounterVec = |opts| IntCounterVec::new(opts, &["job"]);
     /// 1 while this replica is ready.
     ready: IntGauge = IntGauge::with_opts;
     /// 0 if record = false: requests get responses and are not recorded.

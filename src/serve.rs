@@ -18,6 +18,7 @@ use crate::http::guard::{ConnectionState, HeadBudget, Limits};
 use crate::http::layers::add_layers;
 use crate::http::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::http::recorder::Recorder;
+use crate::jobs::{self, Jobs, JobsEnvironment};
 use crate::metrics::Metrics;
 use crate::process::drain::{Drain, PublicSide};
 use crate::process::exit::writer_error;
@@ -54,6 +55,7 @@ pub async fn serve(
     mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
+    let jobs = jobs::check(app.jobs)?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
@@ -102,6 +104,8 @@ pub async fn serve(
         store,
         shutdown,
     };
+    let mut jobs =
+        Jobs::start(jobs, server.jobs_environment(&context)).map_err(ServeError::JobsThread)?;
     let mut public = server.accept_public(routes, context, public_listeners);
     // The admin listeners stay open during a drain, so that it can be watched.
     let (mut admin_loops, _admin_shutdown) = server.accept_admin(admin_listeners);
@@ -124,6 +128,7 @@ pub async fn serve(
         shutdown: &server.shutdown,
         public: &mut public,
         store: &server.store,
+        jobs: &mut jobs,
         writer_ended: &mut writer_ended,
     };
     let outcome = tokio::select! {
@@ -214,6 +219,16 @@ impl Server {
                 .map(|listener| acceptor.clone().run(listener))
                 .collect(),
             connections,
+        }
+    }
+
+    fn jobs_environment<'a>(&'a self, context: &'a Context) -> JobsEnvironment<'a> {
+        JobsEnvironment {
+            replica: &self.config.replica,
+            context,
+            store: &self.store,
+            metrics: &self.metrics,
+            phase: self.shutdown.watch(),
         }
     }
 

@@ -8,6 +8,7 @@ mod unrecorded;
 
 use axum::Router;
 
+use crate::jobs::{Declaration, Schedule};
 pub use context::Context;
 pub use routes::RoutesError;
 pub use store::AppStore;
@@ -35,6 +36,7 @@ type MakeRoutes = Box<dyn FnOnce(&Context) -> Result<Router, BoxError> + Send>;
 pub struct App {
     pub(crate) name: &'static str,
     pub(crate) routes: MakeRoutes,
+    pub(crate) jobs: Vec<Declaration>,
 }
 
 impl App {
@@ -57,6 +59,48 @@ impl App {
         Self {
             name,
             routes: Box::new(routes),
+            jobs: Vec::new(),
         }
+    }
+
+    /// Declares a job: `run` is called whenever `schedule` says so, on one replica.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use daybook::{App, BoxError, Context, Schedule};
+    /// # use daybook::axum::Router;
+    /// # fn routes(_: &Context) -> Result<Router, BoxError> { Ok(Router::new()) }
+    ///
+    /// async fn purge(context: Context) -> Result<(), BoxError> {
+    ///     Ok(())
+    /// }
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     let app = App::new("notes", routes)
+    ///         .job("purge", Schedule::daily("03:00"), purge)
+    ///         .job("beat", Schedule::every(Duration::from_secs(60)), async |_| Ok(()));
+    ///     daybook::run(app)
+    /// }
+    /// ```
+    ///
+    /// - Runs of one job never overlap, over all replicas. Different jobs run at the same time.
+    /// - A run has a thread and a tokio runtime of its own. It may block, compute, and use tokio's timers and I/O. It ends when
+    ///   `run` returns: tasks that it has spawned are cancelled, and blocking ones are waited for.
+    /// - A run fails if it returns an error or panics, or if its process ends. The log has the reason, and so has the table
+    ///   `daybook_jobs`. A failed run is not repeated: the next one is at its next time. Write a job so that the next run
+    ///   completes what the last one left.
+    /// - When the replica stops, a run has until the end of `shutdown.grace`. A long job should watch
+    ///   [`Context::stopping`].
+    /// - A replica named `next`, the canary, runs no jobs.
+    /// - `name` has at most 40 lower-case letters, digits and hyphens, and does not begin with `daybook-`. A wrong name or
+    ///   schedule, or the same name twice, ends the program at its start with status 78.
+    pub fn job<F, R>(mut self, name: &'static str, schedule: Schedule, run: F) -> Self
+    where
+        F: Fn(Context) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.jobs.push(Declaration::new(name, schedule, run));
+        self
     }
 }

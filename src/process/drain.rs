@@ -1,4 +1,4 @@
-//! Stops a running server within `shutdown.drain_delay` plus `shutdown.grace`: connections first, then the writer.
+//! Stops a running server within `shutdown.drain_delay` plus `shutdown.grace`: connections and jobs first, then the writer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::process::exit::{ServeError, StopOutcome, writer_error};
 use crate::shutdown::{Phase, Shutdown};
 use crate::store::{FatalError, Store};
@@ -28,6 +29,7 @@ pub struct Drain<'a> {
     pub shutdown: &'a Shutdown,
     pub public: &'a mut PublicSide,
     pub store: &'a Store,
+    pub jobs: &'a mut Jobs,
     pub writer_ended: &'a mut oneshot::Receiver<Result<(), FatalError>>,
 }
 
@@ -38,13 +40,16 @@ impl Drain<'_> {
         self.unless_writer_ends(delay).await?;
         self.shutdown.enter(Phase::Closing);
         let deadline = Instant::now() + self.config.shutdown.grace.get();
-        if self.close_connections(deadline).await? {
-            self.store.reader().close();
-            self.finish_writing(deadline).await
-        } else {
+        // Jobs have seen the first phase, and end meanwhile.
+        if !self.close_connections(deadline).await? {
             self.refuse_open_requests().await?;
-            Ok(StopOutcome::GraceExpired)
+            return Ok(StopOutcome::GraceExpired);
         }
+        if !self.end_jobs(deadline).await? {
+            return Ok(StopOutcome::GraceExpired);
+        }
+        self.store.reader().close();
+        self.finish_writing(deadline).await
     }
 
     /// Returns whether all connections closed before `deadline`.
@@ -64,6 +69,22 @@ impl Drain<'_> {
             closed = timeout_at(deadline, all_closed) => Ok(closed.is_ok()),
             result = &mut *self.writer_ended => Err(writer_error(result)),
         }
+    }
+
+    /// Returns whether all jobs ended before `deadline`.
+    async fn end_jobs(&mut self, deadline: Instant) -> Result<bool, ServeError> {
+        let ended = tokio::select! {
+            ended = timeout_at(deadline, self.jobs.ended()) => ended.is_ok(),
+            result = &mut *self.writer_ended => return Err(writer_error(result)),
+        };
+        if !ended {
+            tracing::error!(
+                grace = %self.config.shutdown.grace,
+                "shutdown.grace is over: a job that still runs is interrupted"
+            );
+            self.shutdown.enter(Phase::Expired);
+        }
+        Ok(ended)
     }
 
     /// The grace period is over: open requests get 503.

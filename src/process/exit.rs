@@ -1,10 +1,13 @@
 //! How a server ends: with an error, or as a stop signal asked for.
 
+use std::io;
+
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use crate::app::RoutesError;
 use crate::http::listen::ListenError;
+use crate::jobs::JobError;
 use crate::process::file_descriptors::TooFewDescriptors;
 use crate::shutdown::StopSignal;
 use crate::store::{FatalError, OpenError};
@@ -21,6 +24,10 @@ pub enum ServeError {
     Descriptors(#[from] TooFewDescriptors),
     #[error(transparent)]
     Routes(#[from] RoutesError),
+    #[error("the application's {0}")]
+    Job(#[from] JobError),
+    #[error("the jobs' thread cannot be started: {0}")]
+    JobsThread(io::Error),
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
@@ -38,8 +45,10 @@ impl ServeError {
             Self::Open(error) => error.is_retryable(),
             Self::Listen(error) => error.is_retryable(),
             Self::Fatal(error) => error.is_retryable(),
-            Self::Descriptors(_) | Self::Routes(_) => false,
-            Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => true,
+            Self::Descriptors(_) | Self::Routes(_) | Self::Job(_) => false,
+            Self::JobsThread(_) | Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => {
+                true
+            }
         }
     }
 }
@@ -49,7 +58,7 @@ impl ServeError {
 pub enum StopOutcome {
     /// The signal came before the database was open.
     NotStarted,
-    /// Every request got its response, and every record is committed.
+    /// Every request got its response, every job has ended, and every record is committed.
     Drained,
     /// `shutdown.grace` ended first.
     GraceExpired,
@@ -62,7 +71,9 @@ impl std::fmt::Display for StopOutcome {
         formatter.write_str(match self {
             Self::NotStarted => "before the database was open",
             Self::Drained => "every request has its response and every record is committed",
-            Self::GraceExpired => "shutdown.grace ended before every request had its response",
+            Self::GraceExpired => {
+                "shutdown.grace ended before every request had its response and every job had ended"
+            }
             Self::Forced(_) => "at once, by a second signal",
         })
     }

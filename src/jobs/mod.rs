@@ -1,0 +1,97 @@
+//! Jobs: an application's work on a schedule. One replica runs each.
+//!
+//! Every replica has a [`scheduler`](Scheduler) for each job. It reads the job's last run (`history`), and when the next one
+//! is due (`schedule`) it tries to get the job's lock file (`claim`). The replica that gets it runs the job on a thread of
+//! the job's own (`run`).
+
+mod claim;
+mod declaration;
+mod history;
+mod run;
+mod schedule;
+mod scheduler;
+
+use std::sync::Arc;
+use std::{io, thread};
+
+use tokio::runtime;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::app::Context;
+use crate::metrics::Metrics;
+use crate::shutdown::Phase;
+use crate::store::Store;
+pub use declaration::JobError;
+pub(crate) use declaration::{Declaration, Job, check};
+use history::History;
+pub use schedule::Schedule;
+use scheduler::Scheduler;
+
+/// The name of the replica that tries the next version beside the current one. It runs no jobs: the current version does.
+const CANARY: &str = "next";
+
+/// The jobs of a running replica.
+pub(crate) struct Jobs {
+    /// Resolves when no job runs and none will.
+    ended: oneshot::Receiver<()>,
+}
+
+/// What the jobs of a replica use.
+pub(crate) struct JobsEnvironment<'a> {
+    pub replica: &'a str,
+    pub context: &'a Context,
+    pub store: &'a Store,
+    pub metrics: &'a Arc<Metrics>,
+    pub phase: watch::Receiver<Phase>,
+}
+
+impl Jobs {
+    /// Schedules `jobs` on a thread of their own, until `phase` is [`Phase::Draining`].
+    ///
+    /// # Errors
+    /// The thread or its runtime cannot be started.
+    pub fn start(jobs: Vec<Job>, with: JobsEnvironment<'_>) -> io::Result<Self> {
+        let (sender, ended) = oneshot::channel();
+        if with.replica == CANARY && !jobs.is_empty() {
+            tracing::info!("this replica is {CANARY:?}: it runs no jobs");
+        } else if !jobs.is_empty() {
+            let schedulers: Vec<_> = jobs.into_iter().map(|job| with.scheduler(job)).collect();
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            thread::Builder::new()
+                .name("jobs".to_owned())
+                .spawn(move || {
+                    let tasks: JoinSet<()> = runtime
+                        .block_on(async { schedulers.into_iter().map(Scheduler::run).collect() });
+                    // A panic is a defect of daybook: the hook has logged it, and the other jobs go on.
+                    runtime.block_on(tasks.join_all());
+                    drop(sender);
+                })?;
+        }
+        Ok(Self { ended })
+    }
+
+    /// Waits until no job runs, after the phase [`Phase::Draining`]. To be called once.
+    pub async fn ended(&mut self) {
+        // An error is how the sender says it.
+        let _ = (&mut self.ended).await;
+    }
+}
+
+impl JobsEnvironment<'_> {
+    fn scheduler(&self, job: Job) -> Scheduler {
+        Scheduler {
+            history: History {
+                job: job.name.clone(),
+                store: self.store.clone(),
+            },
+            lock_path: claim::path(self.store.path(), &job.name),
+            context: self.context.clone(),
+            metrics: self.metrics.clone(),
+            phase: self.phase.clone(),
+            job,
+        }
+    }
+}
