@@ -33,7 +33,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, AppStore, BoxError, Context};
+pub use app::{App, AppStore, BoxError, Context, Secret};
 pub use cli::run;
 pub use http::listen::Inherited;
 pub use store::{RequestStore, WriteError};

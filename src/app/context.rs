@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use super::AppConfig;
 use super::store::AppStore;
 use crate::shutdown::{Phase, reached};
 
@@ -17,14 +18,16 @@ pub struct Context(Arc<Inner>);
 
 struct Inner {
     store: AppStore,
+    config: AppConfig,
     metrics: Registry,
     phase: watch::Receiver<Phase>,
 }
 
 impl Context {
-    pub(crate) fn new(metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
+    pub(crate) fn new(config: AppConfig, metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
         Self(Arc::new(Inner {
             store: AppStore::default(),
+            config,
             metrics,
             phase,
         }))
@@ -33,6 +36,15 @@ impl Context {
     /// The database outside of a request. It opens after the routes are made.
     pub fn store(&self) -> AppStore {
         self.0.store.clone()
+    }
+
+    /// The application's own configuration, of the type that [`App::config`](crate::App::config) declares.
+    ///
+    /// # Panics
+    /// If `T` is another type.
+    #[track_caller]
+    pub fn config<T: 'static>(&self) -> &T {
+        self.0.config.get()
     }
 
     /// The registry of the application's own metrics. Each name gets the prefix `app_`, and each metric the label
