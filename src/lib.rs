@@ -35,7 +35,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, AppStore, BoxError, Context, Unrecorded, unrecorded};
+pub use app::{App, AppStore, BoxError, Context, Secret, Unrecorded, unrecorded};
 pub use cli::run;
 pub use http::listen::Inherited;
 pub use jobs::Schedule;

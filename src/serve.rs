@@ -60,7 +60,7 @@ pub async fn serve(
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
     let shutdown = Shutdown::new();
-    let context = Context::new(metrics.app().clone(), shutdown.watch());
+    let context = Context::new(config.app.clone(), metrics.app().clone(), shutdown.watch());
     let routes = routes::build(app.routes, &context, config.health_path.as_deref())?;
 
     // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default

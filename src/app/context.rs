@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use super::AppConfig;
 use super::changed::Changed;
 use super::store::AppStore;
 use crate::shutdown::{Phase, reached};
@@ -20,15 +21,17 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     store: AppStore,
     changed: Changed,
+    config: AppConfig,
     metrics: Registry,
     phase: watch::Receiver<Phase>,
 }
 
 impl Context {
-    pub(crate) fn new(metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
+    pub(crate) fn new(config: AppConfig, metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
         Self(Arc::new(Inner {
             store: AppStore::default(),
             changed: Changed::new(),
+            config,
             metrics,
             phase,
         }))
@@ -55,6 +58,15 @@ impl Context {
         self.0.store.open(store.clone());
         let (context, store) = (self.clone(), store.clone());
         tokio::spawn(async move { context.0.changed.poll(store).await });
+    }
+
+    /// The application's own configuration, of the type that [`App::config`](crate::App::config) declares.
+    ///
+    /// # Panics
+    /// If `T` is another type.
+    #[track_caller]
+    pub fn config<T: 'static>(&self) -> &T {
+        self.0.config.get()
     }
 
     /// The registry of the application's own metrics. Each name gets the prefix `app_`, and each metric the label
