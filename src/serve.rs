@@ -25,7 +25,7 @@ pub use crate::process::exit::{ServeError, StopOutcome};
 use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
 use crate::shutdown::{Shutdown, StopSignal};
-use crate::store::{OpenError, Opened, Reader, Store};
+use crate::store::{AppSchema, OpenError, Opened, Reader, Store};
 use crate::telemetry;
 
 /// Connections of all admin listeners together.
@@ -54,6 +54,7 @@ pub async fn serve(
     mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
+    let schema = app.schema()?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
@@ -64,7 +65,7 @@ pub async fn serve(
     // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default
     // handlers.
     let (opened, reader) = tokio::select! {
-        opened = open_database(config.clone(), metrics.clone()) => opened?,
+        opened = open_database(config.clone(), schema, metrics.clone()) => opened?,
         Some(stop) = stops.recv() => {
             tracing::info!(signal = stop.name(), "stopping before the database is open");
             return Ok(StopOutcome::NotStarted);
@@ -150,10 +151,11 @@ fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
 
 async fn open_database(
     config: Arc<Config>,
+    schema: AppSchema,
     metrics: Arc<Metrics>,
 ) -> Result<(Opened, Reader), OpenError> {
     let open = move || {
-        let opened = Store::open(&config.database, &config.commit, &metrics)?;
+        let opened = Store::open(&config.database, &config.commit, &schema, &metrics)?;
         Ok((opened, Reader::open(&config.database)?))
     };
     spawn_blocking(open)

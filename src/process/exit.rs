@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use crate::app::RoutesError;
+use crate::app::{MigrationsError, RoutesError};
 use crate::http::listen::ListenError;
 use crate::process::file_descriptors::TooFewDescriptors;
 use crate::shutdown::StopSignal;
@@ -21,6 +21,8 @@ pub enum ServeError {
     Descriptors(#[from] TooFewDescriptors),
     #[error(transparent)]
     Routes(#[from] RoutesError),
+    #[error(transparent)]
+    Migrations(#[from] MigrationsError),
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
@@ -38,7 +40,7 @@ impl ServeError {
             Self::Open(error) => error.is_retryable(),
             Self::Listen(error) => error.is_retryable(),
             Self::Fatal(error) => error.is_retryable(),
-            Self::Descriptors(_) | Self::Routes(_) => false,
+            Self::Descriptors(_) | Self::Routes(_) | Self::Migrations(_) => false,
             Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => true,
         }
     }

@@ -3,6 +3,8 @@
 //! A request appends its record to the bounded `queue` and waits. The `writer` commits all waiting records as one batch;
 //! the dispatcher, a task on the event loop, then wakes all requests of the batch.
 
+mod app_authorizer;
+mod app_schema;
 mod checkpoint;
 mod dispatch;
 mod fatal_error;
@@ -15,6 +17,7 @@ mod litestream;
 mod location;
 mod lock;
 mod lost_commits;
+mod migrate;
 mod open;
 mod open_error;
 mod outcome;
@@ -32,14 +35,15 @@ mod writer;
 mod writer_status;
 
 pub use crate::rejected::Rejected;
-pub use open::{InitOutcome, init};
 pub use open_error::OpenError;
 pub use outcome::AppendError;
 pub use request::RequestStore;
 pub use write::WriteError;
 
+pub(crate) use app_schema::{AppMigration, AppSchema};
 pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
+pub(crate) use open::init;
 pub(crate) use paths::beside;
 pub(crate) use reader::{ReadError, Reader};
 pub(crate) use record::{Record, StoredRecord};
