@@ -69,16 +69,22 @@ Exit status:
     Serve,
     /// Create the database, or update its schema to this version, then exit
     ///
-    /// `serve` does the same at its start. Run `init` to migrate before the replicas start.
+    /// `serve` does the same at its start. Run `init` to migrate before the replicas start: it prints each migration and
+    /// its time.
     #[command(after_help = "\
-Example:
+Examples:
   {name} init --config /etc/{name}.toml
+  {name} init --allow-downtime
 
 Exit status:
   0    the database has this version's schema
   1    failure that may pass: a full disk, or another program locks the database
   78   wrong configuration, or a database that is missing, damaged, too new or not daybook's")]
-    Init,
+    Init {
+        /// Let the migrations take longer than commit.deadline; requests get 503 meanwhile
+        #[arg(long)]
+        allow_downtime: bool,
+    },
     /// Ask a running replica whether it is ready
     ///
     /// Sends GET /readyz to its admin listener. With --live it sends GET /livez.
@@ -148,7 +154,7 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
     let file = cli.source.config.as_deref();
     match cli.command {
         Command::Serve => serve(file, app),
-        Command::Init => init(file, &app),
+        Command::Init { allow_downtime } => init(file, &app, allow_downtime),
         Command::Healthcheck { live, address } => {
             let probe = if live { Probe::Live } else { Probe::Ready };
             healthcheck(file, &app, address, probe)
@@ -231,14 +237,20 @@ fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
     })
 }
 
-fn init(file: Option<&Path>, app: &App) -> Result<ExitCode, Failure> {
+fn init(file: Option<&Path>, app: &App, allow_downtime: bool) -> Result<ExitCode, Failure> {
     let config = load(file, app)?;
+    let schema = app.schema().map_err(|error| Failure::new(error, false))?;
     telemetry::init(&config.log, &config.replica);
-    let done = store::init(&config.database).map_err(|error| {
+    let time_max = (!allow_downtime).then(|| config.commit.deadline.get());
+    let done = store::init(&config.database, &schema, time_max);
+    let (outcome, steps) = done.map_err(|error| {
         let is_retryable = error.is_retryable();
         Failure::new(error, is_retryable)
     })?;
-    report(&format!("{}: {done}", config.database.path.display()));
+    for step in steps {
+        report(&step.to_string());
+    }
+    report(&format!("{}: {outcome}", config.database.path.display()));
     Ok(ExitCode::SUCCESS)
 }
 

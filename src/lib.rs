@@ -35,13 +35,18 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, AppStore, BoxError, Context, Secret, Unrecorded, unrecorded};
+pub use app::{App, AppStore, BoxError, Context, Migrations, Secret, Unrecorded, unrecorded};
 pub use cli::run;
 pub use http::listen::Inherited;
 pub use jobs::Schedule;
 pub use store::{ReadError, RequestStore, WriteError};
 // An application takes these from here, so that their versions are daybook's.
 pub use {axum, prometheus, rusqlite};
+
+#[doc(hidden)] // For the code of `migrations!`.
+pub mod __private {
+    pub use include_dir;
+}
 
 /// musl's own allocator is slow under this load.
 #[cfg(feature = "mimalloc")]

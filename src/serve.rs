@@ -26,7 +26,7 @@ pub use crate::process::exit::{ServeError, StopOutcome};
 use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
 use crate::shutdown::{Shutdown, StopSignal};
-use crate::store::{OpenError, Opened, Store};
+use crate::store::{AppSchema, OpenError, Opened, Store};
 use crate::telemetry;
 
 /// Connections of all admin listeners together.
@@ -55,6 +55,7 @@ pub async fn serve(
     mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
+    let schema = app.schema()?;
     let jobs = jobs::check(app.jobs)?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
@@ -66,7 +67,7 @@ pub async fn serve(
     // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default
     // handlers.
     let opened = tokio::select! {
-        opened = open_database(config.clone(), metrics.clone()) => opened?,
+        opened = open_database(config.clone(), schema, metrics.clone()) => opened?,
         Some(stop) = stops.recv() => {
             tracing::info!(signal = stop.name(), "stopping before the database is open");
             return Ok(StopOutcome::NotStarted);
@@ -154,8 +155,12 @@ fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-async fn open_database(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Opened, OpenError> {
-    spawn_blocking(move || Store::open(&config.database, &config.commit, &metrics))
+async fn open_database(
+    config: Arc<Config>,
+    schema: AppSchema,
+    metrics: Arc<Metrics>,
+) -> Result<Opened, OpenError> {
+    spawn_blocking(move || Store::open(&config.database, &config.commit, &schema, &metrics))
         .await
         .unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

@@ -3,6 +3,7 @@
 mod changed;
 mod config;
 mod context;
+mod migrations;
 pub(crate) mod routes;
 mod secret;
 mod store;
@@ -16,10 +17,13 @@ use crate::jobs::{Declaration, Schedule};
 use config::SectionType;
 pub(crate) use config::{AppConfig, Defaults, SECTION};
 pub use context::Context;
+pub use migrations::{Migrations, MigrationsError};
 pub use routes::RoutesError;
 pub use secret::Secret;
 pub use store::AppStore;
 pub use unrecorded::{Unrecorded, unrecorded};
+
+use crate::store::AppSchema;
 
 /// An application's own error, of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,6 +49,7 @@ pub struct App {
     pub(crate) routes: MakeRoutes,
     pub(crate) jobs: Vec<Declaration>,
     pub(crate) config: Option<SectionType>,
+    migrations: Option<Migrations>,
 }
 
 impl App {
@@ -69,6 +74,7 @@ impl App {
             routes: Box::new(routes),
             config: None,
             jobs: Vec::new(),
+            migrations: None,
         }
     }
 
@@ -158,5 +164,54 @@ impl App {
     {
         self.jobs.push(Declaration::new(name, schedule, run));
         self
+    }
+
+    /// Declares the application's own tables: SQL files that [`migrations!`](crate::migrations!) compiles in.
+    ///
+    /// The files are named `0001_notes.sql`, `0002_authors.sql` and so on, without a gap. `init`, or else `serve` when it
+    /// starts, runs the files that have not run on the database yet, in order. Steps of daybook's own schema and all files
+    /// run in one transaction: after an error the database is as it was, and the program exits with status 78.
+    ///
+    /// - **A file that has run must not change.** Write a new one instead. The database keeps each file's checksum.
+    /// - **Rollback.** An older program works on a newer database, as long as no migration forbids it. If one takes away what
+    ///   older programs need, its first line says which version is the oldest that still works: `-- oldest: 3`.
+    /// - **Rollout.** Replicas of the version before run while the migration does. So add a column in one version, and use it.
+    ///   Remove the old one in a later version, with `-- oldest: N`.
+    /// - **Time.** No request can be recorded while migrations run. If all of them together take longer than `commit.deadline`,
+    ///   they are undone, and the program exits with status 78. `init --allow-downtime` lets them take longer.
+    /// - **Limits.** A migration begins and ends no transaction, sets no pragmas, and changes no table of daybook's: `requests`,
+    ///   `app_schema`, `app_migrations` and `daybook_…`. An index on `requests` is allowed. A foreign key to `requests` is not:
+    ///   old records may be deleted. Foreign keys between the application's tables are checked at the end.
+    /// - **Names.** The database keeps [`App::new`]'s `name`. Another application is refused on it.
+    ///
+    /// ```no_run
+    /// # use daybook::axum::Router;
+    /// # use daybook::{App, BoxError, Context};
+    /// # fn routes(_: &Context) -> Result<Router, BoxError> { Ok(Router::new()) }
+    /// fn main() -> std::process::ExitCode {
+    /// # /*
+    ///     daybook::run(App::new("guestbook", routes).migrations(daybook::migrations!("migrations")))
+    /// # */
+    /// # daybook::run(App::new("guestbook", routes).migrations(daybook::migrations!("tests/programs/migrations")))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn migrations(mut self, migrations: Migrations) -> Self {
+        self.migrations = Some(migrations);
+        self
+    }
+
+    /// The application's part of the database's schema.
+    ///
+    /// # Errors
+    /// A mistake in its migrations.
+    pub(crate) fn schema(&self) -> Result<AppSchema, MigrationsError> {
+        match &self.migrations {
+            Some(migrations) => migrations.schema(self.name),
+            None => Ok(AppSchema {
+                application: self.name,
+                migrations: Vec::new(),
+            }),
+        }
     }
 }

@@ -121,15 +121,21 @@ impl<'de> Deserializer<'de> for LenientValue {
             Value::Empty(..) => visitor.visit_unit(),
             Value::Dict(..) => self.deserialize_map(visitor),
             Value::Array(..) => self.deserialize_seq(visitor),
-            Value::Num(..) => match (self.0.to_i128(), self.0.to_f64()) {
-                (_, Some(float)) => visitor.visit_f64(float),
-                // serde's types for whole numbers do not all take an i128.
-                (Some(number), None) => match i64::try_from(number) {
-                    Ok(number) => visitor.visit_i64(number),
-                    Err(_) => visitor.visit_i128(number),
-                },
-                (None, None) => visitor.visit_u128(self.0.to_u128().unwrap_or(u128::MAX)),
-            },
+            Value::Num(_, number) => {
+                // serde's types for whole numbers take no i128.
+                let signed = number
+                    .to_i128()
+                    .and_then(|number| i64::try_from(number).ok());
+                let unsigned = number
+                    .to_u128()
+                    .and_then(|number| u64::try_from(number).ok());
+                match (signed, unsigned, number.to_f64()) {
+                    (Some(number), ..) => visitor.visit_i64(number),
+                    (_, Some(number), _) => visitor.visit_u64(number),
+                    (.., Some(number)) => visitor.visit_f64(number),
+                    _ => Err(Error::custom("this number is too large")),
+                }
+            }
         }
     }
 
@@ -181,10 +187,7 @@ impl<'de> Deserializer<'de> for LenientValue {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let items = match self.0 {
-            table @ Value::Dict(..) => vec![table],
-            other => list_items(other).map_err(Error)?,
-        };
+        let items = list_items(self.0).map_err(Error)?;
         let mut items = SeqDeserializer::new(items.into_iter().map(LenientValue));
         let list = visitor.visit_seq(&mut items)?;
         items.end().map(|()| list)

@@ -14,11 +14,13 @@ impl TryFrom<Value> for LenientString {
     fn try_from(value: Value) -> Result<Self, Self::Error> {
         // `{:?}` keeps the point of 1.0, so that it is not read as a whole number.
         let float = value.to_f64().map(|float| format!("{float:?}"));
-        let whole = value.to_i128().map(|number| number.to_string());
+        let signed = value.to_i128().map(|number| number.to_string());
+        let unsigned = value.to_u128().map(|number| number.to_string());
         let boolean = value.to_bool().map(|boolean| boolean.to_string());
         (value.into_string())
             .or(float)
-            .or(whole)
+            .or(signed)
+            .or(unsigned)
             .or(boolean)
             .map(Self)
             .ok_or("one value is expected: write text in quotes, a number, true or false")

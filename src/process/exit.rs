@@ -5,7 +5,7 @@ use std::io;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use crate::app::RoutesError;
+use crate::app::{MigrationsError, RoutesError};
 use crate::http::listen::ListenError;
 use crate::jobs::JobError;
 use crate::process::file_descriptors::TooFewDescriptors;
@@ -28,6 +28,8 @@ pub enum ServeError {
     Job(#[from] JobError),
     #[error("the jobs' thread cannot be started: {0}")]
     JobsThread(io::Error),
+    #[error(transparent)]
+    Migrations(#[from] MigrationsError),
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
@@ -45,7 +47,7 @@ impl ServeError {
             Self::Open(error) => error.is_retryable(),
             Self::Listen(error) => error.is_retryable(),
             Self::Fatal(error) => error.is_retryable(),
-            Self::Descriptors(_) | Self::Routes(_) | Self::Job(_) => false,
+            Self::Descriptors(_) | Self::Routes(_) | Self::Job(_) | Self::Migrations(_) => false,
             Self::JobsThread(_) | Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => {
                 true
             }

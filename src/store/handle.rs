@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::app_schema::AppSchema;
 use super::checkpoint;
 use super::dispatch::Dispatcher;
 use super::fatal_error::FatalError;
@@ -61,14 +62,23 @@ impl Store {
     pub fn open(
         database: &Database,
         commit: &Commit,
+        app: &AppSchema,
         metrics: &Arc<Metrics>,
     ) -> Result<Opened, OpenError> {
         let OpenedDatabase {
             connection,
             mut lock,
             database,
+            steps,
             ..
-        } = open::open(database)?;
+        } = open::open(database, app, Some(commit.deadline.get()))?;
+        for step in steps {
+            tracing::info!(
+                migration = step.name,
+                seconds = step.duration.as_secs_f64(),
+                "migrated"
+            );
+        }
         let wal = match database.synchronous {
             Synchronous::Full => Some(open::take_over_sync(&connection, &database)?),
             Synchronous::Normal => None,

@@ -3,6 +3,8 @@
 //! A request appends its record to the bounded `queue` and waits. The `writer` commits all waiting records as one batch;
 //! the dispatcher, a task on the event loop, then wakes all requests of the batch.
 
+mod app_authorizer;
+mod app_schema;
 mod bounded_read;
 mod checkpoint;
 mod dispatch;
@@ -16,6 +18,7 @@ mod litestream;
 mod location;
 mod lock;
 mod lost_commits;
+mod migrate;
 mod newest_id;
 mod open;
 mod open_error;
@@ -35,16 +38,17 @@ mod writer;
 mod writer_status;
 
 pub use crate::rejected::Rejected;
-pub use open::{InitOutcome, init};
 pub use open_error::OpenError;
 pub use outcome::AppendError;
 pub use read_error::ReadError;
 pub use request::RequestStore;
 pub use write::WriteError;
 
+pub(crate) use app_schema::{AppMigration, AppSchema};
 pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
 pub(crate) use newest_id::NewestIdError;
+pub(crate) use open::init;
 pub(crate) use paths::beside;
 pub(crate) use record::{Record, StoredRecord};
 pub(crate) use writer_status::WriterState;

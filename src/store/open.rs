@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::app_schema::AppSchema;
 use super::lock::{self, WriteLock};
+use super::migrate::{self, Step};
 use super::open_error::OpenError;
 use super::schema::{self, DatabaseInfo};
 use super::wal_file::WalFile;
@@ -20,7 +22,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Between two attempts to set the journal mode.
 const JOURNAL_MODE_RETRY: Duration = Duration::from_millis(20);
 
-/// The result of `daybook init`, which prints its `Display`.
+/// What [`open`] had to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitOutcome {
     /// There was no database.
@@ -41,12 +43,16 @@ impl fmt::Display for InitOutcome {
     }
 }
 
-/// Creates the database, or migrates it to this program's schema (`daybook init`).
+/// Creates the database, or migrates it to this program's schema (`daybook init`). Returns the migrations that ran.
 ///
 /// # Errors
-/// [`OpenError`].
-pub fn init(database: &Database) -> Result<InitOutcome, OpenError> {
-    open(database).map(|opened| opened.outcome)
+/// [`OpenError`], if all migrations together take longer than `time_max`, too.
+pub(crate) fn init(
+    database: &Database,
+    app: &AppSchema,
+    time_max: Option<Duration>,
+) -> Result<(InitOutcome, Vec<Step>), OpenError> {
+    open(database, app, time_max).map(|opened| (opened.outcome, opened.steps))
 }
 
 /// A database that is ready for its writer.
@@ -58,12 +64,20 @@ pub(super) struct OpenedDatabase {
     /// The configuration, with the path resolved.
     pub database: Database,
     pub outcome: InitOutcome,
+    /// The migrations that ran.
+    pub steps: Vec<Step>,
 }
 
 /// Opens, creates or migrates the database. It takes the write lock only to create or migrate: replicas that start
 /// together and set `journal_mode` at once get SQLITE_BUSY, whatever the timeout. A replica that starts on a current file
 /// does not wait for one that is stuck in a commit.
-pub(super) fn open(configured: &Database) -> Result<OpenedDatabase, OpenError> {
+///
+/// A file that does not fit `app` is refused. The migrations may take `time_max`.
+pub(super) fn open(
+    configured: &Database,
+    app: &AppSchema,
+    time_max: Option<Duration>,
+) -> Result<OpenedDatabase, OpenError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         return Err(OpenError::SqliteTooOld {
             found: rusqlite::version(),
@@ -78,15 +92,18 @@ pub(super) fn open(configured: &Database) -> Result<OpenedDatabase, OpenError> {
         return Err(OpenError::Path { path, source });
     }
     // Before the lock file is created: none may appear beside another program's database.
-    let inspected = has_content.then(|| inspect(&database)).transpose()?;
+    let inspected = has_content.then(|| inspect(&database, app)).transpose()?;
+    if inspected.as_ref().is_none_or(|(_, info)| info.is_new()) {
+        migrate::rehearse(&database.path, app, time_max)?;
+    }
     let mut lock = open_lock(&database)?;
-    let (mut connection, outcome) = match &inspected {
-        Some((_, info)) if info.is_current() && info.is_wal => {
-            (connect(&database)?, InitOutcome::Unchanged)
+    let (mut connection, outcome, steps) = match &inspected {
+        Some((_, info)) if info.is_current(app) && info.is_wal => {
+            (connect(&database)?, InitOutcome::Unchanged, Vec::new())
         }
         _ => {
             drop(inspected);
-            create_or_migrate(&database, &mut lock)?
+            create_or_migrate(&database, &mut lock, app, time_max)?
         }
     };
     schema::probe(&connection).map_err(|error| OpenError::sqlite(&database.path, error))?;
@@ -96,6 +113,7 @@ pub(super) fn open(configured: &Database) -> Result<OpenedDatabase, OpenError> {
         lock,
         database,
         outcome,
+        steps,
     })
 }
 
@@ -140,7 +158,7 @@ fn connect_with(database: &Database, flags: OpenFlags) -> Result<Connection, Ope
 
 /// Reads and checks a file without changing it. The caller keeps the connection until the next one is open, which would
 /// otherwise have to read a long WAL again.
-fn inspect(database: &Database) -> Result<(Connection, DatabaseInfo), OpenError> {
+fn inspect(database: &Database, app: &AppSchema) -> Result<(Connection, DatabaseInfo), OpenError> {
     // When a writable connection is the last to close, it moves a WAL into the database: that is for the file's owner to
     // do. Without a WAL, reading creates an empty one, and only a writable connection removes it again.
     let flags = if paths::wal(&database.path).exists() {
@@ -149,14 +167,18 @@ fn inspect(database: &Database) -> Result<(Connection, DatabaseInfo), OpenError>
         OpenFlags::SQLITE_OPEN_READ_WRITE
     };
     let connection = connect_with(database, flags)?;
-    let info = read_info(&connection, database)?;
+    let info = read_info(&connection, database, app)?;
     Ok((connection, info))
 }
 
-fn read_info(connection: &Connection, database: &Database) -> Result<DatabaseInfo, OpenError> {
+fn read_info(
+    connection: &Connection,
+    database: &Database,
+    app: &AppSchema,
+) -> Result<DatabaseInfo, OpenError> {
     let path = &database.path;
     let info = DatabaseInfo::read(connection).map_err(|error| OpenError::sqlite(path, error))?;
-    info.check(path)?;
+    info.check(path, app)?;
     Ok(info)
 }
 
@@ -164,7 +186,9 @@ fn read_info(connection: &Connection, database: &Database) -> Result<DatabaseInf
 fn create_or_migrate(
     database: &Database,
     lock: &mut WriteLock,
-) -> Result<(Connection, InitOutcome), OpenError> {
+    app: &AppSchema,
+    time_max: Option<Duration>,
+) -> Result<(Connection, InitOutcome, Vec<Step>), OpenError> {
     let path = &database.path;
     let _guard = lock
         .acquire_or_call(|| log_waiting(path))
@@ -177,20 +201,19 @@ fn create_or_migrate(
     // A migration is a commit like any other.
     litestream::cut_wal_if_copied(&connection).map_err(|error| OpenError::sqlite(path, error))?;
     // Read it again: another replica may have created or migrated it meanwhile.
-    let info = read_info(&connection, database)?;
+    let info = read_info(&connection, database, app)?;
     if !info.is_wal {
         set_journal_mode(&connection, database)?;
     }
-    info.migrate(&mut connection)
-        .map_err(|error| OpenError::sqlite(path, error))?;
+    let steps = migrate::migrate(path, &mut connection, &info, app, time_max)?;
     let outcome = if info.is_new() {
         InitOutcome::Created
-    } else if info.is_current() {
+    } else if info.is_current(app) {
         InitOutcome::Unchanged
     } else {
         InitOutcome::Migrated
     };
-    Ok((connection, outcome))
+    Ok((connection, outcome, steps))
 }
 
 /// SQLite does not call its busy handler here, so this sleeps and retries until the busy timeout. (Nothing else does: no

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
 
@@ -57,6 +58,43 @@ pub enum OpenError {
         found: i64,
         oldest: i64,
         supported: i64,
+    },
+    #[error(
+        "{path}: this is the database of the application {found:?}, and this program is {program:?}: set database.path to another file"
+    )]
+    OtherApplication {
+        path: PathBuf,
+        found: String,
+        program: &'static str,
+    },
+    #[error(
+        "{path}: schema version {found} of {application:?} needs a program that knows version {oldest} or newer, and this one knows {supported}: run a newer {application}"
+    )]
+    AppTooNew {
+        path: PathBuf,
+        application: &'static str,
+        found: i64,
+        oldest: i64,
+        supported: i64,
+    },
+    #[error(
+        "{file}: this file has changed since it ran on {path}: restore it, and write a new migration for the change"
+    )]
+    MigrationChanged { path: PathBuf, file: String },
+    #[error("{file}: {why} ({path} is unchanged)")]
+    Migration {
+        path: PathBuf,
+        file: String,
+        why: String,
+    },
+    #[error(
+        "{path}: the migrations take longer than commit.deadline, {time_max:?}, while no request can be recorded, and were undone ({steps}): run `{program} init --allow-downtime` when that is acceptable, or make them smaller"
+    )]
+    MigrationsTooSlow {
+        path: PathBuf,
+        time_max: Duration,
+        steps: String,
+        program: &'static str,
     },
     #[error("{path}: {source}{}", sqlite_hint(.source))]
     Sqlite {

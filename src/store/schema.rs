@@ -3,19 +3,36 @@
 use std::path::Path;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 
+use super::app_schema::{AppInfo, AppSchema};
 use super::open_error::OpenError;
 
 /// "dayb".
-const APPLICATION_ID: i32 = 0x6461_7962;
+pub(super) const APPLICATION_ID: i32 = 0x6461_7962;
 
 /// One step of the schema. `oldest` is the oldest schema version whose program may still use the file afterwards, so
 /// that a rollback after a migration works.
-struct Migration {
-    version: i64,
+pub(super) struct Migration {
+    pub version: i64,
     oldest: i64,
     sql: &'static str,
+}
+
+impl Migration {
+    /// Runs it within the caller's transaction.
+    pub fn run(&self, transaction: &Connection) -> rusqlite::Result<()> {
+        transaction.execute_batch(
+            "create table if not exists daybook_schema (version integer not null, oldest integer not null)",
+        )?;
+        transaction.execute_batch(self.sql)?;
+        transaction.execute("delete from daybook_schema", [])?;
+        transaction.execute(
+            "insert into daybook_schema (version, oldest) values (?, ?)",
+            [self.version, self.oldest],
+        )?;
+        Ok(())
+    }
 }
 
 /// In order; append only.
@@ -35,6 +52,7 @@ pub(super) struct DatabaseInfo {
     requests: Shape,
     /// None if there is a table `daybook_schema` without a valid version.
     versions: Option<Versions>,
+    pub app: AppInfo,
 }
 
 /// The columns of the table `requests`.
@@ -71,12 +89,18 @@ impl DatabaseInfo {
             is_wal: journal_mode.eq_ignore_ascii_case("wal"),
             requests: shape_of_requests(&transaction)?,
             versions: versions(&transaction, &tables)?,
+            app: AppInfo::read(&transaction, &tables)?,
             tables,
         })
     }
 
-    /// Refuses a database that is damaged, too new, or another program's.
-    pub fn check(&self, path: &Path) -> Result<(), OpenError> {
+    /// Refuses a database that is damaged, too new, or another program's or application's.
+    pub fn check(&self, path: &Path, app: &AppSchema) -> Result<(), OpenError> {
+        self.check_own(path)?;
+        self.app.check(path, app)
+    }
+
+    fn check_own(&self, path: &Path) -> Result<(), OpenError> {
         let path = path.to_owned();
         let has = |table: &str| self.tables.iter().any(|name| name == table);
         let why = match (self.application_id, self.versions) {
@@ -117,36 +141,20 @@ impl DatabaseInfo {
     }
 
     /// Whether it needs no migration.
-    pub fn is_current(&self) -> bool {
-        self.version() >= VERSION && self.application_id == APPLICATION_ID
+    pub fn is_current(&self, app: &AppSchema) -> bool {
+        self.version() >= VERSION
+            && self.application_id == APPLICATION_ID
+            && self.app.version() >= app.version()
+    }
+
+    /// daybook's own steps that it needs.
+    pub fn pending(&self) -> impl Iterator<Item = &'static Migration> {
+        let version = self.version();
+        MIGRATIONS.iter().filter(move |step| step.version > version)
     }
 
     fn version(&self) -> i64 {
         self.versions.map_or(0, |versions| versions.version)
-    }
-
-    /// Migrates it to this program's schema.
-    pub fn migrate(&self, connection: &mut Connection) -> rusqlite::Result<()> {
-        if self.is_current() {
-            return Ok(());
-        }
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.execute_batch(
-            "create table if not exists daybook_schema (version integer not null, oldest integer not null)",
-        )?;
-        for migration in MIGRATIONS
-            .iter()
-            .filter(|step| step.version > self.version())
-        {
-            transaction.execute_batch(migration.sql)?;
-            transaction.execute("delete from daybook_schema", [])?;
-            transaction.execute(
-                "insert into daybook_schema (version, oldest) values (?, ?)",
-                [migration.version, migration.oldest],
-            )?;
-        }
-        transaction.commit()
     }
 }
 
@@ -229,9 +237,10 @@ mod tests {
 
     #[test]
     fn the_probe_of_a_large_table_does_not_read_all_of_it() {
-        let mut connection = Connection::open_in_memory().expect("a database in memory");
-        let info = DatabaseInfo::read(&connection).expect("an empty database");
-        info.migrate(&mut connection).expect("a current schema");
+        let connection = Connection::open_in_memory().expect("a database in memory");
+        for migration in MIGRATIONS {
+            migration.run(&connection).expect("a current schema");
+        }
         let plan: Vec<String> = connection
             .prepare(&format!("explain query plan {BOTH_ENDS}"))
             .and_then(|mut plan| plan.query_map([], |row| row.get("detail"))?.collect())

@@ -130,7 +130,7 @@ fn the_type_of_a_field_decides_what_a_value_means() {
         limit = "7"
         labels = { team = 1 }
         colour = "green"
-        feeds = { url = 1.0 }
+        feeds = [{ url = 1.0 }]
     "#;
     let variables = [
         ("DAYBOOK_APP__TITLE", "5"),
