@@ -13,7 +13,7 @@ use crate::healthcheck::{self, Probe};
 use crate::http::listen::Inherited;
 use crate::process::replica_number;
 use crate::serve::{self, ServeError, StopOutcome};
-use crate::{shutdown, store, telemetry};
+use crate::{jobs, shutdown, store, telemetry};
 
 /// For what a restart cannot cure (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -147,7 +147,7 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
     let file = cli.source.config.as_deref();
     match cli.command {
         Command::Serve => serve(file, app),
-        Command::Init => init(file),
+        Command::Init => init(file, app),
         Command::Healthcheck { live, address } => {
             let probe = if live { Probe::Live } else { Probe::Ready };
             healthcheck(file, address, probe)
@@ -227,8 +227,10 @@ fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
     })
 }
 
-fn init(file: Option<&Path>) -> Result<ExitCode, Failure> {
+fn init(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
     let config = load(file)?;
+    // What `serve` would refuse later must not migrate the database.
+    jobs::check(app.jobs).map_err(|error| Failure::new(ServeError::from(error), false))?;
     telemetry::init(&config.log, &config.replica);
     let done = store::init(&config.database).map_err(|error| {
         let is_retryable = error.is_retryable();
