@@ -7,6 +7,7 @@ mod common;
 mod documentation;
 mod healthcheck;
 mod http;
+mod jobs;
 mod process;
 mod store;
 mod telemetry;

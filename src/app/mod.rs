@@ -127,22 +127,33 @@ impl App {
 
     /// Declares a job: `run` is called whenever `schedule` says so, on one replica.
     ///
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
     ///
+    /// use daybook::testing::Server;
     /// use daybook::{App, BoxError, Context, Schedule};
     /// # use daybook::axum::Router;
     /// # fn routes(_: &Context) -> Result<Router, BoxError> { Ok(Router::new()) }
     ///
+    /// /// Removes the sessions that have ended.
     /// async fn purge(context: Context) -> Result<(), BoxError> {
+    ///     let store = context.store();
+    ///     # store.write(|tx| tx.execute_batch("create table if not exists sessions (ends_at)")).await?;
+    ///     store
+    ///         .write(|tx| tx.execute("delete from sessions where ends_at < unixepoch()", []))
+    ///         .await?;
     ///     Ok(())
     /// }
     ///
-    /// fn main() -> std::process::ExitCode {
-    ///     let app = App::new("notes", routes)
-    ///         .job("purge", Schedule::daily("03:00"), purge)
-    ///         .job("beat", Schedule::every(Duration::from_secs(60)), async |_| Ok(()));
-    ///     daybook::run(app)
+    /// let app = App::new("forum", routes)
+    ///     .job("purge", Schedule::every(Duration::from_secs(600)), purge)
+    ///     .job("digest", Schedule::daily("07:30"), async |_| Ok(()));
+    ///
+    /// // The first run is at once.
+    /// let server = Server::start(app);
+    /// let runs = "select count(*) from daybook_jobs where name = 'purge' and succeeded_at is not null";
+    /// while server.database().query_row(runs, [], |row| row.get(0)) != Ok(1) {
+    ///     std::thread::sleep(Duration::from_millis(10));
     /// }
     /// ```
     ///

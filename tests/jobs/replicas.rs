@@ -1,0 +1,178 @@
+//! Several replicas, each a process: runs never overlap, and a replica that dies does not stop a job.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use daybook::App;
+
+use super::{Journal, app, every_second, row, start};
+use crate::common::process::{Process, remove_variables};
+use crate::common::server::metric;
+use crate::common::{TIMEOUT, db, eventually};
+
+/// For a process of this test binary: the database that it serves.
+const DATABASE: &str = "TEST_JOBS_DATABASE";
+/// And whether its job ends.
+const IS_ENDLESS: &str = "TEST_JOBS_IS_ENDLESS";
+
+/// Notes the beginning and the end of each run, with the process's number.
+fn app_with_beat(journal: Journal, is_endless: bool) -> App {
+    let pid = std::process::id();
+    app().job("beat", every_second(), move |_| {
+        let journal = journal.clone();
+        async move {
+            journal.add(&format!("begin {pid}"));
+            if is_endless {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            journal.add(&format!("end {pid}"));
+            Ok(())
+        }
+    })
+}
+
+/// Not a test: a replica that [`Replica::start`] runs in a process of its own, until its standard input ends.
+#[test]
+#[ignore = "it is the program of other tests"]
+fn replica_process() {
+    let Some(database) = std::env::var_os(DATABASE).map(PathBuf::from) else {
+        return;
+    };
+    let is_endless = std::env::var_os(IS_ENDLESS).is_some();
+    let app = app_with_beat(Journal::beside(&database), is_endless);
+    let path = database.to_str().expect("text");
+    let server = daybook::testing::Server::with(app, &[("database.path", path), ("shutdown.grace", "300ms")]);
+    println!("\nadmin {}", server.admin_url());
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    server.stop();
+}
+
+struct Replica {
+    process: Process,
+    admin: String,
+}
+
+impl Replica {
+    fn start(database: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this test binary"));
+        remove_variables(&mut command);
+        command
+            .args(["--exact", "jobs::replicas::replica_process", "--ignored", "--nocapture"])
+            .env(DATABASE, database)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = Process::spawn(&mut command);
+        let output = process.child().stdout.take().expect("its output");
+        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        let admin = lines
+            .filter_map(|line| Some(line.strip_prefix("admin http://")?.to_owned()))
+            .next();
+        Self {
+            process,
+            admin: admin.expect("it starts"),
+        }
+    }
+
+    fn failures(&self) -> f64 {
+        metric(&self.admin, "daybook_job_failures_total", &[("job", "beat")])
+    }
+}
+
+/// Asserts that each run of the journal ends before the next begins, except the last ones of the killed processes.
+fn assert_no_overlap(lines: &[String], killed: &[u32]) {
+    let mut running: Option<&str> = None;
+    for line in lines {
+        let (event, pid) = line.split_once(' ').expect("an event");
+        match (event, running) {
+            ("begin", None) => running = Some(pid),
+            ("begin", Some(before)) => {
+                let was_killed = killed.iter().any(|killed| killed.to_string() == before);
+                assert!(was_killed, "{pid} began while {before} ran:\n{lines:#?}");
+                running = Some(pid);
+            }
+            _ => {
+                assert_eq!((event, running), ("end", Some(pid)), "{lines:#?}");
+                running = None;
+            }
+        }
+    }
+}
+
+#[test]
+fn of_four_replicas_one_at_a_time_runs_a_job_though_running_ones_are_killed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let database = directory.path().join("requests.db");
+    let journal = Journal::beside(&database);
+    let mut replicas: Vec<_> = (0..4).map(|_| Replica::start(&database, &[])).collect();
+    let mut killed = Vec::new();
+    for _ in 0..2 {
+        let runs = journal.lines().len();
+        eventually("further runs", TIMEOUT * 3, || journal.lines().len() >= runs + 4);
+        // Kill the one that runs, during its run.
+        let victim = eventually("a replica is killed during a run", TIMEOUT * 3, || {
+            let last = journal.lines().pop().expect("a line");
+            let pid: u32 = last.strip_prefix("begin ")?.parse().expect("a process");
+            let index = replicas.iter().position(|replica| replica.process.id() == pid);
+            let mut victim = replicas.remove(index.expect("a replica of this test"));
+            victim.process.signal("KILL");
+            victim.process.wait_exit(TIMEOUT);
+            let was_running = journal.lines().last() == Some(&last);
+            // If its run had just ended, there is nothing to see.
+            was_running.then_some(pid).or_else(|| {
+                replicas.push(Replica::start(&database, &[]));
+                None
+            })
+        });
+        killed.push(victim);
+        eventually("another replica runs it", TIMEOUT * 3, || {
+            journal.lines().last() != Some(&format!("begin {victim}"))
+        });
+    }
+    let runs = journal.lines().len();
+    eventually("further runs", TIMEOUT * 3, || journal.lines().len() >= runs + 4);
+    // The interrupted runs are failures, which those count that found them.
+    let failures: f64 = replicas.iter().map(Replica::failures).sum();
+    assert_eq!(failures, 2.0);
+    assert_no_overlap(&journal.lines(), &killed);
+}
+
+#[test]
+fn four_replicas_on_a_new_database_share_its_jobs_and_end_cleanly() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let database = directory.path().join("requests.db");
+    let journal = Journal::beside(&database);
+    let mut replicas: Vec<_> = (0..4).map(|_| Replica::start(&database, &[])).collect();
+    eventually("five runs", TIMEOUT * 3, || journal.lines().len() >= 10);
+    for replica in &mut replicas {
+        drop(replica.process.child().stdin.take());
+    }
+    for replica in &mut replicas {
+        assert!(replica.process.wait_exit(TIMEOUT).success());
+    }
+    let lines = journal.lines();
+    assert_no_overlap(&lines, &[]);
+    assert!(lines.last().expect("a line").starts_with("end "), "{lines:#?}");
+    let row = row(&db::open(&database), "beat").expect("its row");
+    assert!(row.ended_at.is_some() && row.error.is_none(), "{row:?}");
+}
+
+#[test]
+fn a_process_that_ends_during_a_run_leaves_the_claim_to_the_next() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let database = directory.path().join("requests.db");
+    let journal = Journal::beside(&database);
+    let mut endless = Replica::start(&database, &[(IS_ENDLESS, "yes")]);
+    let pid = endless.process.id();
+    journal.wait_for(&format!("begin {pid}"), 1);
+    drop(endless.process.child().stdin.take());
+    assert!(!endless.process.wait_exit(TIMEOUT).success(), "its run was interrupted");
+
+    let server = start(app_with_beat(journal.clone(), false), &database);
+    journal.wait_for(&format!("end {}", std::process::id()), 1);
+    let job = [("job", "beat")];
+    assert_eq!(metric(&server.admin, "daybook_job_failures_total", &job), 1.0);
+}
