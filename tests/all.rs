@@ -11,3 +11,4 @@ mod process;
 mod store;
 mod telemetry;
 mod testing;
+mod websocket;

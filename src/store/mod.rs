@@ -34,8 +34,7 @@ mod write;
 mod writer;
 mod writer_status;
 
-pub use crate::rejected::Rejected;
-pub use open::{InitOutcome, init};
+pub use open::init;
 pub use open_error::OpenError;
 pub use outcome::AppendError;
 pub use read_error::ReadError;
