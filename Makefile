@@ -28,7 +28,8 @@ lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, 
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo fmt --check --manifest-path bench/postgres/Cargo.toml
 	cargo clippy --locked --manifest-path bench/postgres/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
+	scripts/public-api
 	scripts/pins check
 	scripts/check-docs
 	scripts/check-prometheus

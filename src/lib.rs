@@ -1,14 +1,37 @@
 //! daybook: an HTTP service that commits a record of each request to SQLite before it responds.
 //!
-//! Read the source in this order:
+//! An application declares an [`App`] and hands it to [`run`], which is the whole program:
+//!
+//! ```no_run
+//! use daybook::axum::{Router, routing::get};
+//! use daybook::{App, BoxError, Context};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     daybook::run(App::new("hello", routes))
+//! }
+//!
+//! fn routes(_: &Context) -> Result<Router, BoxError> {
+//!     Ok(Router::new().route("/", get(async || "hello\n")))
+//! }
+//! ```
+//!
+//! Handlers are axum's. They take a [`RequestStore`] for the database and a [`Context`] for the rest.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `mimalloc` (on by default) | the allocator of the whole program |
+//! | `testing` | `testing::Server`, which runs an application in its own tests |
+//! | `websocket` | `websocket`, which pings, and closes with 1001 at a stop |
+//!
+//! # Read the source
 //!
 //! 1. `app`: what an application declares ([`App`]), and what its code gets ([`Context`]). `main.rs` is the smallest one.
-//! 2. [`serve`]: the lifecycle: open the database, listen, serve, drain.
+//! 2. `serve`: the lifecycle: open the database, listen, serve, drain.
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
-//! 4. [`store`]: the queue, the writer thread, the lock between replicas.
+//! 4. `store`: the queue, the writer thread, the lock between replicas.
 //! 5. `jobs`: the application's work on a schedule.
 //! 6. `admin`: health, metrics and the recorded requests, for the operator.
-//! 7. `process` and [`config`]: what surrounds the server.
+//! 7. `process` and `config`: what surrounds the server.
 //!
 //! ARCHITECTURE.md shows how these parts work together.
 
@@ -19,8 +42,8 @@
 mod admin;
 mod app;
 mod cli;
-pub mod config;
-pub mod healthcheck;
+mod config;
+mod healthcheck;
 mod http;
 mod jobs;
 mod lock_file;
@@ -28,18 +51,21 @@ mod metrics;
 mod process;
 mod readiness;
 mod rejected;
-pub mod serve;
-pub mod shutdown;
-pub mod store;
-pub mod telemetry;
+mod serve;
+mod shutdown;
+mod store;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use app::{App, AppStore, BoxError, Context, Migrations, Secret, Unrecorded, unrecorded};
 pub use cli::run;
-pub use http::listen::Inherited;
 pub use jobs::Schedule;
 pub use store::{ReadError, RequestStore, WriteError};
+#[cfg(feature = "websocket")]
+pub use websocket::{WebSocket, websocket};
 // An application takes these from here, so that their versions are daybook's.
 pub use {axum, prometheus, rusqlite};
 

@@ -12,3 +12,4 @@ mod process;
 mod store;
 mod telemetry;
 mod testing;
+mod websocket;

@@ -58,7 +58,7 @@ fn any_request_is_sent_as_it_is_and_its_whole_response_returned() {
         .method(Method::HEAD)
         .uri("/show")
         .header("host", "other");
-    let response = server.send(request.body(Body::empty()).expect("a request"));
+    let response = server.send(request.body(()).expect("a request"));
     assert_eq!(response.header("method"), Some("HEAD"));
     assert_eq!(response.header("host"), Some("other"));
     assert_eq!((response.header("set-cookie"), response.text()), (None, ""));

@@ -76,7 +76,38 @@ impl Context {
     }
 
     /// Resolves when the replica begins to stop: end streams, and begin no long work.
-    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+    ///
+    /// A stream of server-sent events that ends itself can say good-bye. One that does not is cut when the replica stops
+    /// accepting.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use daybook::Context;
+    /// use daybook::axum::response::sse::{Event, Sse};
+    /// use futures_util::stream::{self, Stream, StreamExt};
+    ///
+    /// async fn news(context: Context) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    ///     let event = |text: &str| Ok(Event::default().data(text));
+    ///     let news = stream::iter([event("hello")]).chain(stream::pending());
+    ///     let last = stream::iter([event("the server restarts")]);
+    ///     Sse::new(news.take_until(context.stopping()).chain(last))
+    /// }
+    /// # use std::io::{Read, Write};
+    /// # use daybook::axum::{Router, routing::get};
+    /// # let app = daybook::App::new("news", |_| Ok(Router::new().route("/", get(news))));
+    /// # let server = daybook::testing::Server::start(app);
+    /// # let mut client = std::net::TcpStream::connect(server.addr()).unwrap();
+    /// # client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    /// # let mut head = [0; 17];
+    /// # client.read_exact(&mut head).unwrap();
+    /// # assert_eq!(&head, b"HTTP/1.1 200 OK\r\n");
+    /// # server.stop();
+    /// # let mut rest = String::new();
+    /// # client.read_to_string(&mut rest).unwrap();
+    /// # assert!(rest.contains("data: hello\n\n") && rest.contains("data: the server restarts\n\n"), "{rest}");
+    /// ```
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let mut phase = self.0.phase.clone();
         async move { reached(&mut phase, Phase::Draining).await }
     }

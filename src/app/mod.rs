@@ -62,9 +62,9 @@ impl App {
     /// - daybook's own 503 says that there is no row. A handler's 503 has a row and a `record-id`, like any response; a
     ///   `record-id` that a handler sets is removed.
     /// - At shutdown a response of known length is sent to its end, within `shutdown.grace`. A stream of unknown length
-    ///   is cut when the server stops accepting; if clients must notice, end your streams with a marker.
-    /// - A handler may return axum's WebSocket upgrade. At shutdown the socket reads as closed, and the handler has one
-    ///   second to finish.
+    ///   is cut when the server stops accepting; [`Context::stopping`] has an example that ends in time.
+    /// - A handler may return `daybook::websocket` (feature `websocket`), or axum's own WebSocket upgrade. At shutdown
+    ///   axum's own reads as closed, and its handler has one second to finish.
     pub fn new(
         name: &'static str,
         routes: impl FnOnce(&Context) -> Result<Router, BoxError> + Send + 'static,

@@ -16,12 +16,8 @@ mod proxies;
 mod tests;
 mod values;
 
-pub use bounded::{BoundedDuration, BoundedNumber};
 pub(crate) use deserializer::{Mistake, read};
-pub use keys::{
-    Admin, BusyTimeout, Commit, Config, Database, Delay, Http, Log, LogFormat, LogLevel, Shutdown,
-    Synchronous, Timeout,
-};
+pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
 #[cfg(feature = "testing")]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::keys::LogLevel;
 use super::*;
 
 /// Loads with `file` as ./daybook.toml, unless it is empty, and with `variables` set.

@@ -1,6 +1,6 @@
 //! One connection: runs hyper on a guarded socket, and closes it on a timeout, an error or a shutdown.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use crate::http::guard::{CloseReason, ConnectionState, DropSignal, Guard, HeadBudget, Limits};
+use crate::http::upgraded::HandlerEnd;
 use crate::shutdown::{Phase, reached};
 
 /// Above the largest head that the configuration allows.
@@ -25,7 +26,8 @@ const HYPER_FIELDS_MAX: usize = 100;
 ///
 /// The connection ends when the client closes it, on a timeout, after a response with `connection: close`, and without a
 /// further byte on an error of `respond`. From [`Phase::Closing`] on it ends as soon as no request is open: see
-/// [`ConnectionState::close_when_idle`]. After a 101 it ends when the handler drops the socket.
+/// [`ConnectionState::close_when_idle`]. After a 101 it ends when the handler drops the socket, and with a [`HandlerEnd`]
+/// when the handler has ended too.
 pub async fn serve<S, R, F, E>(
     socket: S,
     limits: Limits,
@@ -44,6 +46,7 @@ where
     // The newest upgrade that a client offered and no handler accepted. hyper keeps it until the connection ends, even if
     // further requests follow.
     let declined_upgrade: Mutex<Option<OnUpgrade>> = Mutex::new(None);
+    let handler_end: OnceLock<HandlerEnd> = OnceLock::new();
     let service = |request: Request<Incoming>| {
         let offer = request.extensions().get::<OnUpgrade>().cloned();
         let response = respond(state.clone(), request);
@@ -54,6 +57,9 @@ where
                 .unwrap_or_else(PoisonError::into_inner);
             if offer.is_some() && response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 state.upgrade();
+                if let Some(end) = response.extensions().get::<HandlerEnd>() {
+                    handler_end.get_or_init(|| end.clone());
+                }
                 *declined = None;
             } else if offer.is_some() {
                 *declined = offer;
@@ -89,7 +95,11 @@ where
         let _ = TokioIo::new(socket).shutdown().await;
     }
     if state.is_upgraded() {
-        wait_for_upgraded(&state, limits.closing_timeout, phase, dropped).await;
+        let closing_timeout = limits.closing_timeout;
+        match handler_end.into_inner() {
+            Some(end) => wait_for_handler(&state, closing_timeout, phase, dropped, end).await,
+            None => wait_for_upgraded(&state, closing_timeout, phase, dropped).await,
+        }
     }
     state.close_reason()
 }
@@ -121,5 +131,32 @@ async fn wait_for_upgraded(
             state.close_when_idle();
             let _ = tokio::time::timeout(closing_timeout, dropped.wait()).await;
         }
+    }
+}
+
+/// Waits until the handler has ended. It closes the socket itself; at [`Phase::Closing`] the client has `closing_timeout`
+/// to respond to that, and then the handler reads the end of the stream. At [`Phase::Expired`] nothing is waited for.
+async fn wait_for_handler(
+    state: &ConnectionState,
+    closing_timeout: Duration,
+    mut phase: watch::Receiver<Phase>,
+    mut dropped: DropSignal,
+    mut handler_end: HandlerEnd,
+) {
+    let mut expired = phase.clone();
+    let close = async {
+        reached(&mut phase, Phase::Closing).await;
+        tokio::time::sleep(closing_timeout).await;
+        state.close_when_idle();
+        std::future::pending().await
+    };
+    let end = async {
+        dropped.wait().await;
+        handler_end.wait().await;
+    };
+    tokio::select! {
+        () = end => {}
+        () = close => {}
+        () = reached(&mut expired, Phase::Expired) => {}
     }
 }

@@ -11,6 +11,10 @@ use tokio::sync::watch;
 
 use crate::shutdown::{Phase, reached};
 
+/// Frames that a body may still send at the end, if they are ready: an event stream that ends itself at the stop has a
+/// last event. A body that always has more ends here.
+const LAST_FRAMES: u32 = 16;
+
 /// Ends the body at [`Phase::Closing`] with a valid last chunk, unless the response has a known length, from its body or
 /// its `content-length`. A body of unknown length may be endless, and an open event stream must not delay a shutdown.
 pub fn end_when_closing(
@@ -28,6 +32,7 @@ pub fn end_when_closing(
             closing: Some(Box::pin(async move {
                 reached(&mut phase, Phase::Closing).await;
             })),
+            last_frames: LAST_FRAMES,
         })
     })
 }
@@ -36,6 +41,8 @@ struct EndedWhenClosing {
     body: Body,
     /// Completes at [`Phase::Closing`]; then None.
     closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// How many frames may follow then.
+    last_frames: u32,
 }
 
 impl HttpBody for EndedWhenClosing {
@@ -52,9 +59,18 @@ impl HttpBody for EndedWhenClosing {
             && closing.as_mut().poll(context).is_ready()
         {
             this.closing = None;
-            this.body = Body::empty();
         }
-        Pin::new(&mut this.body).poll_frame(context)
+        if this.closing.is_some() {
+            return Pin::new(&mut this.body).poll_frame(context);
+        }
+        if this.last_frames > 0
+            && let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context)
+        {
+            this.last_frames -= 1;
+            return Poll::Ready(frame);
+        }
+        this.body = Body::empty();
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -62,10 +78,7 @@ impl HttpBody for EndedWhenClosing {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.closing {
-            // The body may end early, so there is no lower bound.
-            Some(_) => SizeHint::default(),
-            None => self.body.size_hint(),
-        }
+        // The body may end early, so there is no lower bound.
+        SizeHint::default()
     }
 }

@@ -37,7 +37,6 @@ mod write;
 mod writer;
 mod writer_status;
 
-pub use crate::rejected::Rejected;
 pub use open_error::OpenError;
 pub use outcome::AppendError;
 pub use read_error::ReadError;

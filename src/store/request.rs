@@ -20,8 +20,9 @@ use super::write::{self, WriteError};
 /// transaction and before the response: both are on disk, or neither.
 ///
 /// ```
-/// # use axum::{Router, routing::post};
-/// # use daybook::store::{RequestStore, WriteError};
+/// use daybook::axum::{Router, routing::post};
+/// use daybook::{App, BoxError, Context, RequestStore, WriteError, rusqlite};
+///
 /// /// Keeps the body as a note, and responds with the note's number.
 /// async fn add_note(store: RequestStore, text: String) -> Result<String, WriteError<rusqlite::Error>> {
 ///     let id = store
@@ -33,41 +34,14 @@ use super::write::{self, WriteError};
 ///     Ok(format!("note {id}\n"))
 /// }
 ///
-/// let routes = Router::new().route("/notes", post(add_note));
-/// # let directory = tempfile::tempdir().unwrap();
-/// # let path = directory.path().join("requests.db");
-/// # let environment = [
-/// #     ("DAYBOOK_LISTEN".into(), "127.0.0.1:0".into()),
-/// #     ("DAYBOOK_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
-/// #     ("DAYBOOK_DATABASE__PATH".into(), path.clone().into_os_string()),
-/// # ];
-/// # let config = daybook::config::load_from(None, environment, directory.path()).unwrap();
-/// # daybook::store::init(&config.database).unwrap();
-/// # let database = rusqlite::Connection::open(&path).unwrap();
+/// fn routes(_: &Context) -> Result<Router, BoxError> {
+///     Ok(Router::new().route("/notes", post(add_note)))
+/// }
+///
+/// # let server = daybook::testing::Server::start(App::new("notes", routes));
+/// # let database = server.database();
 /// # database.execute_batch("create table notes (id integer primary key, text text not null)").unwrap();
-/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-/// # runtime.block_on(async move {
-/// #     let (stop, stops) = tokio::sync::mpsc::channel(1);
-/// #     let (ready, addresses) = tokio::sync::oneshot::channel();
-/// #     let served = daybook::serve::serve(config, routes, Default::default(), stops, |at| ready.send(at).unwrap());
-/// #     let asked = async {
-/// #         let address = addresses.await.unwrap().listen.remove(0);
-/// #         let response = tokio::task::spawn_blocking(move || {
-/// #             use std::io::{Read, Write};
-/// #             let mut client = std::net::TcpStream::connect(address).unwrap();
-/// #             let request = "POST /notes HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
-/// #             client.write_all(request.as_bytes()).unwrap();
-/// #             let mut response = String::new();
-/// #             client.read_to_string(&mut response).unwrap();
-/// #             response
-/// #         }).await.unwrap();
-/// #         stop.send(daybook::shutdown::StopSignal::Terminate).await.unwrap();
-/// #         response
-/// #     };
-/// #     let (outcome, response) = tokio::join!(served, asked);
-/// #     assert_eq!(outcome.unwrap(), daybook::serve::StopOutcome::Drained);
-/// #     assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("note 1\n"), "{response}");
-/// # });
+/// # assert_eq!(server.post("/notes", "hello").text(), "note 1\n");
 /// # let both = "select count(*) from notes join requests on text = 'hello' and content_length = 5";
 /// # assert_eq!(database.query_row(both, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 /// ```

@@ -3,6 +3,8 @@
 mod format;
 mod output;
 mod rate_limit;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::io::IsTerminal;

@@ -111,7 +111,7 @@ pub(super) fn send(server: SocketAddr, request: Request<Body>) -> Response {
 }
 
 async fn exchange(server: SocketAddr, mut request: Request<Body>) -> Result<Response, BoxError> {
-    // What a client sends: the path alone, and the server's name in a header.
+    // A client sends the path alone, and the server's name in a header.
     if let Some(path) = request.uri().path_and_query() {
         *request.uri_mut() = Uri::from(path.clone());
     }

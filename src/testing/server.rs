@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::Request;
+use axum::http::header::CONTENT_TYPE;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -150,22 +151,12 @@ impl Server {
     /// # Panics
     /// As [`send`](Self::send).
     pub fn get(&self, path: &str) -> Response {
-        self.send(request(Method::GET, path, Body::empty()))
+        self.send(valid(Request::get(path).body(())))
     }
 
-    /// Sends a POST without a `content-type`. For a form, use [`send`](Self::send).
-    ///
-    /// # Panics
-    /// As [`send`](Self::send).
-    pub fn post(&self, path: &str, body: impl Into<Body>) -> Response {
-        self.send(request(Method::POST, path, body.into()))
-    }
-
-    /// Sends any request, and reads the whole response. Redirects are not followed, and no cookies are kept. A missing
-    /// `host` is added.
+    /// Sends a POST as an HTML form does, with `content-type: application/x-www-form-urlencoded`.
     ///
     /// ```
-    /// use daybook::axum::http::Request;
     /// use daybook::axum::response::Redirect;
     /// use daybook::axum::{Form, Router, routing::post};
     /// use daybook::testing::Server;
@@ -177,13 +168,35 @@ impl Server {
     /// }
     ///
     /// let server = Server::start(App::new("guestbook", routes));
-    /// let request = Request::post("/sign")
-    ///     .header("content-type", "application/x-www-form-urlencoded")
-    ///     .body("next=%2Fthanks")
-    ///     .expect("a request");
-    /// let response = server.send(request);
+    /// let response = server.post("/sign", "next=%2Fthanks");
     /// assert_eq!(response.status(), 303);
     /// assert_eq!(response.header("location"), Some("/thanks"));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`send`](Self::send).
+    pub fn post(&self, path: &str, body: impl Into<Body>) -> Response {
+        let form = Request::post(path).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(valid(form.body(body)))
+    }
+
+    /// Sends any request, and reads the whole response. Redirects are not followed, and no cookies are kept. A missing
+    /// `host` is added.
+    ///
+    /// ```
+    /// use daybook::axum::http::Request;
+    /// use daybook::axum::{Json, Router, routing::put};
+    /// use daybook::testing::Server;
+    /// use daybook::{App, BoxError, Context};
+    ///
+    /// fn routes(_: &Context) -> Result<Router, BoxError> {
+    ///     Ok(Router::new().route("/double", put(async |Json(n): Json<i64>| Json(2 * n))))
+    /// }
+    ///
+    /// let server = Server::start(App::new("double", routes));
+    /// let request = Request::put("/double").header("content-type", "application/json").body("21");
+    /// let response = server.send(request.expect("a valid request"));
+    /// assert_eq!(response.json::<i64>(), 42);
     /// ```
     ///
     /// # Panics
@@ -194,7 +207,7 @@ impl Server {
 
     /// The metrics, as Prometheus reads them.
     pub fn metrics(&self) -> String {
-        let request = request(Method::GET, "/metrics", Body::empty());
+        let request = valid(Request::get("/metrics").body(Body::empty()));
         client::send(self.admin_addr, request).text().to_owned()
     }
 
@@ -281,9 +294,8 @@ fn load(app: &App, directory: &Path, keys: &[(&str, &str)]) -> Config {
     config::load_for(app, None, variables, directory).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn request(method: Method, path: &str, body: Body) -> Request<Body> {
-    let request = Request::builder().method(method).uri(path).body(body);
-    request.unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"))
+fn valid<B>(request: axum::http::Result<Request<B>>) -> Request<B> {
+    request.unwrap_or_else(|error| panic!("not a valid request: {error}"))
 }
 
 /// The first listener.

@@ -1,5 +1,6 @@
 //! Streamed responses: how they end, and what happens to their connections.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,7 +11,9 @@ use crate::common::{TIMEOUT, eventually};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::CONTENT_LENGTH;
+use axum::response::sse::{Event, Sse};
 use axum::routing::get;
+use futures_util::stream::{self, StreamExt};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
@@ -79,6 +82,31 @@ fn an_open_stream_ends_in_order_when_the_server_stops() {
         assert!(start.elapsed() < TIMEOUT, "{:?}", start.elapsed());
         let rest = reading.join().expect("the client");
         assert!(rest.ends_with(b"chunk\r\n0\r\n\r\n"), "truncated");
+    }
+}
+
+#[test]
+fn an_event_stream_that_ends_itself_at_a_stop_sends_its_last_event() {
+    let events = async |context: daybook::Context| {
+        let data = |text: &str| Ok::<_, Infallible>(Event::default().data(text));
+        let news = stream::iter([data("first")]).chain(stream::pending());
+        let last = stream::iter([data("the server restarts")]);
+        Sse::new(news.take_until(context.stopping()).chain(last))
+    };
+    for drain_delay in ["0s", "50ms"] {
+        let keys = [
+            ("shutdown.grace", "30s"),
+            ("shutdown.drain_delay", drain_delay),
+        ];
+        let server = InProcessServer::start(Router::new().route("/stream", get(events)), &keys);
+        let mut client = client_of_stream(&server);
+        drop(server);
+        let response = client.read_to_end().expect("an orderly end");
+        let response = String::from_utf8(response).expect("text");
+        let first = response.find("data: first\n\n").expect("the first event");
+        let rest = &response[first..];
+        assert!(rest.contains("data: the server restarts\n\n"), "{response}");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "{response}");
     }
 }
 

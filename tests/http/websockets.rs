@@ -1,4 +1,4 @@
-//! WebSockets: the request is recorded, the socket stays open and is counted, and a shutdown ends it.
+//! axum's own WebSockets: the request is recorded, the socket stays open and is counted, and a shutdown ends it.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};

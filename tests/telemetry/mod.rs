@@ -2,4 +2,3 @@
 
 mod broken_output;
 mod logs;
-mod panics;

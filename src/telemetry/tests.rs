@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::client::get as http_get;
-use crate::common::in_process::InProcessServer;
 use axum::Router;
 use axum::routing::get;
-use daybook::config::load_from;
 use serde_json::Value;
+
+use crate::app::App;
+use crate::config::load_from;
+use crate::testing::Server;
 
 /// Set in the child process, whose standard error the parent checks.
 const CHILD: &str = "DAYBOOK_TEST_CHILD";
 /// The path of this file's test.
-const TEST: &str = "telemetry::panics::a_repeated_panic_is_one_log_line";
+const TEST: &str = "telemetry::tests::a_repeated_panic_is_one_log_line";
 
 #[test]
 fn a_repeated_panic_is_one_log_line() {
@@ -38,19 +39,20 @@ fn a_repeated_panic_is_one_log_line() {
     assert_eq!(panics.len(), 1, "{log}");
     assert_eq!(panics[0]["message"], "a panic");
     let cause = panics[0]["cause"].as_str().expect("a cause");
-    assert!(cause.starts_with("tests/telemetry/panics.rs:"), "{cause}");
+    assert!(cause.starts_with("src/telemetry/tests.rs:"), "{cause}");
     assert!(cause.ends_with(": first line\nsecond line"), "{cause}");
 }
 
 fn panic_often() {
     let environment = [("DAYBOOK_LOG__FORMAT".into(), "json".into())];
     let config = load_from(None, environment, Path::new("/nonexistent")).expect("a valid one");
-    daybook::telemetry::init(&config.log, "test");
+    super::init(&config.log, "test");
     let handler = async || -> () { panic!("first line\nsecond line") };
-    let server = InProcessServer::start(Router::new().fallback(get(handler)), &[]);
+    let app = App::new("test", move |_| Ok(Router::new().fallback(get(handler))));
+    let server = Server::start(app);
     for _ in 0..5 {
-        assert_eq!(http_get(&server.listen, "/").status, 500);
+        assert_eq!(server.get("/").status(), 500);
     }
     drop(server);
-    daybook::telemetry::flush();
+    super::flush();
 }
