@@ -37,6 +37,7 @@ pub mod testing;
 
 pub use app::{App, AppStore, BoxError, Context, Secret, Unrecorded, unrecorded};
 pub use cli::run;
+pub use http::body::{BodyLayer, body_limit, streamed_body};
 pub use http::listen::Inherited;
 pub use jobs::Schedule;
 pub use store::{ReadError, RequestStore, WriteError};

@@ -14,3 +14,4 @@ pub mod listen;
 pub mod recorder;
 pub mod responses;
 pub mod streaming_body;
+mod timer;
