@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::iter;
 use std::path::Path;
 
-use axum::Router;
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
@@ -31,16 +30,17 @@ pub fn load(app: &App, file: Option<&Path>) -> Result<Config, ConfigError> {
     load_for(app, file, env::vars_os(), Path::new("."))
 }
 
-/// [`load_for`] for an application without a section of its own.
+/// [`load_for`], for the tests of an application without a section of its own.
 ///
 /// # Errors
 /// The first mistake.
+#[cfg(test)]
 pub fn load_from(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     directory: &Path,
 ) -> Result<Config, ConfigError> {
-    let app = App::new("daybook", |_| Ok(Router::new()));
+    let app = App::new("daybook", |_| Ok(axum::Router::new()));
     load_for(&app, file, environment, directory)
 }
 

@@ -4,10 +4,6 @@ use tokio::sync::watch;
 
 /// An extension of a 101: its handler closes the socket itself when the replica stops.
 #[derive(Clone)]
-#[cfg_attr(
-    not(feature = "websocket"),
-    expect(dead_code, reason = "only websockets have one")
-)]
 pub struct HandlerEnd(watch::Receiver<()>);
 
 /// The handler runs until this is dropped, by a panic too.

@@ -33,7 +33,7 @@ fn config() -> Config {
 /// Opens a WebSocket whose handler reads, and stops reading after `messages`.
 async fn connect(shutdown: &Shutdown, messages: usize) -> DuplexStream {
     let metrics = prometheus::Registry::new();
-    let context = Context::new(metrics, shutdown.watch());
+    let context = Context::new(config().app, metrics, shutdown.watch());
     let open = async move |upgrade: WebSocketUpgrade, context: Context| {
         websocket(upgrade, &context, async move |mut socket| {
             for _ in 0..messages {
