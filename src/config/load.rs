@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::iter;
 use std::path::Path;
 
-use axum::Router;
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
@@ -35,12 +34,13 @@ pub fn load(app: &App, file: Option<&Path>) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// The first mistake.
+#[cfg(test)]
 pub fn load_from(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     directory: &Path,
 ) -> Result<Config, ConfigError> {
-    let app = App::new("daybook", |_| Ok(Router::new()));
+    let app = App::new("daybook", |_| Ok(axum::Router::new()));
     load_for(&app, file, environment, directory)
 }
 
