@@ -83,7 +83,7 @@ fn keys_set_the_configuration_and_the_health_path_has_no_row() {
 #[test]
 fn an_application_that_cannot_start_fails_the_test_with_the_reason() {
     let message = panic_of(|| Server::with(app(), &[("commit.dedline", "2s")]));
-    assert!(message.contains("commit.deadline"), "{message}");
+    assert!(message.contains("DAYBOOK_COMMIT__DEADLINE"), "{message}");
     let fails = |_: &Context| Err::<Router, BoxError>("the template is missing".into());
     let message = panic_of(|| Server::start(App::new("test", fails)));
     assert!(

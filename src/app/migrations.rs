@@ -27,12 +27,10 @@ pub struct Migrations {
 ///
 /// The directory is relative to the package. (In a workspace, write any but `"migrations"` as `"$CARGO_MANIFEST_DIR/schema"`.)
 ///
-/// Cargo does not notice a *new* file by itself. This `build.rs` beside `Cargo.toml` tells it to look:
+/// Cargo does not notice a *new* file by itself. This line in the `main` of a `build.rs` beside `Cargo.toml` tells it to look:
 ///
-/// ```no_run
-/// fn main() {
-///     println!("cargo::rerun-if-changed=migrations");
-/// }
+/// ```
+/// println!("cargo::rerun-if-changed=migrations");
 /// ```
 #[macro_export]
 macro_rules! migrations {

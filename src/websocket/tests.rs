@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::websocket;
-use crate::app::Context;
+use crate::app::{AppConfig, Context};
 use crate::config::{self, Config};
 use crate::http::connection;
 use crate::http::guard::{HeadBudget, Limits};
@@ -33,7 +33,7 @@ fn config() -> Config {
 /// Opens a WebSocket whose handler reads, and stops reading after `messages`.
 async fn connect(shutdown: &Shutdown, messages: usize) -> DuplexStream {
     let metrics = prometheus::Registry::new();
-    let context = Context::new(config().app, metrics, shutdown.watch());
+    let context = Context::new(AppConfig::default(), metrics, shutdown.watch());
     let open = async move |upgrade: WebSocketUpgrade, context: Context| {
         websocket(upgrade, &context, async move |mut socket| {
             for _ in 0..messages {

@@ -74,7 +74,7 @@ fn a_write_and_its_record_are_committed_together() {
     );
 
     // While the lock is held neither is there; after it, both.
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     std::thread::scope(|scope| {
         let held_back = scope.spawn(|| post_text(&server, "/notes", "held back"));
         server.wait_until_queued(1);
@@ -110,7 +110,7 @@ fn wait_until_handler_timed_out(server: &InProcessServer) {
 #[test]
 fn an_abandoned_write_still_carries_the_record() {
     let server = start_with_notes(&[]);
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     std::thread::scope(|scope| {
         let abandoned = scope.spawn(|| http_get(&server.listen, "/gives-up"));
         wait_until_handler_timed_out(&server);
@@ -128,7 +128,7 @@ fn an_abandoned_write_still_carries_the_record() {
 #[test]
 fn a_write_after_an_abandoned_one_makes_no_second_record() {
     let server = start_with_notes(&[]);
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     std::thread::scope(|scope| {
         let pending = scope.spawn(|| http_get(&server.listen, "/tries-again"));
         wait_until_handler_timed_out(&server);
@@ -148,7 +148,7 @@ fn a_write_after_an_abandoned_one_makes_no_second_record() {
 #[test]
 fn a_write_after_an_abandoned_and_rejected_one_is_rejected_too() {
     let server = start_with_notes(&[("commit.deadline", "100ms")]);
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     let response = http_get(&server.listen, "/tries-again");
     assert_eq!((response.status, response.record_id()), (503, None));
     drop(lock);
@@ -174,7 +174,7 @@ fn a_body_counts_against_the_budget_until_the_response() {
         ("http.body_bytes_max", "60000"),
         ("http.body_bytes_in_flight_max", "100000"),
     ]);
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     let note = "x".repeat(60_000);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| post_text(&server, "/notes", &note));

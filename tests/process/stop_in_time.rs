@@ -126,7 +126,7 @@ fn a_handlers_background_write_delays_the_exit_no_longer_than_grace() {
     let keys = [("shutdown.grace", "300ms"), ("commit.deadline", "30s")];
     let server = InProcessServer::start(Router::new().route("/", get(handler)), &keys);
     assert_eq!(client::get(&server.listen, "/").record_id(), Some(1));
-    let _lock = WriteLock::take(&server.database_path());
+    let _lock = WriteLock::take(server.database_path());
     begin.notify_one();
     server.wait_until_queued(1);
     let reason = server.stop_uncleanly();

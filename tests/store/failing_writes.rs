@@ -35,7 +35,7 @@ fn a_write_that_panics_is_undone_and_is_500_with_a_row() {
 #[test]
 fn a_write_that_the_store_rejects_is_503_whatever_the_handler_responds() {
     let server = start_with_notes(&[("commit.deadline", "100ms")]);
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     let response = post_text(&server, "/notes", "never");
     assert_eq!(response.status, 503, "{}", response.head);
     assert!(response.head.contains("retry-after"), "{}", response.head);
@@ -56,7 +56,7 @@ fn a_write_that_commits_gets_no_response_and_the_server_goes_on() {
 
 /// The statuses of GETs of `/a`, of `path` and of `/b`, whose records were all queued when the writer took a batch.
 fn ask_together(server: &InProcessServer, path: &str) -> [u16; 3] {
-    let lock = WriteLock::take(&server.database_path());
+    let lock = WriteLock::take(server.database_path());
     std::thread::scope(|scope| {
         let asked = ["/a", path, "/b"]
             .map(|path| scope.spawn(move || http_get(&server.listen, path).status));
