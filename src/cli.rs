@@ -100,7 +100,8 @@ Exit status:
     },
     /// Print the effective configuration as TOML
     ///
-    /// The output is itself a configuration file. Use it to check a file or an environment before a start.
+    /// The output is itself a configuration file, except that secrets are hidden. Use it to check a file or an environment
+    /// before a start.
     #[command(after_help = "\
 Examples:
   DAYBOOK_COMMIT__DEADLINE=2s {name} config
@@ -147,14 +148,17 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
     let file = cli.source.config.as_deref();
     match cli.command {
         Command::Serve => serve(file, app),
-        Command::Init => init(file, app),
+        Command::Init => init(file, &app),
         Command::Healthcheck { live, address } => {
             let probe = if live { Probe::Live } else { Probe::Ready };
-            healthcheck(file, address, probe)
+            healthcheck(file, &app, address, probe)
         }
-        Command::Config { default: true } => print(config::DEFAULT_TOML.as_bytes()),
+        Command::Config { default: true } => {
+            let toml = config::default_toml(&app).map_err(|error| Failure::new(error, false))?;
+            print(toml.as_bytes())
+        }
         Command::Config { default: false } => {
-            load(file).and_then(|config| print(config.to_toml().as_bytes()))
+            load(file, &app).and_then(|config| print(config.to_toml().as_bytes()))
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -195,12 +199,12 @@ impl Failure {
     }
 }
 
-fn load(file: Option<&Path>) -> Result<Config, Failure> {
-    config::load(file).map_err(|error| Failure::new(error, false))
+fn load(file: Option<&Path>, app: &App) -> Result<Config, Failure> {
+    config::load(app, file).map_err(|error| Failure::new(error, false))
 }
 
 fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
-    let mut config = load(file)?;
+    let mut config = load(file, &app)?;
     // Before anything else opens a file descriptor.
     let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
     // Held until the process exits.
@@ -227,10 +231,10 @@ fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
     })
 }
 
-fn init(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
-    let config = load(file)?;
-    // What `serve` would refuse later must not migrate the database.
-    jobs::check(app.jobs).map_err(|error| Failure::new(ServeError::from(error), false))?;
+fn init(file: Option<&Path>, app: &App) -> Result<ExitCode, Failure> {
+    let config = load(file, app)?;
+    // A program that cannot serve must not migrate the database.
+    jobs::check(&app.jobs).map_err(|error| Failure::new(ServeError::from(error), false))?;
     telemetry::init(&config.log, &config.replica);
     let done = store::init(&config.database).map_err(|error| {
         let is_retryable = error.is_retryable();
@@ -242,6 +246,7 @@ fn init(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
 
 fn healthcheck(
     file: Option<&Path>,
+    app: &App,
     address: Option<Listen>,
     probe: Probe,
 ) -> Result<ExitCode, Failure> {
@@ -249,7 +254,7 @@ fn healthcheck(
         Some(address) => address,
         None => {
             // Not 78 for a wrong configuration: supervisors expect 0 for healthy and 1 for unhealthy.
-            let config = config::load(file).map_err(|error| Failure::new(error, true))?;
+            let config = config::load(app, file).map_err(|error| Failure::new(error, true))?;
             healthcheck::default_address(&config.admin.listen)
                 .map_err(|error| Failure::new(error, true))?
         }

@@ -35,11 +35,11 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, AppStore, BoxError, Context};
+pub use app::{App, AppStore, BoxError, Context, Secret, Unrecorded, unrecorded};
 pub use cli::run;
 pub use http::listen::Inherited;
 pub use jobs::Schedule;
-pub use store::{RequestStore, WriteError};
+pub use store::{ReadError, RequestStore, WriteError};
 // An application takes these from here, so that their versions are daybook's.
 pub use {axum, prometheus, rusqlite};
 

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder, exponential_buckets,
 };
 
 use crate::http::guard::CloseReason;
@@ -56,6 +56,8 @@ macro_rules! metrics {
 metrics! {
     /// Responses of the public listeners by status code, without health checks.
     requests_total: IntCounterVec = |opts| IntCounterVec::new(opts, &["code"]);
+    /// Requests of routes behind unrecorded(), which leave no record.
+    requests_unrecorded_total: IntCounter = IntCounter::with_opts;
     /// Time from a request's complete head to its response.
     request_duration_seconds: Histogram = seconds;
     /// Requests between their head and their response.
@@ -82,6 +84,10 @@ metrics! {
     write_lock_wait_seconds: Histogram = seconds;
     /// Time of one checkpoint, with its wait for the write lock if it takes it.
     checkpoint_duration_seconds: Histogram = seconds;
+    /// Time of one read, with its wait for a connection.
+    read_duration_seconds: Histogram = seconds;
+    /// Reads that database.read_timeout ended.
+    reads_interrupted_total: IntCounter = IntCounter::with_opts;
     /// Size of the write-ahead log.
     wal_bytes: Gauge = Gauge::with_opts;
     /// Size of the database file.

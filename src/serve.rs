@@ -26,7 +26,7 @@ pub use crate::process::exit::{ServeError, StopOutcome};
 use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
 use crate::shutdown::{Shutdown, StopSignal};
-use crate::store::{OpenError, Opened, Reader, Store};
+use crate::store::{OpenError, Opened, Store};
 use crate::telemetry;
 
 /// Connections of all admin listeners together.
@@ -55,17 +55,17 @@ pub async fn serve(
     mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
-    let jobs = jobs::check(app.jobs)?;
+    let jobs = jobs::check(&app.jobs)?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
     let shutdown = Shutdown::new();
-    let context = Context::new(metrics.app().clone(), shutdown.watch());
+    let context = Context::new(config.app.clone(), metrics.app().clone(), shutdown.watch());
     let routes = routes::build(app.routes, &context, config.health_path.as_deref())?;
 
     // Opening can wait long for another process. Signals must work meanwhile: process 1 of a container has no default
     // handlers.
-    let (opened, reader) = tokio::select! {
+    let opened = tokio::select! {
         opened = open_database(config.clone(), metrics.clone()) => opened?,
         Some(stop) = stops.recv() => {
             tracing::info!(signal = stop.name(), "stopping before the database is open");
@@ -76,7 +76,7 @@ pub async fn serve(
         store,
         mut writer_ended,
     } = opened;
-    context.store().open(store.clone());
+    context.open(&store);
 
     // Only now: a server that cannot record must not listen.
     let sharing = Sharing::Replicas(store.path());
@@ -102,10 +102,10 @@ pub async fn serve(
         config,
         metrics,
         store,
-        reader,
         shutdown,
     };
-    let mut jobs = Jobs::start(jobs, server.jobs_environment(&context)).map_err(ServeError::JobsThread)?;
+    let mut jobs =
+        Jobs::start(jobs, server.jobs_environment(&context)).map_err(ServeError::JobsThread)?;
     let mut public = server.accept_public(routes, context, public_listeners);
     // The admin listeners stay open during a drain, so that it can be watched.
     let (mut admin_loops, _admin_shutdown) = server.accept_admin(admin_listeners);
@@ -128,14 +128,16 @@ pub async fn serve(
         shutdown: &server.shutdown,
         public: &mut public,
         store: &server.store,
-        reader: &server.reader,
         jobs: &mut jobs,
         writer_ended: &mut writer_ended,
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = drain.run() => outcome,
         Some(stop) = stops.recv() => Ok(StopOutcome::Forced(stop)),
-    }
+    };
+    // Within the runtime, which the pool needs to close its connections: the application may keep its context for longer.
+    server.store.reader().close();
+    outcome
 }
 
 /// Sets what the process's later threads inherit, and fits `http.connections_max` to the limit of open files.
@@ -152,15 +154,8 @@ fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-async fn open_database(
-    config: Arc<Config>,
-    metrics: Arc<Metrics>,
-) -> Result<(Opened, Reader), OpenError> {
-    let open = move || {
-        let opened = Store::open(&config.database, &config.commit, &metrics)?;
-        Ok((opened, Reader::open(&config.database)?))
-    };
-    spawn_blocking(open)
+async fn open_database(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Opened, OpenError> {
+    spawn_blocking(move || Store::open(&config.database, &config.commit, &metrics))
         .await
         .unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
@@ -183,7 +178,6 @@ struct Server {
     config: Arc<Config>,
     metrics: Arc<Metrics>,
     store: Store,
-    reader: Reader,
     readiness: Readiness,
     shutdown: Shutdown,
     /// Memory for the heads of public requests.
@@ -233,7 +227,6 @@ impl Server {
             replica: &self.config.replica,
             context,
             store: &self.store,
-            reader: &self.reader,
             metrics: &self.metrics,
             phase: self.shutdown.watch(),
         }
@@ -244,7 +237,6 @@ impl Server {
         let config = &self.config;
         let router = admin::router(Arc::new(AdminState {
             store: self.store.clone(),
-            reader: self.reader.clone(),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             heads: self.heads.clone(),

@@ -23,14 +23,13 @@ use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::store::{Reader, Store};
+use crate::store::Store;
 use crate::telemetry::log_rate_limited;
 use problem::Problem;
 
 /// The state that the routes share.
 pub struct AdminState {
     pub store: Store,
-    pub reader: Reader,
     pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
     /// Memory for the heads of public requests.

@@ -47,7 +47,7 @@ pub(super) async fn list(
     }
     let before = query.before.unwrap_or(i64::MAX);
     // One record more shows whether there is a next page.
-    let mut records = admin.reader.page(before, limit + 1).await?;
+    let mut records = admin.store.reader().page(before, limit + 1).await?;
     let has_next = records.len() > limit as usize;
     records.truncate(limit as usize);
     Ok(Json(Page {
@@ -62,7 +62,7 @@ pub(super) async fn get(
 ) -> Result<Json<StoredRecord>, Problem> {
     // Extracted as text, so that an id that is no number is a 404 like one without a row.
     let found = match id.ok().and_then(|Path(id)| id.parse().ok()) {
-        Some(id) => admin.reader.record(id).await?,
+        Some(id) => admin.store.reader().record(id).await?,
         None => None,
     };
     match found {
@@ -74,8 +74,8 @@ pub(super) async fn get(
     }
 }
 
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
+impl From<ReadError<rusqlite::Error>> for Problem {
+    fn from(error: ReadError<rusqlite::Error>) -> Self {
         log_rate_limited("reading the records failed", &error);
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -8,8 +8,11 @@ use axum::http::request::Parts;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use super::AppConfig;
+use super::changed::Changed;
 use super::store::AppStore;
 use crate::shutdown::{Phase, reached};
+use crate::store::Store;
 
 /// What routes, handlers and jobs of an application use. It is cheap to clone, and an axum extractor.
 #[derive(Clone)]
@@ -17,14 +20,18 @@ pub struct Context(Arc<Inner>);
 
 struct Inner {
     store: AppStore,
+    changed: Changed,
+    config: AppConfig,
     metrics: Registry,
     phase: watch::Receiver<Phase>,
 }
 
 impl Context {
-    pub(crate) fn new(metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
+    pub(crate) fn new(config: AppConfig, metrics: Registry, phase: watch::Receiver<Phase>) -> Self {
         Self(Arc::new(Inner {
             store: AppStore::default(),
+            changed: Changed::new(),
+            config,
             metrics,
             phase,
         }))
@@ -33,6 +40,33 @@ impl Context {
     /// The database outside of a request. It opens after the routes are made.
     pub fn store(&self) -> AppStore {
         self.0.store.clone()
+    }
+
+    /// The id of the newest committed record of all replicas, for streams: wait for
+    /// [`changed`](watch::Receiver::changed), then read what is new.
+    ///
+    /// While anybody listens, the process looks every 100 ms. So an id may be shown that late, several new ids may be shown
+    /// as one change, and the value may be older still when the first listener subscribes. At
+    /// `database.synchronous = "full"` an id is shown once it survives a power failure. The receiver never ends: see
+    /// [`Context::stopping`].
+    pub fn changed(&self) -> watch::Receiver<i64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Called once, when the database is open.
+    pub(crate) fn open(&self, store: &Store) {
+        self.0.store.open(store.clone());
+        let (context, store) = (self.clone(), store.clone());
+        tokio::spawn(async move { context.0.changed.poll(store).await });
+    }
+
+    /// The application's own configuration, of the type that [`App::config`](crate::App::config) declares.
+    ///
+    /// # Panics
+    /// If `T` is another type.
+    #[track_caller]
+    pub fn config<T: 'static>(&self) -> &T {
+        self.0.config.get()
     }
 
     /// The registry of the application's own metrics. Each name gets the prefix `app_`, and each metric the label

@@ -1,15 +1,25 @@
 //! [`App`]: what a project declares, and [`Context`]: what its code gets back.
 
+mod changed;
+mod config;
 mod context;
 pub(crate) mod routes;
+mod secret;
 mod store;
+mod unrecorded;
 
 use axum::Router;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::jobs::{Declaration, Schedule};
+use config::SectionType;
+pub(crate) use config::{AppConfig, Defaults, SECTION};
 pub use context::Context;
 pub use routes::RoutesError;
+pub use secret::Secret;
 pub use store::AppStore;
+pub use unrecorded::{Unrecorded, unrecorded};
 
 /// An application's own error, of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,6 +44,7 @@ pub struct App {
     pub(crate) name: &'static str,
     pub(crate) routes: MakeRoutes,
     pub(crate) jobs: Vec<Declaration>,
+    pub(crate) config: Option<SectionType>,
 }
 
 impl App {
@@ -56,8 +67,56 @@ impl App {
         Self {
             name,
             routes: Box::new(routes),
+            config: None,
             jobs: Vec::new(),
         }
+    }
+
+    /// Declares the application's own configuration: the section `[app]` of the file, and `DAYBOOK_APP__…` in the
+    /// environment. [`Context::config`] returns it.
+    ///
+    /// The keys are the fields of `T`, and `T::default()` has their defaults. A struct within `T` is a section, such as
+    /// `[app.mail]`. Each subcommand that reads the configuration checks the section before it does anything else: a wrong
+    /// value or an unknown key exits with status 78. `config` prints the section, and `config --default` its defaults.
+    ///
+    /// - The type of a field decides what a value means: `port = 25` and `port = "25"` are the same, and so are `DAYBOOK_APP__PORT=25`
+    ///   and both of them. A list may be one value, or a text such as `["a", "b"]`.
+    /// - A field of an own type may check its value: with `#[serde(try_from = "String")]`, the error becomes part of the message.
+    /// - [`Secret`] is for passwords: it is never printed, and can come from a file.
+    /// - A map that is empty by default, or an `Option` that is `None`, may have any keys.
+    ///
+    /// ```
+    /// use daybook::axum::{Router, routing::get};
+    /// use daybook::{App, Context, Secret};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Deserialize, Serialize)]
+    /// struct Settings {
+    ///     title: String,
+    ///     entries_per_page: usize,
+    ///     smtp_password: Secret,
+    /// }
+    ///
+    /// impl Default for Settings {
+    ///     fn default() -> Self {
+    ///         Self { title: "Guestbook".into(), entries_per_page: 20, smtp_password: Secret::default() }
+    ///     }
+    /// }
+    ///
+    /// async fn title(context: Context) -> String {
+    ///     context.config::<Settings>().title.clone()
+    /// }
+    ///
+    /// let app = App::new("guestbook", |_| Ok(Router::new().route("/", get(title)))).config::<Settings>();
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn config<T>(mut self) -> Self
+    where
+        T: DeserializeOwned + Serialize + Default + Send + Sync + 'static,
+    {
+        self.config = Some(SectionType::of::<T>());
+        self
     }
 
     /// Declares a job: `run` is called whenever `schedule` says so, on one replica.

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rusqlite::Savepoint;
+use rusqlite::{Connection, Savepoint};
 
-use crate::store::{Store, WriteError};
+use crate::store::{ReadError, Store, WriteError};
 
 /// The database outside of a request: for jobs, streams and background tasks. It is cheap to clone.
 ///
@@ -42,5 +42,24 @@ impl AppStore {
         E: Send + 'static,
     {
         self.0.get().ok_or(WriteError::NotOpen)?.write(write).await
+    }
+
+    /// Reads as [`RequestStore::read`](crate::RequestStore::read) does.
+    ///
+    /// # Errors
+    /// As there, and [`ReadError::NotOpen`] while the routes are made.
+    ///
+    /// # Panics
+    /// If `read` panics: the panic continues here.
+    pub async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ReadError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let store = self.0.get().ok_or(ReadError::NotOpen)?;
+        store.reader().read(read).await
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration file: where it is, the line of each key, and keys that do not exist.
+//! The configuration file: where it is, and the line of each key.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{ImDocument, TableLike};
 
 use super::ConfigError;
+use super::known_keys::KnownKeys;
 
 /// Names the file; it is not a key.
 pub const FILE_VARIABLE: &str = "DAYBOOK_CONFIG";
@@ -96,59 +97,5 @@ fn list_keys(table: &dyn TableLike, prefix: &str, keys: &mut Vec<(String, usize,
         if let Some(inner) = inner {
             list_keys(inner, &format!("{key}."), keys);
         }
-    }
-}
-
-/// Every key, by its dotted name.
-pub struct KnownKeys(Vec<String>);
-
-impl KnownKeys {
-    /// All keys that have a default.
-    pub fn of(defaults: &figment::value::Dict) -> Self {
-        let mut keys = Vec::new();
-        for (name, value) in defaults {
-            match value.as_dict() {
-                Some(section) => keys.extend(section.keys().map(|key| format!("{name}.{key}"))),
-                None => keys.push(name.clone()),
-            }
-        }
-        Self(keys)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-
-    fn sections(&self) -> impl Iterator<Item = &str> {
-        self.iter().filter_map(|key| Some(key.split_once('.')?.0))
-    }
-
-    fn contains(&self, key: &str) -> bool {
-        self.iter().any(|known| known == key)
-    }
-
-    fn is_section(&self, key: &str) -> bool {
-        self.sections().any(|section| section == key)
-    }
-
-    /// The message for an unknown key, with the key that was probably meant in the form that `write` gives it.
-    pub fn unknown(&self, key: &str, write: impl Fn(&str) -> String) -> String {
-        self.nearest(key).map_or_else(
-            || "there is no such key: `daybook config --default` prints all keys".to_owned(),
-            |known| format!("there is no such key: did you mean {}?", write(known)),
-        )
-    }
-
-    /// The key with the same last word, else the key or section that differs in few letters.
-    fn nearest(&self, key: &str) -> Option<&str> {
-        let last = key.rsplit('.').next();
-        let has_same_word = |known: &&str| known.split_once('.').map(|(_, word)| word) == last;
-        if let Some(known) = self.iter().find(has_same_word) {
-            return Some(known);
-        }
-        let (distance, known) = (self.iter().chain(self.sections()))
-            .map(|known| (strsim::osa_distance(key, known), known))
-            .min()?;
-        (distance <= 1 + known.len() / 6).then_some(known)
     }
 }

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::bounded::{BoundedDuration, BoundedNumber, YEAR};
 use super::{Listen, TrustedProxies, listen, values};
+use crate::app::AppConfig;
 
 /// A duration above zero.
 pub type Timeout = BoundedDuration<1, YEAR>;
@@ -46,6 +47,9 @@ pub struct Config {
     pub http: Http,
     pub shutdown: Shutdown,
     pub log: Log,
+    /// The application's own section, which its own type reads.
+    #[serde(skip)]
+    pub(crate) app: AppConfig,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -69,6 +73,7 @@ pub struct Database {
     pub synchronous: Synchronous,
     pub busy_timeout: BusyTimeout,
     pub readers_max: BoundedNumber<1, 64>,
+    pub read_timeout: Timeout,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

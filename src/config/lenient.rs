@@ -34,25 +34,30 @@ impl TryFrom<Value> for LenientList {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        if let Value::Array(_, items) = value {
-            let strings = items.into_iter().map(LenientString::try_from);
-            let strings: Result<_, _> = strings.map(|item| item.map(|text| text.0)).collect();
-            return Ok(Self(strings?));
-        }
-        let LenientString(text) = value.try_into()?;
-        if text.is_empty() {
-            return Ok(Self(Vec::new()));
-        }
-        // A listener such as [::1]:8080 is no list.
-        if !(text.starts_with('[') && text.ends_with(']')) {
-            return Ok(Self(vec![text]));
-        }
-        let mut table: Dict = toml::from_str(&format!("list = {text}")).unwrap_or_default();
-        match table.remove("list") {
-            Some(list) => list.try_into(),
-            None => Err(format!(
-                "{text:?} is not a list: write one value as it is, or several as [\"a\", \"b\"]"
-            )),
-        }
+        let strings = list_items(value)?.into_iter().map(LenientString::try_from);
+        let strings: Result<_, _> = strings.map(|item| item.map(|text| text.0)).collect();
+        Ok(Self(strings?))
+    }
+}
+
+/// The items of a list, or of a text that is a list of one or several.
+pub fn list_items(value: Value) -> Result<Vec<Value>, String> {
+    if let Value::Array(_, items) = value {
+        return Ok(items);
+    }
+    let LenientString(text) = value.try_into()?;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A listener such as [::1]:8080 is no list.
+    if !(text.starts_with('[') && text.ends_with(']')) {
+        return Ok(vec![text.into()]);
+    }
+    let mut table: Dict = toml::from_str(&format!("list = {text}")).unwrap_or_default();
+    match table.remove("list") {
+        Some(Value::Array(_, items)) => Ok(items),
+        _ => Err(format!(
+            "{text:?} is not a list: write one value as it is, or several as [\"a\", \"b\"]"
+        )),
     }
 }

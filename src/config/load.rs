@@ -3,33 +3,53 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::iter;
 use std::path::Path;
 
+use axum::Router;
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Value};
 
-use super::file::{FILE_VARIABLE, File, KnownKeys};
+use super::app_section::{self, file_key};
+use super::file::{FILE_VARIABLE, File};
+use super::known_keys::KnownKeys;
 use super::{Config, ConfigError, DEFAULT_TOML};
+use crate::app::{App, SECTION};
 
 const PREFIX: &str = "DAYBOOK_";
 /// Former names of `compose.yaml`'s REPLICAS and NEXT_IMAGE: a shell may still export them.
 const NOT_THE_PROGRAMS: [&str; 2] = ["DAYBOOK_REPLICAS", "DAYBOOK_NEXT_IMAGE"];
 
-/// Loads the configuration of this process. `file` is `--config`; without it the file is `$DAYBOOK_CONFIG`, else
-/// `./daybook.toml` if it exists.
+/// Loads the configuration of this process, with the section of `app`. `file` is `--config`; without it the file is
+/// `$DAYBOOK_CONFIG`, else `./daybook.toml` if it exists.
 ///
 /// # Errors
 /// The first mistake. A restart does not cure it.
-pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-    load_from(file, env::vars_os(), Path::new("."))
+pub fn load(app: &App, file: Option<&Path>) -> Result<Config, ConfigError> {
+    load_for(app, file, env::vars_os(), Path::new("."))
+}
+
+/// [`load_for`] for an application without a section of its own.
+///
+/// # Errors
+/// The first mistake.
+pub fn load_from(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    directory: &Path,
+) -> Result<Config, ConfigError> {
+    let app = App::new("daybook", |_| Ok(Router::new()));
+    load_for(&app, file, environment, directory)
 }
 
 /// [`load`] with this environment and working directory.
 ///
 /// # Errors
 /// The first mistake.
-pub fn load_from(
+pub fn load_for(
+    app: &App,
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     directory: &Path,
@@ -42,32 +62,54 @@ pub fn load_from(
     let mut figment = Figment::from(Serialized::default("replica", host_name()))
         .merge(Toml::string(DEFAULT_TOML));
     let defaults = figment.extract().expect("daybook.toml is tested");
-    let known_keys = KnownKeys::of(&defaults);
+    let mut known_keys = KnownKeys::of(&defaults, app.name);
+    let mut secrets = Vec::new();
+    if let Some(defaults) = app_section::defaults(app)? {
+        known_keys.add_section(&defaults.values);
+        secrets = app_section::secrets(&defaults);
+        for secret in &secrets {
+            known_keys.add(file_key(secret));
+        }
+        figment = figment.merge(Serialized::default(SECTION, defaults.values));
+    }
     let file = File::find(file, file_variable, directory, &known_keys)?;
     if let Some(file) = &file {
         figment = figment.merge(Toml::string(&file.text));
     }
     let variables = variables(environment, &known_keys)?;
     for (key, value) in &variables {
-        figment = figment.merge((*key, value));
+        figment = figment.merge((key, value));
     }
 
+    let set_at = |key: &str| match variables.contains_key(key) {
+        true => Some(variable(key)),
+        false => file.as_ref()?.origin(key),
+    };
     // The first of the keys that the environment or the file sets is to blame.
     let error_at = |keys: &[&str], message| {
-        let set = keys
-            .iter()
-            .find_map(|key| match variables.contains_key(key) {
-                true => Some(variable(key)),
-                false => file.as_ref()?.origin(key),
-            });
+        let set = keys.iter().find_map(|key| set_at(key));
         let origin = set.unwrap_or_else(|| format!("{}: the default", keys.join(", ")));
         ConfigError { origin, message }
     };
-    let config: Config = figment.extract().map_err(|error| {
+    let wrong_value = |error: figment::Error| {
         let key = error.path.join(".");
         error_at(&[&key], message(error.kind))
-    })?;
+    };
+    let mut values: Dict = figment.extract().map_err(wrong_value)?;
+    let section = values.remove(SECTION).and_then(Value::into_dict);
+    let mut config: Config = Value::from(values).deserialize().map_err(wrong_value)?;
     (config.check_across_keys()).map_err(|conflict| error_at(&conflict.keys, conflict.message))?;
+
+    let mut section = section.unwrap_or_default();
+    for secret in &secrets {
+        app_section::read_secret(&mut section, secret, directory, set_at)?;
+    }
+    config.app = app_section::read(app, section, |key| {
+        let file_key = file_key(key);
+        let around = iter::successors(Some(key), |key| Some(key.rsplit_once(['.', '['])?.0));
+        let set = iter::once(file_key.as_str()).chain(around).find_map(set_at);
+        set.unwrap_or_else(|| format!("{key}: the default"))
+    })?;
     Ok(config)
 }
 
@@ -99,7 +141,7 @@ pub(crate) fn variable(key: &str) -> String {
 fn variables(
     environment: BTreeMap<OsString, OsString>,
     known_keys: &KnownKeys,
-) -> Result<BTreeMap<&str, String>, ConfigError> {
+) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut variables = BTreeMap::new();
     for (name, value) in environment {
         let name = name.to_string_lossy().into_owned();
@@ -109,7 +151,7 @@ fn variables(
         if NOT_THE_PROGRAMS.contains(&name.as_str()) {
             continue;
         }
-        let Some(key) = known_keys.iter().find(|key| variable(key) == name) else {
+        let Some(key) = known_keys.find_variable(&name, variable) else {
             let key = rest.replace("__", ".").to_lowercase();
             let message = known_keys.unknown(&key, variable);
             return Err(ConfigError {

@@ -2,9 +2,12 @@
 //!
 //! [`Config`] lists the keys; daybook.toml describes them and holds their defaults.
 
+mod app_section;
 mod bounded;
+mod deserializer;
 mod file;
 mod keys;
+mod known_keys;
 mod lenient;
 mod listen;
 mod load;
@@ -14,6 +17,7 @@ mod tests;
 mod values;
 
 pub use bounded::{BoundedDuration, BoundedNumber};
+pub(crate) use deserializer::{Mistake, read};
 pub use keys::{
     Admin, BusyTimeout, Commit, Config, Database, Delay, Http, Log, LogFormat, LogLevel, Shutdown,
     Synchronous, Timeout,
@@ -22,8 +26,10 @@ pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
 #[cfg(feature = "testing")]
 pub(crate) use load::variable;
-pub use load::{load, load_from};
+pub use load::{load, load_for, load_from};
 pub use proxies::TrustedProxies;
+
+use crate::app::App;
 
 /// The default configuration. Its comments describe the keys.
 pub const DEFAULT_TOML: &str = include_str!("../../daybook.toml");
@@ -38,6 +44,22 @@ pub struct ConfigError {
     pub message: String,
 }
 
+/// The default configuration of this application, which `config --default` prints.
+///
+/// # Errors
+/// If the type of the application's section is not fit for one.
+pub fn default_toml(app: &App) -> Result<String, ConfigError> {
+    let section = app_section::defaults(app)?.map_or(String::new(), |defaults| defaults.toml);
+    Ok(with_section(DEFAULT_TOML, &section))
+}
+
+fn with_section(own: &str, section: &str) -> String {
+    match section {
+        "" => own.to_owned(),
+        section => format!("{own}\n{section}"),
+    }
+}
+
 impl Config {
     /// Puts the replica's number wherever a `*` stands for it.
     pub(crate) fn set_number(&mut self, number: u8) {
@@ -49,8 +71,10 @@ impl Config {
         }
     }
 
-    /// The configuration as TOML that loads back to the same.
+    /// The configuration as TOML that loads back to the same, except for secrets, which are hidden.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("strings, numbers and lists of strings can be written as TOML")
+        let own = toml::to_string(self)
+            .expect("strings, numbers and lists of strings can be written as TOML");
+        with_section(&own, self.app.to_toml())
     }
 }

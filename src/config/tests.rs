@@ -1,5 +1,6 @@
 //! The whole configuration: which source wins, and in which forms a value may be written.
 
+mod application;
 mod mistakes;
 
 use std::fs;

@@ -1,7 +1,8 @@
 //! Sends no response on a public listener before its request's record is committed.
 //!
 //! All responses come from here: refusals of the guard, limits of the body, and what the handler returns, a panic
-//! included. Three kinds have no row: the health path, a head without a valid method and target, and a 503 of the store.
+//! included. Four kinds have no row: the health path, a head without a valid method and target, a 503 of the store, and a
+//! route behind [`unrecorded`](crate::unrecorded).
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -197,7 +198,12 @@ impl Recorder {
         let headers = response.headers_mut();
         match store.append().await {
             Ok(Some(id)) => drop(headers.insert(RECORD_ID, HeaderValue::from(id))),
-            Ok(None) => drop(headers.remove(RECORD_ID)),
+            Ok(None) => {
+                headers.remove(RECORD_ID);
+                if self.config.record {
+                    self.metrics.requests_unrecorded_total.inc();
+                }
+            }
             Err(AppendError::Rejected(reason)) => return Ok(self.unavailable(reason)),
             Err(AppendError::Unknown) => return Err(NoResponse::OutcomeUnknown),
         }

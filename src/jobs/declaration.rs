@@ -36,7 +36,9 @@ pub(crate) struct Job {
 pub enum JobError {
     #[error("job {0:?}: a name has 1 to {NAME_BYTES_MAX} lower-case letters, digits and hyphens")]
     Name(String),
-    #[error("job {0:?}: names that begin with {RESERVED_PREFIX:?} are daybook's own: choose another name")]
+    #[error(
+        "job {0:?}: names that begin with {RESERVED_PREFIX:?} are daybook's own: choose another name"
+    )]
     ReservedName(String),
     #[error("job {0:?}: the application declares it twice: give one of them another name")]
     Twice(String),
@@ -57,8 +59,8 @@ impl Declaration {
         }
     }
 
-    fn check(self) -> Result<Job, JobError> {
-        let Self { name, schedule, function } = self;
+    fn check(&self) -> Result<Job, JobError> {
+        let name = self.name.clone();
         let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(is_allowed) {
             return Err(JobError::Name(name));
@@ -66,8 +68,12 @@ impl Declaration {
         if name.starts_with(RESERVED_PREFIX) {
             return Err(JobError::ReservedName(name));
         }
-        match schedule.check() {
-            Ok(timetable) => Ok(Job { name, timetable, function }),
+        match self.schedule.check() {
+            Ok(timetable) => Ok(Job {
+                name,
+                timetable,
+                function: self.function.clone(),
+            }),
             Err(mistake) => Err(JobError::Schedule { name, mistake }),
         }
     }
@@ -77,10 +83,10 @@ impl Declaration {
 ///
 /// # Errors
 /// The first mistake.
-pub(crate) fn check(declarations: Vec<Declaration>) -> Result<Vec<Job>, JobError> {
+pub(crate) fn check(declarations: &[Declaration]) -> Result<Vec<Job>, JobError> {
     let mut names = HashSet::new();
     declarations
-        .into_iter()
+        .iter()
         .map(|declaration| {
             let job = declaration.check()?;
             match names.insert(job.name.clone()) {
@@ -98,35 +104,43 @@ mod tests {
     use super::*;
 
     fn job(name: &str) -> Declaration {
-        Declaration::new(name, Schedule::every(Duration::from_secs(1)), async |_| Ok(()))
+        Declaration::new(name, Schedule::every(Duration::from_secs(1)), async |_| {
+            Ok(())
+        })
     }
 
     #[test]
     fn names_are_short_and_plain() {
         let longest = "a".repeat(40);
         for name in ["purge", "send-mail-2", "2", "daybook", "-", &longest] {
-            assert!(check(vec![job(name)]).is_ok(), "{name}");
+            assert!(check(&[job(name)]).is_ok(), "{name}");
         }
         let too_long = "a".repeat(41);
         for name in ["", "Purge", "send_mail", "send mail", "a/b", "ä", &too_long] {
-            let error = check(vec![job(name)]).err().expect(name);
+            let error = check(&[job(name)]).err().expect(name);
             assert_eq!(error, JobError::Name(name.to_owned()));
         }
-        let error = check(vec![job("daybook-prune")]).err();
-        assert_eq!(error, Some(JobError::ReservedName("daybook-prune".to_owned())));
+        let error = check(&[job("daybook-prune")]).err();
+        assert_eq!(
+            error,
+            Some(JobError::ReservedName("daybook-prune".to_owned()))
+        );
     }
 
     #[test]
     fn a_name_is_declared_once() {
-        assert!(check(vec![job("one"), job("other")]).is_ok());
-        let error = check(vec![job("one"), job("other"), job("one")]).err();
+        assert!(check(&[job("one"), job("other")]).is_ok());
+        let error = check(&[job("one"), job("other"), job("one")]).err();
         assert_eq!(error, Some(JobError::Twice("one".to_owned())));
     }
 
     #[test]
     fn a_mistake_in_the_schedule_names_the_job() {
         let declaration = Declaration::new("purge", Schedule::daily("3"), async |_| Ok(()));
-        let error = check(vec![declaration]).err().expect("a mistake").to_string();
-        assert!(error.starts_with("job \"purge\": Schedule::daily(\"3\"): "), "{error}");
+        let error = check(&[declaration]).err().expect("a mistake").to_string();
+        assert!(
+            error.starts_with("job \"purge\": Schedule::daily(\"3\"): "),
+            "{error}"
+        );
     }
 }

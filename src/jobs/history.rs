@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::schedule::UnixSeconds;
-use crate::store::{ReadError, Reader, Store, WriteError};
+use crate::store::{ReadError, Store, WriteError};
 
 const CREATE: &str = "create table if not exists daybook_jobs (
     name text not null primary key,
@@ -44,7 +44,6 @@ impl LastRun {
 pub(super) struct History {
     pub job: String,
     pub store: Store,
-    pub reader: Reader,
 }
 
 type Written = Result<(), WriteError<rusqlite::Error>>;
@@ -57,9 +56,9 @@ impl History {
     }
 
     /// The job's row, if it is there. It needs the table.
-    pub async fn last_run(&self) -> Result<Option<LastRun>, ReadError> {
+    pub async fn last_run(&self) -> Result<Option<LastRun>, ReadError<rusqlite::Error>> {
         let job = self.job.clone();
-        self.reader.read(move |db| last_run(db, &job)).await
+        self.store.reader().read(move |db| last_run(db, &job)).await
     }
 
     /// Records the start of a run, for all replicas. Only the holder of the claim may call it.
@@ -72,7 +71,10 @@ impl History {
     pub async fn end(&self, now: UnixSeconds, error: Option<&str>) -> Written {
         let job = self.job.clone();
         let error = error.map(|error| error.chars().take(ERROR_CHARS_MAX).collect::<String>());
-        (self.store.write(move |tx| end(tx, &job, now, error.as_deref()))).await
+        (self
+            .store
+            .write(move |tx| end(tx, &job, now, error.as_deref())))
+        .await
     }
 }
 
@@ -83,20 +85,23 @@ fn declare(tx: &Connection, job: &str, now: UnixSeconds) -> rusqlite::Result<()>
 }
 
 fn last_run(db: &Connection, job: &str) -> rusqlite::Result<Option<LastRun>> {
-    db.prepare_cached("select declared_at, started_at, ended_at, succeeded_at from daybook_jobs where name = ?")?
-        .query_row([job], |row| {
-            Ok(LastRun {
-                declared_at: row.get(0)?,
-                started_at: row.get(1)?,
-                ended_at: row.get(2)?,
-                succeeded_at: row.get(3)?,
-            })
+    db.prepare_cached(
+        "select declared_at, started_at, ended_at, succeeded_at from daybook_jobs where name = ?",
+    )?
+    .query_row([job], |row| {
+        Ok(LastRun {
+            declared_at: row.get(0)?,
+            started_at: row.get(1)?,
+            ended_at: row.get(2)?,
+            succeeded_at: row.get(3)?,
         })
-        .optional()
+    })
+    .optional()
 }
 
 fn start(tx: &Connection, job: &str, now: UnixSeconds) -> rusqlite::Result<()> {
-    let sql = "update daybook_jobs set started_at = ?, ended_at = null, error = null where name = ?";
+    let sql =
+        "update daybook_jobs set started_at = ?, ended_at = null, error = null where name = ?";
     tx.execute(sql, (now, job)).map(drop)
 }
 
@@ -116,13 +121,18 @@ mod tests {
     }
 
     fn row(connection: &Connection) -> LastRun {
-        last_run(connection, "purge").expect("a read").expect("a row")
+        last_run(connection, "purge")
+            .expect("a read")
+            .expect("a row")
     }
 
     #[test]
     fn a_row_has_the_last_run_and_the_last_success() {
         let connection = database();
-        let declared = LastRun { declared_at: 1.5, ..LastRun::default() };
+        let declared = LastRun {
+            declared_at: 1.5,
+            ..LastRun::default()
+        };
         assert_eq!(row(&connection), declared);
         assert!(!row(&connection).is_open());
 
@@ -139,7 +149,11 @@ mod tests {
 
         start(&connection, "purge", 4.0).expect("a start");
         end(&connection, "purge", 5.0, Some("no network")).expect("an end");
-        let failed = LastRun { started_at: Some(4.0), ended_at: Some(5.0), ..succeeded };
+        let failed = LastRun {
+            started_at: Some(4.0),
+            ended_at: Some(5.0),
+            ..succeeded
+        };
         assert_eq!(row(&connection), failed);
     }
 

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::app::Context;
 use crate::metrics::Metrics;
 use crate::shutdown::Phase;
-use crate::store::{Reader, Store};
+use crate::store::Store;
 pub use declaration::JobError;
 pub(crate) use declaration::{Declaration, Job, check};
 use history::History;
@@ -42,7 +42,6 @@ pub(crate) struct JobsEnvironment<'a> {
     pub replica: &'a str,
     pub context: &'a Context,
     pub store: &'a Store,
-    pub reader: &'a Reader,
     pub metrics: &'a Arc<Metrics>,
     pub phase: watch::Receiver<Phase>,
 }
@@ -58,15 +57,20 @@ impl Jobs {
             tracing::info!("this replica is {CANARY:?}: it runs no jobs");
         } else if !jobs.is_empty() {
             let schedulers: Vec<_> = jobs.into_iter().map(|job| with.scheduler(job)).collect();
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            thread::Builder::new().name("jobs".to_owned()).spawn(move || {
-                let tasks: JoinSet<()> = runtime.block_on(async {
-                    schedulers.into_iter().map(Scheduler::run).collect()
-                });
-                // A panic is a defect of daybook: the hook has logged it, and the other jobs go on.
-                runtime.block_on(tasks.join_all());
-                drop(sender);
-            })?;
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let schedule = async {
+                let mut tasks: JoinSet<()> = schedulers.into_iter().map(Scheduler::run).collect();
+                // A panic is a defect of daybook. The hook has logged it, and the other jobs go on.
+                while tasks.join_next().await.is_some() {}
+            };
+            thread::Builder::new()
+                .name("jobs".to_owned())
+                .spawn(move || {
+                    runtime.block_on(schedule);
+                    drop(sender);
+                })?;
         }
         Ok(Self { ended })
     }
@@ -84,7 +88,6 @@ impl JobsEnvironment<'_> {
             history: History {
                 job: job.name.clone(),
                 store: self.store.clone(),
-                reader: self.reader.clone(),
             },
             lock_path: claim::path(self.store.path(), &job.name),
             context: self.context.clone(),

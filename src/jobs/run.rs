@@ -23,7 +23,9 @@ pub(super) async fn run(job: &Job, context: Context) -> Result<(), String> {
         let _ = sender.send(result);
     });
     match started {
-        Ok(_) => ended.await.unwrap_or_else(|_| Err("its thread has ended".to_owned())),
+        Ok(_) => ended
+            .await
+            .unwrap_or_else(|_| Err("its thread has ended".to_owned())),
         Err(error) => Err(not_started(&error)),
     }
 }
@@ -34,7 +36,9 @@ fn run_here(job: &Job, context: Context) -> Result<(), String> {
         .build()
         .map_err(|error| not_started(&error))?;
     // The panic hook logs where it happened.
-    let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on((job.function)(context))));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on((job.function)(context))
+    }));
     // Dropping the runtime ends the tasks that the job has spawned, and waits for its blocking ones: the run ends with them.
     drop(runtime);
     match result {

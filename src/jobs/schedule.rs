@@ -142,7 +142,10 @@ mod tests {
     #[test]
     fn every_counts_from_the_last_start() {
         let hourly = Timetable::Every(HOUR);
-        assert_eq!(hourly.due_at(&started(MIDNIGHT), MIDNIGHT + 1.0), MIDNIGHT + HOUR);
+        assert_eq!(
+            hourly.due_at(&started(MIDNIGHT), MIDNIGHT + 1.0),
+            MIDNIGHT + HOUR
+        );
         // After a downtime of days it is due, once: the run that follows is the new last start.
         let now = MIDNIGHT + 5.0 * DAY;
         assert!(hourly.due_at(&started(MIDNIGHT), now) <= now);
@@ -154,7 +157,10 @@ mod tests {
         let now = MIDNIGHT + 12.0 * HOUR;
         assert_eq!(Timetable::Every(HOUR).due_at(&declared(now), now), now);
         assert_eq!(daily("13:00").due_at(&declared(now), now), now + HOUR);
-        assert_eq!(daily("03:00").due_at(&declared(now), now), now + 15.0 * HOUR);
+        assert_eq!(
+            daily("03:00").due_at(&declared(now), now),
+            now + 15.0 * HOUR
+        );
         // No replica ran at the first time: it is made up.
         let later = now + 20.0 * HOUR;
         assert!(daily("03:00").due_at(&declared(now), later) <= later);
@@ -183,7 +189,10 @@ mod tests {
     fn a_clock_that_is_set_back_repeats_no_daily_run_and_stops_no_job() {
         let three = MIDNIGHT + 3.0 * HOUR;
         // By an hour, after the run of today: 03:00 comes again.
-        assert_eq!(daily("03:00").due_at(&started(three), three - HOUR), three + DAY);
+        assert_eq!(
+            daily("03:00").due_at(&started(three), three - HOUR),
+            three + DAY
+        );
         // By a year: the last start says nothing.
         for timetable in [daily("03:00"), Timetable::Every(HOUR)] {
             let now = three - 365.0 * DAY;
@@ -191,26 +200,47 @@ mod tests {
         }
         // By less than a period.
         let now = three - 0.5 * HOUR;
-        assert_eq!(Timetable::Every(HOUR).due_at(&started(three), now), three + HOUR);
+        assert_eq!(
+            Timetable::Every(HOUR).due_at(&started(three), now),
+            three + HOUR
+        );
     }
 
     #[test]
     fn a_job_is_overdue_two_periods_after_its_last_success_or_its_declaration() {
         let hourly = Timetable::Every(HOUR);
-        assert_eq!(hourly.overdue_at(&declared(MIDNIGHT)), MIDNIGHT + 2.0 * HOUR);
+        assert_eq!(
+            hourly.overdue_at(&declared(MIDNIGHT)),
+            MIDNIGHT + 2.0 * HOUR
+        );
         let succeeded = LastRun {
             succeeded_at: Some(MIDNIGHT + HOUR),
             ..declared(MIDNIGHT)
         };
         assert_eq!(hourly.overdue_at(&succeeded), MIDNIGHT + 3.0 * HOUR);
-        assert_eq!(daily("03:00").overdue_at(&succeeded), MIDNIGHT + HOUR + 2.0 * DAY);
+        assert_eq!(
+            daily("03:00").overdue_at(&succeeded),
+            MIDNIGHT + HOUR + 2.0 * DAY
+        );
     }
 
     #[test]
     fn a_mistake_in_a_schedule_says_what_would_be_right() {
-        for time in ["3:00", "24:00", "03:60", "03:00:00", "0300", "", "+3:00", "٠٣:٠٠"] {
+        for time in [
+            "3:00",
+            "24:00",
+            "03:60",
+            "03:00:00",
+            "0300",
+            "",
+            "+3:00",
+            "٠٣:٠٠",
+        ] {
             let error = Schedule::daily(time).check().expect_err(time);
-            assert!(error.contains(&format!("{time:?}")) && error.contains("\"23:59\""), "{error}");
+            assert!(
+                error.contains(&format!("{time:?}")) && error.contains("\"23:59\""),
+                "{error}"
+            );
         }
         for period in [Duration::ZERO, Duration::from_millis(999), Duration::MAX] {
             let error = Schedule::every(period).check().expect_err("a wrong period");

@@ -45,7 +45,7 @@ enum Next {
 #[derive(Debug, thiserror::Error)]
 enum LookError {
     #[error("{0}")]
-    Read(#[from] ReadError),
+    Read(#[from] ReadError<rusqlite::Error>),
     #[error("{0}")]
     Write(#[from] WriteError<rusqlite::Error>),
     #[error("{}: {source}", path.display())]
@@ -146,16 +146,23 @@ impl Scheduler {
             None => {
                 let now = unix_now();
                 self.history.declare(now).await?;
-                LastRun { declared_at: now, ..LastRun::default() }
+                LastRun {
+                    declared_at: now,
+                    ..LastRun::default()
+                }
             }
         };
         let job = [self.job.name.as_str()];
         let metrics = &self.metrics;
         if let Some(succeeded_at) = last.succeeded_at {
-            let gauge = metrics.job_last_success_timestamp_seconds.with_label_values(&job);
+            let gauge = metrics
+                .job_last_success_timestamp_seconds
+                .with_label_values(&job);
             gauge.set(succeeded_at);
         }
-        let gauge = metrics.job_overdue_timestamp_seconds.with_label_values(&job);
+        let gauge = metrics
+            .job_overdue_timestamp_seconds
+            .with_label_values(&job);
         gauge.set(self.job.timetable.overdue_at(&last));
         Ok(last)
     }

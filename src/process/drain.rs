@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::process::exit::{ServeError, StopOutcome, writer_error};
 use crate::shutdown::{Phase, Shutdown};
-use crate::store::{FatalError, Reader, Store};
+use crate::store::{FatalError, Store};
 
 /// Time after the grace period for the last 503s to leave, and for an idle writer to close the database.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -29,7 +29,6 @@ pub struct Drain<'a> {
     pub shutdown: &'a Shutdown,
     pub public: &'a mut PublicSide,
     pub store: &'a Store,
-    pub reader: &'a Reader,
     pub jobs: &'a mut Jobs,
     pub writer_ended: &'a mut oneshot::Receiver<Result<(), FatalError>>,
 }
@@ -49,7 +48,7 @@ impl Drain<'_> {
         if !self.end_jobs(deadline).await? {
             return Ok(StopOutcome::GraceExpired);
         }
-        self.reader.close();
+        self.store.reader().close();
         self.finish_writing(deadline).await
     }
 

@@ -46,7 +46,9 @@ impl ServeError {
             Self::Listen(error) => error.is_retryable(),
             Self::Fatal(error) => error.is_retryable(),
             Self::Descriptors(_) | Self::Routes(_) | Self::Job(_) => false,
-            Self::JobsThread(_) | Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => true,
+            Self::JobsThread(_) | Self::Metrics(_) | Self::WriterGone | Self::ListenerGone(_) => {
+                true
+            }
         }
     }
 }
@@ -69,7 +71,9 @@ impl std::fmt::Display for StopOutcome {
         formatter.write_str(match self {
             Self::NotStarted => "before the database was open",
             Self::Drained => "every request has its response and every record is committed",
-            Self::GraceExpired => "shutdown.grace ended before every request had its response and every job had ended",
+            Self::GraceExpired => {
+                "shutdown.grace ended before every request had its response and every job had ended"
+            }
             Self::Forced(_) => "at once, by a second signal",
         })
     }

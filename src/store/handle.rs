@@ -1,5 +1,6 @@
 //! [`Store`]: the handle that the rest of the program has, and the start of the threads behind it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +15,10 @@ use super::open_error::OpenError;
 use super::outcome::{AppendError, Outcome, WriteFn};
 use super::paths;
 use super::queue::Queue;
+use super::reader::Reader;
 use super::record::Record;
 use super::transaction::WriterConnection;
+use super::wal_file::WalFile;
 use super::writer::Writer;
 use super::writer_status::{WriterState, WriterStatus};
 use crate::config::{Commit, Database, Synchronous};
@@ -29,6 +32,9 @@ pub(crate) struct Store(Arc<Inner>);
 struct Inner {
     queue: Arc<Queue>,
     status: Arc<WriterStatus>,
+    reader: Reader,
+    /// None at `normal`. Not the writer's own descriptor: the kernel reports a failed sync once to each.
+    wal: Option<WalFile>,
     path: PathBuf,
 }
 
@@ -49,7 +55,8 @@ pub(crate) struct Opened {
 }
 
 impl Store {
-    /// Opens the database, after creating or migrating it, and starts the writer, the checkpointer and the dispatcher.
+    /// Opens the database, after creating or migrating it, and starts the writer, the checkpointer, the dispatcher and the
+    /// read pool.
     /// Must be called within the runtime that serves the requests.
     pub fn open(
         database: &Database,
@@ -64,6 +71,10 @@ impl Store {
         } = open::open(database)?;
         let wal = match database.synchronous {
             Synchronous::Full => Some(open::take_over_sync(&connection, &database)?),
+            Synchronous::Normal => None,
+        };
+        let second_wal = match database.synchronous {
+            Synchronous::Full => Some(open::open_wal(&database)?),
             Synchronous::Normal => None,
         };
         let queue = Arc::new(Queue::new(commit));
@@ -81,6 +92,7 @@ impl Store {
             outcomes,
             metrics: metrics.clone(),
         };
+        let reader = Reader::new(&database, metrics.clone())?;
         let (ended, writer_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("writer".to_owned())
@@ -105,6 +117,8 @@ impl Store {
         let store = Self(Arc::new(Inner {
             queue,
             status,
+            reader,
+            wal: second_wal,
             path: database.path,
         }));
         Ok(Opened {
@@ -128,6 +142,16 @@ impl Store {
         write_fn: Option<WriteFn>,
     ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
         self.0.queue.push(record, write_fn)
+    }
+
+    /// The read pool.
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
+
+    /// At `full`, makes what this process can read survive a power failure. Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.wal.as_ref().map_or(Ok(()), WalFile::sync)
     }
 
     /// The writer's state.

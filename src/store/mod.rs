@@ -3,6 +3,7 @@
 //! A request appends its record to the bounded `queue` and waits. The `writer` commits all waiting records as one batch;
 //! the dispatcher, a task on the event loop, then wakes all requests of the batch.
 
+mod bounded_read;
 mod checkpoint;
 mod dispatch;
 mod fatal_error;
@@ -15,11 +16,13 @@ mod litestream;
 mod location;
 mod lock;
 mod lost_commits;
+mod newest_id;
 mod open;
 mod open_error;
 mod outcome;
 mod paths;
 mod queue;
+mod read_error;
 mod reader;
 mod record;
 mod request;
@@ -35,12 +38,13 @@ pub use crate::rejected::Rejected;
 pub use open::{InitOutcome, init};
 pub use open_error::OpenError;
 pub use outcome::AppendError;
+pub use read_error::ReadError;
 pub use request::RequestStore;
 pub use write::WriteError;
 
 pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
+pub(crate) use newest_id::NewestIdError;
 pub(crate) use paths::beside;
-pub(crate) use reader::{ReadError, Reader};
 pub(crate) use record::{Record, StoredRecord};
 pub(crate) use writer_status::WriterState;

@@ -113,6 +113,11 @@ pub(super) fn take_over_sync(
     connection
         .pragma_update(None, "synchronous", Synchronous::Normal.as_str())
         .map_err(|error| OpenError::sqlite(path, error))?;
+    open_wal(database)
+}
+
+pub(super) fn open_wal(database: &Database) -> Result<WalFile, OpenError> {
+    let path = &database.path;
     WalFile::open(path).map_err(|source| OpenError::path(&paths::wal(path), source))
 }
 

@@ -1,64 +1,66 @@
-//! The pool of read-only connections. Each read is one short statement: a long one would keep the WAL from restarting.
+//! The pool of read-only connections. Each read is short: a long one would keep the WAL from its reset.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use deadpool_sqlite::{Hook, HookError, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool_sqlite::{
+    Hook, HookError, InteractError, Object, Pool, PoolConfig, PoolError, Runtime,
+};
 use percent_encoding::{AsciiSet, CONTROLS};
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
+use tokio::time::timeout_at;
 
-use super::location;
+use super::bounded_read::{self, Done};
 use super::open_error::OpenError;
+use super::read_error::ReadError;
 use super::record::{StoredRecord, select_sql};
 use crate::config::Database;
+use crate::metrics::Metrics;
 
-/// Why a read failed; the text is for the log.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    /// No connection became free, or none could be opened.
-    #[error("no read connection: {0}")]
-    Pool(#[from] deadpool_sqlite::PoolError),
-    /// The read panicked.
-    #[error("a read panicked: {0}")]
-    Interact(#[from] deadpool_sqlite::InteractError),
-    /// SQLite's own error.
-    #[error("a read failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+/// The read pool.
+pub(crate) struct Reader {
+    pool: Pool,
+    /// `database.read_timeout`.
+    timeout: Duration,
+    busy_timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
-/// The handle of the read pool.
-#[derive(Clone)]
-pub(crate) struct Reader(Pool);
-
 impl Reader {
-    /// Creates the pool for an existing database. It opens its connections when they are needed.
-    pub fn open(database: &Database) -> Result<Self, OpenError> {
-        let busy_timeout = database.busy_timeout.get();
-        let path = location::resolve(database)?.path;
-        let mut config = deadpool_sqlite::Config::new(read_only_uri(&path));
-        config.pool = Some(PoolConfig {
-            max_size: database.readers_max.get(),
-            timeouts: Timeouts::wait_millis(5000),
-            ..PoolConfig::default()
-        });
-        config
+    /// Creates the pool for an existing database, whose path is resolved. It opens its connections when they are needed.
+    pub(super) fn new(database: &Database, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        let mut config = deadpool_sqlite::Config::new(read_only_uri(&database.path));
+        config.pool = Some(PoolConfig::new(database.readers_max.get()));
+        let pool = config
             .builder(Runtime::Tokio1)
             .map_err(|error| OpenError::Pool(error.to_string()))?
-            .post_create(Hook::async_fn(move |connection, _| {
-                Box::pin(async move {
+            .post_create(Hook::async_fn(|connection, _| {
+                Box::pin(async {
                     connection
-                        .interact(move |connection| connection.busy_timeout(busy_timeout))
+                        .interact(|connection| bounded_read::prepare(connection))
                         .await
                         .map_err(|error| HookError::message(error.to_string()))?
                         .map_err(HookError::Backend)
                 })
             }))
             .build()
-            .map(Self)
-            .map_err(|error| OpenError::Pool(error.to_string()))
+            .map_err(|error| OpenError::Pool(error.to_string()))?;
+        Ok(Self {
+            pool,
+            timeout: database.read_timeout.get(),
+            busy_timeout: database.busy_timeout.get(),
+            metrics,
+        })
     }
 
     /// At most `limit` records with an id below `before`, newest first.
-    pub async fn page(&self, before: i64, limit: u32) -> Result<Vec<StoredRecord>, ReadError> {
+    pub async fn page(
+        &self,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>, ReadError<rusqlite::Error>> {
         self.read(move |connection| {
             connection
                 .prepare_cached(&select_sql("id < ? order by id desc limit ?"))?
@@ -69,7 +71,10 @@ impl Reader {
     }
 
     /// One record.
-    pub async fn record(&self, id: i64) -> Result<Option<StoredRecord>, ReadError> {
+    pub async fn record(
+        &self,
+        id: i64,
+    ) -> Result<Option<StoredRecord>, ReadError<rusqlite::Error>> {
         self.read(move |connection| {
             connection
                 .prepare_cached(&select_sql("id = ?"))?
@@ -79,19 +84,88 @@ impl Reader {
         .await
     }
 
-    /// Closes the idle connections. Every later read fails.
-    pub fn close(&self) {
-        self.0.close();
+    /// Runs `read` on a connection of the pool, on a thread that may block, for at most `database.read_timeout` with the
+    /// wait for the connection.
+    ///
+    /// # Panics
+    /// If `read` panics.
+    pub async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ReadError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let begun = Instant::now();
+        let result = self.read_uncounted(read).await;
+        let metrics = &self.metrics;
+        let elapsed = begun.elapsed();
+        metrics.read_duration_seconds.observe(elapsed.as_secs_f64());
+        if let Err(ReadError::TimedOut(_) | ReadError::NoConnection(_)) = result {
+            metrics.reads_interrupted_total.inc();
+        }
+        result
     }
 
-    pub async fn read<T: Send + 'static>(
+    /// [`Reader::read`] without metrics.
+    pub(super) async fn read_uncounted<T, E>(
         &self,
-        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let connection = self.0.get().await?;
-        Ok(connection
-            .interact(move |connection| read(connection))
-            .await??)
+        read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ReadError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let (limit, busy_timeout) = (self.timeout, self.busy_timeout);
+        let connection = match timeout_at(deadline.into(), self.pool.get()).await {
+            Ok(connection) => connection.map_err(no_connection)?,
+            Err(_) => return Err(ReadError::NoConnection(limit)),
+        };
+        // A task of its own: if the caller stops waiting, the pool gets the connection back only when the closure is done.
+        let task = tokio::spawn(async move {
+            let done = connection.interact(move |connection| {
+                bounded_read::run(connection, deadline, limit, busy_timeout, read)
+            });
+            match done.await {
+                Ok(Done {
+                    result,
+                    is_reusable,
+                }) => {
+                    if !is_reusable {
+                        drop(Object::take(connection));
+                    }
+                    result
+                }
+                // The pool drops a connection on which a closure has panicked.
+                Err(InteractError::Panic(panic)) => resume_unwind(panic),
+                Err(InteractError::Cancelled) => Err(ReadError::Closed),
+            }
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime has ended.
+                Err(_) => Err(ReadError::Closed),
+            },
+        }
+    }
+
+    /// Closes the idle connections. Every later read fails.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// The pool's own time limits are off, so what is left is SQLite's error, or the end.
+fn no_connection<E>(error: PoolError) -> ReadError<E> {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            ReadError::Sqlite(error)
+        }
+        _ => ReadError::Closed,
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use rusqlite::Savepoint;
+use rusqlite::{Connection, Savepoint};
 use tokio::sync::{Mutex, oneshot};
 
 use super::handle::Store;
 use super::outcome::{AppendError, Outcome};
+use super::read_error::ReadError;
 use super::record::Record;
 use super::write::{self, WriteError};
 
@@ -177,7 +178,7 @@ impl RequestStore {
     }
 
     /// As [`RequestStore::write`]. The closure also gets the id of this request's record, which the response names in
-    /// `record-id`. It is `None` if the request has no record: for example at
+    /// `record-id`. It is `None` if the request has no record: behind [`unrecorded`](crate::unrecorded), or at
     /// `record = false`.
     ///
     /// If the closure fails, its changes are undone, and another record may get this id.
@@ -212,6 +213,44 @@ impl RequestStore {
         progress.settle().await?;
         drop(progress);
         result.take()
+    }
+
+    /// Runs `read` on a read-only connection and a thread of its own, so that it may take its time without blocking other
+    /// requests. All statements of one `read` see the same snapshot: everything that is committed, with the earlier writes
+    /// of this request.
+    ///
+    /// After `database.read_timeout` SQLite stops the statement that runs, and prepares no other. The closure may return
+    /// what it has found until then. But a closure that sleeps, or loops without SQLite, cannot be stopped: it keeps one of
+    /// the `database.readers_max` connections, and the write-ahead log grows meanwhile.
+    ///
+    /// The connection serves many requests. So a read cannot change it: `attach`, and pragmas that set a value, fail as
+    /// "not authorized". Do not replace its hooks.
+    ///
+    /// # Errors
+    /// [`ReadError::Closure`] with the closure's own error; [`ReadError::TimedOut`] or [`ReadError::NoConnection`] after
+    /// `database.read_timeout`; [`ReadError::Sqlite`] if the read could not begin.
+    ///
+    /// # Panics
+    /// If `read` panics: the panic continues here, in the handler.
+    pub async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ReadError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.store.reader().read(read).await
+    }
+
+    /// Takes the record away, so that the request leaves none. A record that a write carries, or has carried, stays.
+    pub(crate) fn take_record(&self) {
+        if let Ok(mut progress) = self.progress.try_lock()
+            && progress.is_unwritten()
+            && progress.pending.is_none()
+        {
+            progress.record = RecordState::Unwritten(None);
+        }
     }
 
     /// Commits the record, unless a write has; returns its id.

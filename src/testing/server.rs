@@ -108,7 +108,7 @@ impl Server {
         log_into_the_test_s_output();
         let directory =
             tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let config = load(directory.path(), keys);
+        let config = load(&app, directory.path(), keys);
         let database = config.database.path.clone();
         let (stops, signals) = mpsc::channel(1);
         let (ready, addresses) = blocking::channel();
@@ -260,7 +260,7 @@ fn run(
     result
 }
 
-fn load(directory: &Path, keys: &[(&str, &str)]) -> Config {
+fn load(app: &App, directory: &Path, keys: &[(&str, &str)]) -> Config {
     let database = directory.join("requests.db");
     let own = [
         ("listen", "127.0.0.1:0"),
@@ -278,7 +278,7 @@ fn load(directory: &Path, keys: &[(&str, &str)]) -> Config {
         .iter()
         .chain(keys)
         .map(|(key, value)| (config::variable(key).into(), value.into()));
-    config::load_from(None, variables, directory).unwrap_or_else(|error| panic!("{error}"))
+    config::load_for(app, None, variables, directory).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn request(method: Method, path: &str, body: Body) -> Request<Body> {

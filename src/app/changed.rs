@@ -1,0 +1,63 @@
+//! `Context::changed`: tells all listeners of this process that any replica has committed new records.
+
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::store::{NewestIdError, ReadError, Store};
+use crate::telemetry::log_rate_limited;
+
+/// Between two looks at the database. Each is one look-up at the end of an index.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) struct Changed {
+    newest: watch::Sender<i64>,
+    subscribed: Notify,
+}
+
+impl Changed {
+    pub fn new() -> Self {
+        Self {
+            newest: watch::Sender::new(0),
+            subscribed: Notify::new(),
+        }
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<i64> {
+        let receiver = self.newest.subscribe();
+        self.subscribed.notify_one();
+        receiver
+    }
+
+    /// Looks for new records while anybody listens, until the store closes. The process runs it once.
+    pub async fn poll(&self, store: Store) {
+        loop {
+            if self.newest.is_closed() {
+                self.subscribed.notified().await;
+                continue;
+            }
+            let next = Instant::now() + INTERVAL;
+            let shown = *self.newest.borrow();
+            match store.newest_id(shown).await {
+                Ok(id) => {
+                    self.newest.send_if_modified(|newest| {
+                        let is_newer = id > *newest;
+                        *newest = id.max(*newest);
+                        is_newer
+                    });
+                }
+                Err(NewestIdError::Read(ReadError::Closed)) => return,
+                Err(error @ NewestIdError::Read(_)) => {
+                    log_rate_limited("looking for new records failed", &error);
+                }
+                // No later sync can tell what is on disk. The writer's next one fails, too, and ends the process.
+                Err(error @ NewestIdError::Sync(_)) => {
+                    log_rate_limited("looking for new records ends", &error);
+                    return;
+                }
+            }
+            sleep_until(next).await;
+        }
+    }
+}

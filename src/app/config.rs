@@ -1,0 +1,138 @@
+//! The application's own section of the configuration, whatever its type.
+
+use std::any::{Any, type_name};
+use std::fmt;
+use std::sync::Arc;
+
+use figment::value::{Dict, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::secret::exposed;
+use crate::config::{Mistake, read};
+
+/// The name of the section.
+pub(crate) const SECTION: &str = "app";
+
+/// The type that an application declares with [`App::config`](crate::App::config).
+#[derive(Clone, Copy)]
+pub(crate) struct SectionType {
+    defaults: fn() -> Result<Defaults, String>,
+    read: fn(Dict) -> Result<AppConfig, Mistake>,
+}
+
+/// The values of `T::default()`.
+pub(crate) struct Defaults {
+    pub values: Dict,
+    /// The same with secrets hidden: the keys that differ are secrets.
+    pub hidden: Dict,
+    /// As TOML, with secrets as comments.
+    pub toml: String,
+}
+
+impl SectionType {
+    pub fn of<T>() -> Self
+    where
+        T: DeserializeOwned + Serialize + Default + Send + Sync + 'static,
+    {
+        Self {
+            defaults: || defaults::<T>().map_err(|why| cannot_serialise::<T>(&why)),
+            read: |values| {
+                let value: T = read(Value::from(values))?;
+                let toml = to_toml(&value).map_err(|error| Mistake {
+                    key: String::new(),
+                    message: cannot_serialise::<T>(&error.to_string()),
+                })?;
+                Ok(AppConfig(Some(Arc::new(Inner {
+                    type_name: type_name::<T>(),
+                    value,
+                    toml,
+                }))))
+            },
+        }
+    }
+
+    /// # Errors
+    /// Why the type is not fit for a section.
+    pub fn defaults(&self) -> Result<Defaults, String> {
+        (self.defaults)()
+    }
+
+    pub fn read(&self, values: Dict) -> Result<AppConfig, Mistake> {
+        (self.read)(values)
+    }
+}
+
+fn defaults<T: Serialize + Default>() -> Result<Defaults, String> {
+    let value = T::default();
+    let values = |value: &T| match Value::serialize(value) {
+        Ok(Value::Dict(_, keys)) => Ok(keys),
+        Ok(_) => Err("it is no struct with named fields".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let toml = to_toml(&value).map_err(|error| error.to_string())?;
+    let is_secret = |line: &&str| line.ends_with("= \"***\"");
+    let line = |line: &str| format!("{}{line}\n", if is_secret(&line) { "# " } else { "" });
+    Ok(Defaults {
+        values: exposed(|| values(&value))?,
+        hidden: values(&value)?,
+        toml: toml.lines().map(line).collect(),
+    })
+}
+
+fn to_toml<T: Serialize>(value: &T) -> Result<String, toml::ser::Error> {
+    #[derive(Serialize)]
+    struct File<'a, T> {
+        app: &'a T,
+    }
+    toml::to_string(&File { app: value })
+}
+
+fn cannot_serialise<T>(why: &str) -> String {
+    let name = type_name::<T>();
+    format!("App::config::<{name}>: its default cannot be written as a section: {why}")
+}
+
+/// The values of the section; empty if the application declares none.
+#[derive(Clone, Default)]
+pub(crate) struct AppConfig(Option<Arc<Inner<dyn Any + Send + Sync>>>);
+
+struct Inner<T: ?Sized> {
+    type_name: &'static str,
+    toml: String,
+    value: T,
+}
+
+impl AppConfig {
+    /// # Panics
+    /// If the application declares another type, or none.
+    #[track_caller]
+    pub fn get<T: 'static>(&self) -> &T {
+        let wanted = type_name::<T>();
+        let inner = self.0.as_ref().unwrap_or_else(|| {
+            panic!("Context::config::<{wanted}>: the application declares no configuration: add `.config::<{wanted}>()` to its App")
+        });
+        inner.value.downcast_ref().unwrap_or_else(|| {
+            let declared = inner.type_name;
+            panic!("Context::config::<{wanted}>: the application declares another type: use Context::config::<{declared}>")
+        })
+    }
+
+    /// The section `[app]`, with secrets hidden.
+    pub fn to_toml(&self) -> &str {
+        self.0.as_ref().map_or("", |inner| &inner.toml)
+    }
+}
+
+impl fmt::Debug for AppConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.to_toml())
+    }
+}
+
+/// Equal if they print the same.
+impl PartialEq for AppConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_toml() == other.to_toml()
+    }
+}

@@ -1,0 +1,61 @@
+//! [`unrecorded`]: routes whose requests leave no record.
+
+use std::task::{Context, Poll};
+
+use axum::http::Request;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::store::RequestStore;
+
+/// A layer for routes whose requests leave no record, such as style sheets: their responses wait for no commit and have no
+/// `record-id`.
+///
+/// It takes the record away before the handler runs. [`RequestStore::write`] then commits without one, and the closure of
+/// [`RequestStore::write_with_id`] gets `None`. daybook's own refusals come before the routes, so they are recorded: a
+/// malformed head or a body that is too large, for example. `daybook_requests_unrecorded_total` counts the requests.
+///
+/// ```
+/// use daybook::axum::{Router, routing::get};
+///
+/// let files = Router::new()
+///     .route("/style.css", get(|| async { "body { margin: 2em }" }))
+///     .layer(daybook::unrecorded());
+/// let routes: Router = Router::new().route("/", get(|| async { "hello\n" })).merge(files);
+/// ```
+pub fn unrecorded() -> Unrecorded {
+    Unrecorded(())
+}
+
+/// The layer of [`unrecorded`].
+#[derive(Clone, Copy, Debug)]
+pub struct Unrecorded(());
+
+impl<S> Layer<S> for Unrecorded {
+    type Service = UnrecordedService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        UnrecordedService(inner)
+    }
+}
+
+/// The service that [`Unrecorded`] makes.
+#[derive(Clone, Copy, Debug)]
+pub struct UnrecordedService<S>(S);
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for UnrecordedService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        if let Some(store) = request.extensions().get::<RequestStore>() {
+            store.take_record();
+        }
+        self.0.call(request)
+    }
+}
