@@ -154,7 +154,7 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
     let file = cli.source.config.as_deref();
     match cli.command {
         Command::Serve => serve(file, app),
-        Command::Init { allow_downtime } => init(file, app, allow_downtime),
+        Command::Init { allow_downtime } => init(file, &app, allow_downtime),
         Command::Healthcheck { live, address } => {
             let probe = if live { Probe::Live } else { Probe::Ready };
             healthcheck(file, &app, address, probe)
@@ -237,11 +237,11 @@ fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
     })
 }
 
-fn init(file: Option<&Path>, app: App, allow_downtime: bool) -> Result<ExitCode, Failure> {
-    let config = load(file, &app)?;
+fn init(file: Option<&Path>, app: &App, allow_downtime: bool) -> Result<ExitCode, Failure> {
+    let config = load(file, app)?;
     let schema = app.schema().map_err(|error| Failure::new(error, false))?;
-    // What `serve` would refuse later must not migrate the database.
-    jobs::check(app.jobs).map_err(|error| Failure::new(ServeError::from(error), false))?;
+    // A program that cannot serve must not migrate the database.
+    jobs::check(&app.jobs).map_err(|error| Failure::new(ServeError::from(error), false))?;
     telemetry::init(&config.log, &config.replica);
     let time_max = (!allow_downtime).then(|| config.commit.deadline.get());
     let done = store::init(&config.database, &schema, time_max);

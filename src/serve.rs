@@ -56,7 +56,7 @@ pub async fn serve(
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
     let schema = app.schema()?;
-    let jobs = jobs::check(app.jobs)?;
+    let jobs = jobs::check(&app.jobs)?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);

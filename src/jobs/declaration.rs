@@ -59,12 +59,8 @@ impl Declaration {
         }
     }
 
-    fn check(self) -> Result<Job, JobError> {
-        let Self {
-            name,
-            schedule,
-            function,
-        } = self;
+    fn check(&self) -> Result<Job, JobError> {
+        let name = self.name.clone();
         let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(is_allowed) {
             return Err(JobError::Name(name));
@@ -72,11 +68,11 @@ impl Declaration {
         if name.starts_with(RESERVED_PREFIX) {
             return Err(JobError::ReservedName(name));
         }
-        match schedule.check() {
+        match self.schedule.check() {
             Ok(timetable) => Ok(Job {
                 name,
                 timetable,
-                function,
+                function: self.function.clone(),
             }),
             Err(mistake) => Err(JobError::Schedule { name, mistake }),
         }
@@ -87,10 +83,10 @@ impl Declaration {
 ///
 /// # Errors
 /// The first mistake.
-pub(crate) fn check(declarations: Vec<Declaration>) -> Result<Vec<Job>, JobError> {
+pub(crate) fn check(declarations: &[Declaration]) -> Result<Vec<Job>, JobError> {
     let mut names = HashSet::new();
     declarations
-        .into_iter()
+        .iter()
         .map(|declaration| {
             let job = declaration.check()?;
             match names.insert(job.name.clone()) {
@@ -117,14 +113,14 @@ mod tests {
     fn names_are_short_and_plain() {
         let longest = "a".repeat(40);
         for name in ["purge", "send-mail-2", "2", "daybook", "-", &longest] {
-            assert!(check(vec![job(name)]).is_ok(), "{name}");
+            assert!(check(&[job(name)]).is_ok(), "{name}");
         }
         let too_long = "a".repeat(41);
         for name in ["", "Purge", "send_mail", "send mail", "a/b", "ä", &too_long] {
-            let error = check(vec![job(name)]).err().expect(name);
+            let error = check(&[job(name)]).err().expect(name);
             assert_eq!(error, JobError::Name(name.to_owned()));
         }
-        let error = check(vec![job("daybook-prune")]).err();
+        let error = check(&[job("daybook-prune")]).err();
         assert_eq!(
             error,
             Some(JobError::ReservedName("daybook-prune".to_owned()))
@@ -133,18 +129,15 @@ mod tests {
 
     #[test]
     fn a_name_is_declared_once() {
-        assert!(check(vec![job("one"), job("other")]).is_ok());
-        let error = check(vec![job("one"), job("other"), job("one")]).err();
+        assert!(check(&[job("one"), job("other")]).is_ok());
+        let error = check(&[job("one"), job("other"), job("one")]).err();
         assert_eq!(error, Some(JobError::Twice("one".to_owned())));
     }
 
     #[test]
     fn a_mistake_in_the_schedule_names_the_job() {
         let declaration = Declaration::new("purge", Schedule::daily("3"), async |_| Ok(()));
-        let error = check(vec![declaration])
-            .err()
-            .expect("a mistake")
-            .to_string();
+        let error = check(&[declaration]).err().expect("a mistake").to_string();
         assert!(
             error.starts_with("job \"purge\": Schedule::daily(\"3\"): "),
             "{error}"

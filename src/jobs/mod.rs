@@ -60,13 +60,15 @@ impl Jobs {
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
+            let schedule = async {
+                let mut tasks: JoinSet<()> = schedulers.into_iter().map(Scheduler::run).collect();
+                // A panic is a defect of daybook. The hook has logged it, and the other jobs go on.
+                while tasks.join_next().await.is_some() {}
+            };
             thread::Builder::new()
                 .name("jobs".to_owned())
                 .spawn(move || {
-                    let tasks: JoinSet<()> = runtime
-                        .block_on(async { schedulers.into_iter().map(Scheduler::run).collect() });
-                    // A panic is a defect of daybook: the hook has logged it, and the other jobs go on.
-                    runtime.block_on(tasks.join_all());
+                    runtime.block_on(schedule);
                     drop(sender);
                 })?;
         }

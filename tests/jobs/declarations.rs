@@ -13,7 +13,11 @@ fn mistake(app: App) -> String {
     let path = directory.path().join("requests.db");
     let started = catch_unwind(AssertUnwindSafe(|| drop(start(app, &path))));
     let panic = started.expect_err("it must not start");
-    let files: Vec<_> = directory.path().read_dir().expect("its directory").collect();
+    let files: Vec<_> = directory
+        .path()
+        .read_dir()
+        .expect("its directory")
+        .collect();
     assert!(files.is_empty(), "{files:?}");
     *panic.downcast().expect("a message")
 }
@@ -27,17 +31,25 @@ fn a_job_with_a_bad_name_is_refused() {
         ("daybook-purge", "choose another name"),
     ] {
         let message = mistake(app().job(name, every_second(), async |_| Ok(())));
-        assert!(message.contains(&format!("job {name:?}")) && message.contains(right), "{message}");
+        assert!(
+            message.contains(&format!("job {name:?}")) && message.contains(right),
+            "{message}"
+        );
     }
 }
 
 #[test]
 fn two_jobs_of_one_name_are_refused() {
-    let twice = app()
-        .job("purge", every_second(), async |_| Ok(()))
-        .job("purge", every_second(), async |_| Ok(()));
+    let twice = app().job("purge", every_second(), async |_| Ok(())).job(
+        "purge",
+        every_second(),
+        async |_| Ok(()),
+    );
     let message = mistake(twice);
-    assert!(message.contains("job \"purge\": the application declares it twice"), "{message}");
+    assert!(
+        message.contains("job \"purge\": the application declares it twice"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -47,6 +59,9 @@ fn a_bad_time_is_refused() {
         (Schedule::every(Duration::ZERO), "1 second to 365 days"),
     ] {
         let message = mistake(app().job("purge", schedule, async |_| Ok(())));
-        assert!(message.contains("job \"purge\"") && message.contains(right), "{message}");
+        assert!(
+            message.contains("job \"purge\"") && message.contains(right),
+            "{message}"
+        );
     }
 }

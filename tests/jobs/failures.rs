@@ -30,7 +30,10 @@ fn a_job_that_panics_or_fails_is_reported_and_runs_again() {
     let server = start(app, &database);
     journal.wait_for("panics", 2);
     let connection = db::open(&database);
-    for (job, error) in [("panics", "it panicked: no luck with 4711"), ("fails", "no network")] {
+    for (job, error) in [
+        ("panics", "it panicked: no luck with 4711"),
+        ("fails", "no network"),
+    ] {
         let is_reported = |row: &super::Row| row.error.is_some();
         let row = wait_for_row(&connection, job, "the error is recorded", is_reported);
         assert_eq!(row.error.as_deref(), Some(error));
@@ -40,7 +43,11 @@ fn a_job_that_panics_or_fails_is_reported_and_runs_again() {
             metric(&server.admin, "daybook_job_failures_total", &[("job", job)]) >= 2.0
         });
     }
-    assert!(!server.metrics().contains(LAST_SUCCESS), "{}", server.metrics());
+    assert!(
+        !server.metrics().contains(LAST_SUCCESS),
+        "{}",
+        server.metrics()
+    );
     assert!(server.get("/").record_id().is_some());
 }
 
@@ -54,14 +61,32 @@ fn a_success_after_a_failure_clears_the_error() {
         move |_| {
             journal.add("run");
             let is_first = journal.count("run") == 1;
-            async move { if is_first { Err("not yet".into()) } else { Ok(()) } }
+            async move {
+                if is_first {
+                    Err("not yet".into())
+                } else {
+                    Ok(())
+                }
+            }
         }
     };
     let server = start(app().job("beat", every_second(), fails_once), &database);
     let has_succeeded = |row: &super::Row| row.succeeded_at.is_some() && row.ended_at.is_some();
-    let row = wait_for_row(&db::open(&database), "beat", "it has succeeded", has_succeeded);
+    let row = wait_for_row(
+        &db::open(&database),
+        "beat",
+        "it has succeeded",
+        has_succeeded,
+    );
     assert_eq!(row.error, None);
-    assert_eq!(metric(&server.admin, "daybook_job_failures_total", &[("job", "beat")]), 1.0);
+    assert_eq!(
+        metric(
+            &server.admin,
+            "daybook_job_failures_total",
+            &[("job", "beat")]
+        ),
+        1.0
+    );
 }
 
 #[test]
@@ -96,7 +121,9 @@ fn a_job_that_blocks_its_thread_delays_neither_requests_nor_other_jobs() {
             }
         }
     };
-    let app = app().job("blocks", every_second(), blocks).job("beats", every_second(), beats);
+    let app = app()
+        .job("blocks", every_second(), blocks)
+        .job("beats", every_second(), beats);
     let server = start(app, &database);
     journal.wait_for("blocks", 1);
     let before = journal.count("beats");

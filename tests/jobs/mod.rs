@@ -55,7 +55,9 @@ impl Journal {
     }
 
     fn wait_for(&self, line: &str, times: usize) {
-        eventually(&format!("{times} × {line:?}"), TIMEOUT * 3, || self.count(line) >= times);
+        eventually(&format!("{times} × {line:?}"), TIMEOUT * 3, || {
+            self.count(line) >= times
+        });
     }
 }
 
@@ -95,7 +97,12 @@ fn row(database: &Connection, job: &str) -> Option<Row> {
 }
 
 /// Waits until the row of a job is as wanted.
-fn wait_for_row(database: &Connection, job: &str, what: &str, is_wanted: impl Fn(&Row) -> bool) -> Row {
+fn wait_for_row(
+    database: &Connection,
+    job: &str,
+    what: &str,
+    is_wanted: impl Fn(&Row) -> bool,
+) -> Row {
     eventually(what, TIMEOUT * 3, || row(database, job).filter(&is_wanted))
 }
 

@@ -44,7 +44,10 @@ fn replica_process() {
     let is_endless = std::env::var_os(IS_ENDLESS).is_some();
     let app = app_with_beat(Journal::beside(&database), is_endless);
     let path = database.to_str().expect("text");
-    let server = daybook::testing::Server::with(app, &[("database.path", path), ("shutdown.grace", "300ms")]);
+    let server = daybook::testing::Server::with(
+        app,
+        &[("database.path", path), ("shutdown.grace", "300ms")],
+    );
     println!("\nadmin {}", server.admin_url());
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     server.stop();
@@ -60,7 +63,12 @@ impl Replica {
         let mut command = Command::new(std::env::current_exe().expect("this test binary"));
         remove_variables(&mut command);
         command
-            .args(["--exact", "jobs::replicas::replica_process", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "jobs::replicas::replica_process",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(DATABASE, database)
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
@@ -78,7 +86,11 @@ impl Replica {
     }
 
     fn failures(&self) -> f64 {
-        metric(&self.admin, "daybook_job_failures_total", &[("job", "beat")])
+        metric(
+            &self.admin,
+            "daybook_job_failures_total",
+            &[("job", "beat")],
+        )
     }
 }
 
@@ -111,12 +123,16 @@ fn of_four_replicas_one_at_a_time_runs_a_job_though_running_ones_are_killed() {
     let mut killed = Vec::new();
     for _ in 0..2 {
         let runs = journal.lines().len();
-        eventually("further runs", TIMEOUT * 3, || journal.lines().len() >= runs + 4);
+        eventually("further runs", TIMEOUT * 3, || {
+            journal.lines().len() >= runs + 4
+        });
         // Kill the one that runs, during its run.
         let victim = eventually("a replica is killed during a run", TIMEOUT * 3, || {
             let last = journal.lines().pop().expect("a line");
             let pid: u32 = last.strip_prefix("begin ")?.parse().expect("a process");
-            let index = replicas.iter().position(|replica| replica.process.id() == pid);
+            let index = replicas
+                .iter()
+                .position(|replica| replica.process.id() == pid);
             let mut victim = replicas.remove(index.expect("a replica of this test"));
             victim.process.signal("KILL");
             victim.process.wait_exit(TIMEOUT);
@@ -133,7 +149,9 @@ fn of_four_replicas_one_at_a_time_runs_a_job_though_running_ones_are_killed() {
         });
     }
     let runs = journal.lines().len();
-    eventually("further runs", TIMEOUT * 3, || journal.lines().len() >= runs + 4);
+    eventually("further runs", TIMEOUT * 3, || {
+        journal.lines().len() >= runs + 4
+    });
     // The interrupted runs are failures, which those count that found them.
     let failures: f64 = replicas.iter().map(Replica::failures).sum();
     assert_eq!(failures, 2.0);
@@ -155,7 +173,10 @@ fn four_replicas_on_a_new_database_share_its_jobs_and_end_cleanly() {
     }
     let lines = journal.lines();
     assert_no_overlap(&lines, &[]);
-    assert!(lines.last().expect("a line").starts_with("end "), "{lines:#?}");
+    assert!(
+        lines.last().expect("a line").starts_with("end "),
+        "{lines:#?}"
+    );
     let row = row(&db::open(&database), "beat").expect("its row");
     assert!(row.ended_at.is_some() && row.error.is_none(), "{row:?}");
 }
@@ -169,10 +190,16 @@ fn a_process_that_ends_during_a_run_leaves_the_claim_to_the_next() {
     let pid = endless.process.id();
     journal.wait_for(&format!("begin {pid}"), 1);
     drop(endless.process.child().stdin.take());
-    assert!(!endless.process.wait_exit(TIMEOUT).success(), "its run was interrupted");
+    assert!(
+        !endless.process.wait_exit(TIMEOUT).success(),
+        "its run was interrupted"
+    );
 
     let server = start(app_with_beat(journal.clone(), false), &database);
     journal.wait_for(&format!("end {}", std::process::id()), 1);
     let job = [("job", "beat")];
-    assert_eq!(metric(&server.admin, "daybook_job_failures_total", &job), 1.0);
+    assert_eq!(
+        metric(&server.admin, "daybook_job_failures_total", &job),
+        1.0
+    );
 }

@@ -46,7 +46,9 @@ fn execute(database: &Path, sql: &str) {
 }
 
 fn set_start(database: &Path, job: &str, started_at: f64) {
-    let sql = format!("update daybook_jobs set started_at = {started_at}, ended_at = {started_at} where name = '{job}'");
+    let sql = format!(
+        "update daybook_jobs set started_at = {started_at}, ended_at = {started_at} where name = '{job}'"
+    );
     execute(database, &sql);
 }
 
@@ -55,7 +57,13 @@ fn a_job_runs_at_once_then_each_period_and_a_restart_does_not_repeat_it() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("requests.db");
     let journal = Journal::beside(&database);
-    let hourly = || app_with("hourly", Schedule::every(Duration::from_secs(3600)), &journal);
+    let hourly = || {
+        app_with(
+            "hourly",
+            Schedule::every(Duration::from_secs(3600)),
+            &journal,
+        )
+    };
     run_for_two_seconds(hourly(), &database);
     run_for_two_seconds(hourly(), &database);
     assert_eq!(journal.count("hourly"), 1);
@@ -96,7 +104,10 @@ fn a_daily_job_that_has_never_run_makes_up_its_first_time_too() {
     run_for_two_seconds(daily(), &database);
     assert_eq!(journal.count("daily"), 0);
     let declared_at = unix_now() - 4.0 * 3600.0;
-    execute(&database, &format!("update daybook_jobs set declared_at = {declared_at}"));
+    execute(
+        &database,
+        &format!("update daybook_jobs set declared_at = {declared_at}"),
+    );
     run_for_two_seconds(daily(), &database);
     run_for_two_seconds(daily(), &database);
     assert_eq!(journal.count("daily"), 1);
@@ -120,7 +131,13 @@ fn a_run_is_in_the_table_and_in_the_metrics_of_every_replica() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("requests.db");
     let journal = Journal::beside(&database);
-    let hourly = || app_with("hourly", Schedule::every(Duration::from_secs(3600)), &journal);
+    let hourly = || {
+        app_with(
+            "hourly",
+            Schedule::every(Duration::from_secs(3600)),
+            &journal,
+        )
+    };
     let first = start(hourly(), &database);
     let connection = db::open(&database);
     let has_ended = |row: &super::Row| row.ended_at.is_some();
@@ -138,7 +155,10 @@ fn a_run_is_in_the_table_and_in_the_metrics_of_every_replica() {
         });
         let overdue_at = metric(&server.admin, "daybook_job_overdue_timestamp_seconds", &job);
         assert_eq!(overdue_at, succeeded_at + 7200.0);
-        assert_eq!(metric(&server.admin, "daybook_job_failures_total", &job), 0.0);
+        assert_eq!(
+            metric(&server.admin, "daybook_job_failures_total", &job),
+            0.0
+        );
     }
     assert_eq!(journal.count("hourly"), 1);
 }
@@ -156,7 +176,11 @@ fn the_next_version_s_replica_runs_no_jobs() {
     };
     let next = super::start_as(app("next"), &database, "next");
     assert!(next.get("/").record_id().is_some());
-    assert!(!next.metrics().contains("daybook_job_"), "{}", next.metrics());
+    assert!(
+        !next.metrics().contains("daybook_job_"),
+        "{}",
+        next.metrics()
+    );
     let current = start(app("current"), &database);
     let journal = Journal::beside(&database);
     journal.wait_for("current", 3);
@@ -190,6 +214,9 @@ fn programs_without_jobs_use_the_same_database() {
     assert!(alone.get("/").record_id().is_some());
     assert!(row(&alone.db(), "beat").is_none());
     let tables = "select count(*) from sqlite_schema where name = 'daybook_jobs'";
-    let count: i64 = alone.db().query_row(tables, [], |row| row.get(0)).expect("a number");
+    let count: i64 = alone
+        .db()
+        .query_row(tables, [], |row| row.get(0))
+        .expect("a number");
     assert_eq!(count, 0);
 }

@@ -23,13 +23,18 @@ fn a_stop_waits_for_a_run_which_learns_of_it() {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 // The database still works.
                 let store = context.store();
-                store.write(|tx| tx.execute_batch("create table done (id)")).await?;
+                store
+                    .write(|tx| tx.execute_batch("create table done (id)"))
+                    .await?;
                 journal.add("ends");
                 Ok(())
             }
         }
     };
-    let server = start(app().job("long", Schedule::every(Duration::from_secs(3600)), job), &database);
+    let server = start(
+        app().job("long", Schedule::every(Duration::from_secs(3600)), job),
+        &database,
+    );
     journal.wait_for("begins", 1);
     drop(server);
     assert_eq!(journal.lines(), ["begins", "ends"]);
@@ -37,7 +42,9 @@ fn a_stop_waits_for_a_run_which_learns_of_it() {
     let row = row(&database, "long").expect("its row");
     assert_eq!((row.succeeded_at, row.error), (row.ended_at, None));
     assert!(row.ended_at.is_some());
-    database.execute_batch("drop table done").expect("the job's table");
+    database
+        .execute_batch("drop table done")
+        .expect("the job's table");
 }
 
 #[test]
@@ -55,7 +62,10 @@ fn a_run_that_ignores_the_stop_is_interrupted_after_the_grace_period() {
     let server = InProcessServer::start_app(app, &[("shutdown.grace", "200ms")]);
     journal.wait_for("begins", 1);
     let reason = server.stop_uncleanly();
-    assert!(reason.contains("before every request had its response and every job had ended"), "{reason}");
+    assert!(
+        reason.contains("before every request had its response and every job had ended"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -75,7 +85,8 @@ fn jobs_that_do_not_run_delay_no_stop() {
         .job("waiting", Schedule::daily("03:00"), async |_| Ok(()));
     let path = database.to_str().expect("text");
     // A wait for the end of the grace period would never end.
-    let server = InProcessServer::start_app(app, &[("database.path", path), ("shutdown.grace", "365d")]);
+    let server =
+        InProcessServer::start_app(app, &[("database.path", path), ("shutdown.grace", "365d")]);
     journal.wait_for("runs", 1);
     drop(server);
 }
