@@ -23,7 +23,12 @@ impl Run {
 
 /// Runs daybook in `dir` and waits for its exit. Of the `DAYBOOK_` variables it gets only those in `environment`.
 pub fn daybook(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
-    let mut command = Command::new(DAYBOOK);
+    run(DAYBOOK.as_ref(), dir, arguments, environment)
+}
+
+/// [`daybook`] with another program.
+pub fn run(program: &Path, dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+    let mut command = Command::new(program);
     remove_variables(&mut command);
     command
         .args(arguments)

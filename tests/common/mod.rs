@@ -11,6 +11,7 @@ pub mod load;
 pub mod locks;
 pub mod notes;
 pub mod process;
+pub mod program;
 pub mod seed;
 pub mod server;
 pub mod supervisor;

@@ -1,0 +1,4 @@
+//! What an application declares: every subcommand checks it.
+
+mod config;
+mod migrations;
