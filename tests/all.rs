@@ -2,6 +2,7 @@
 //! `src/`. One binary: it links once. One test: `cargo test --test all http::timeouts`.
 
 mod admin;
+mod app;
 mod command_line;
 mod common;
 mod documentation;
