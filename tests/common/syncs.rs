@@ -10,19 +10,48 @@ use super::server::Server;
 /// The files that control the library.
 pub struct Syncs(tempfile::TempDir);
 
+/// The library within this process.
+pub struct Inherited(PathBuf);
+
+impl Inherited {
+    /// As [`Syncs::count`].
+    pub fn count(&self) -> u64 {
+        count(&self.0)
+    }
+}
+
+fn count(log: &Path) -> u64 {
+    log.metadata()
+        .expect("made by the library when it is loaded")
+        .len()
+}
+
 impl Syncs {
     pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
+    /// The library that is already preloaded into this process.
+    pub fn inherited() -> Option<Inherited> {
+        std::env::var_os("SYNC_LOG").map(|log| Inherited(log.into()))
+    }
+
+    /// The variables that preload the library.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = |name: &str| self.path(name).display().to_string();
+        vec![
+            ("LD_PRELOAD", self.build_library().display().to_string()),
+            ("SYNC_LOG", path("syncs")),
+            ("FAIL_SYNC", path("fail")),
+            ("HANG_SYNC", path("hang")),
+        ]
+    }
+
     /// Preloads the library into the server of `config`.
     pub fn preload(&self, config: &mut Config) {
-        let path = |name: &str| self.path(name).display().to_string();
-        config
-            .environment("LD_PRELOAD", &self.build_library().display().to_string())
-            .environment("SYNC_LOG", &path("syncs"))
-            .environment("FAIL_SYNC", &path("fail"))
-            .environment("HANG_SYNC", &path("hang"));
+        for (name, value) in self.environment() {
+            config.environment(name, &value);
+        }
     }
 
     /// Starts a server with the library.
@@ -37,8 +66,7 @@ impl Syncs {
 
     /// The number of syncs of the write-ahead log so far.
     pub fn count(&self) -> u64 {
-        let log = self.path("syncs").metadata();
-        log.expect("made by the library when it is loaded").len()
+        count(&self.path("syncs"))
     }
 
     pub fn fail_syncs(&self) {

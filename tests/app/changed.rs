@@ -1,0 +1,94 @@
+//! `Context::changed()`: a stream learns of new records of all replicas.
+
+use std::process::Command;
+use std::thread;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use daybook::testing::Server;
+use daybook::{App, BoxError, Context};
+
+use crate::common::syncs::Syncs;
+
+/// `/wait/N` responds with the newest id, once that is at least N. It has no record, which would itself be new.
+fn app() -> App {
+    async fn wait(Path(id): Path<i64>, context: Context) -> String {
+        let mut changed = context.changed();
+        let newest = *changed
+            .wait_for(|newest| *newest >= id)
+            .await
+            .expect("an id");
+        newest.to_string()
+    }
+    fn routes(_: &Context) -> Result<Router, BoxError> {
+        Ok(Router::new()
+            .route("/wait/{id}", get(wait))
+            .layer(daybook::unrecorded())
+            .fallback(async || "recorded"))
+    }
+    App::new("test", routes)
+}
+
+#[test]
+fn every_listener_of_every_replica_sees_the_newest_id() {
+    let first = Server::start(app());
+    let path = first.database_path().to_str().expect("text");
+    let second = Server::with(app(), &[("database.path", path)]);
+    assert_eq!(first.get("/wait/0").text(), "0");
+    thread::scope(|scope| {
+        let waits = [&first, &first, &second].map(|server| scope.spawn(|| server.get("/wait/1")));
+        assert_eq!(second.get("/").record_id(), Some(1));
+        for wait in waits {
+            assert_eq!(wait.join().expect("a response").text(), "1");
+        }
+    });
+    // Nobody has listened meanwhile.
+    for id in 2..5 {
+        assert_eq!(first.get("/").record_id(), Some(id));
+    }
+    assert_eq!(second.get("/wait/4").text(), "4");
+}
+
+#[test]
+fn an_id_that_is_deleted_again_does_not_lower_the_newest_one() {
+    let server = Server::start(app());
+    server.get("/");
+    server.get("/");
+    assert_eq!(server.get("/wait/2").text(), "2");
+    let delete = "delete from requests where id = 2";
+    assert_eq!(server.database().execute(delete, []), Ok(1));
+    assert_eq!(server.get("/wait/1").text(), "2");
+    server.get("/");
+    assert_eq!(server.get("/wait/3").text(), "3");
+}
+
+/// A commit of another process can be read before it is synced. This test runs itself once more, with a library that
+/// counts the syncs of the write-ahead log.
+#[test]
+fn at_full_an_id_is_shown_after_a_sync() {
+    const NAME: &str = "app::changed::at_full_an_id_is_shown_after_a_sync";
+    let Some(syncs) = Syncs::inherited() else {
+        let syncs = Syncs::new();
+        let test = std::env::current_exe().expect("this program");
+        let mut command = Command::new(test);
+        command.args([NAME, "--exact"]).envs(syncs.environment());
+        let run = command.output().expect("a second run");
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(output.contains("1 passed"), "{output}");
+        return;
+    };
+    let server = Server::with(app(), &[("database.synchronous", "full")]);
+    assert_eq!(server.get("/wait/0").text(), "0");
+    let foreign = server.database();
+    let before = syncs.count();
+    foreign
+        .execute_batch(
+            "pragma synchronous = off;
+             insert into requests (timestamp, method, path, content_length) values (1, 'GET', '/', 0)",
+        )
+        .expect("a record of another process");
+    assert_eq!(syncs.count(), before);
+    assert_eq!(server.get("/wait/1").text(), "1");
+    assert!(syncs.count() > before, "the id was shown before a sync");
+}
