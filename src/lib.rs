@@ -62,6 +62,7 @@ mod websocket;
 
 pub use app::{App, AppStore, BoxError, Context, Migrations, Secret, Unrecorded, unrecorded};
 pub use cli::run;
+pub use http::body::{BodyLayer, body_limit, streamed_body};
 pub use jobs::Schedule;
 pub use store::{ReadError, RequestStore, WriteError};
 #[cfg(feature = "websocket")]

@@ -25,6 +25,8 @@ const HEAD_BYTES_MAX: usize = 65_535;
 /// Room for one head of the maximum size: its buffers can grow to four times that.
 const HEADS_BYTES_MIN: usize = 4 * (HEAD_BYTES_MAX + 1);
 const BODY_BYTES_MAX: usize = u32::MAX as usize;
+/// 1 TiB.
+const BODY_DISK_BYTES_MAX: usize = 1 << 40;
 
 /// The whole configuration. Every value in it is valid.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -92,6 +94,7 @@ pub struct Http {
     pub fields_max: BoundedNumber<1, 10_000>,
     pub body_bytes_max: BoundedNumber<0, BODY_BYTES_MAX>,
     pub body_bytes_in_flight_max: BoundedNumber<1, BODY_BYTES_MAX>,
+    pub body_disk_bytes_max: BoundedNumber<0, BODY_DISK_BYTES_MAX>,
     pub heads_bytes_in_flight_max: BoundedNumber<HEADS_BYTES_MIN, BODY_BYTES_MAX>,
     pub header_timeout: Timeout,
     pub body_timeout: Timeout,

@@ -14,4 +14,5 @@ pub mod listen;
 pub mod recorder;
 pub mod responses;
 pub mod streaming_body;
+mod timer;
 pub mod upgraded;

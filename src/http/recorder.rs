@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::config::Config;
-use crate::http::body::{self, BodyBudget, BodyError, BufferedBody};
+use crate::http::body::{Bodies, BodyError, RequestBody};
 use crate::http::client_address::{Peer, client_address};
 use crate::http::guard::{ConnectionState, Refusal};
 use crate::http::responses::{self, close_after, plain, refused};
@@ -54,7 +54,7 @@ pub struct Recorder {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     phase: watch::Receiver<Phase>,
-    bodies: BodyBudget,
+    bodies: Arc<Bodies>,
 }
 
 impl Recorder {
@@ -67,7 +67,7 @@ impl Recorder {
         readiness: Readiness,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let bodies = BodyBudget::new(config.http.body_bytes_in_flight_max.get());
+        let bodies = Arc::new(Bodies::new(&config.http, store.path()));
         Self {
             config,
             app,
@@ -128,53 +128,45 @@ impl Recorder {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoResponse> {
         let (mut parts, incoming) = request.into_parts();
-        let mut record = Record {
+        let record = Record {
             timestamp,
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             content_length: 0,
             remote_addr: client_address(peer, &parts.headers, &self.config.trusted_proxies),
         };
-        let mut expired = self.phase.clone();
-        let (read_bytes, body) = tokio::select! {
-            biased;
-            read = body::read(incoming, &self.config.http, &self.bodies) => read,
-            () = reached(&mut expired, Phase::Expired) => return Ok(self.unavailable(Rejected::Draining)),
-        };
-        record.content_length = read_bytes;
-        let BufferedBody { bytes, reservation } = match body {
-            Ok(body) => body,
-            Err(BodyError::Refused(status, reason)) => {
-                return self.record_refusal(record, status, reason).await;
-            }
-            Err(BodyError::Broken) => match connection.body_refusal() {
-                Some(refusal) if refusal.is_for_memory() => {
-                    return Ok(self.unavailable(Rejected::Memory));
-                }
-                Some(refusal) => {
-                    return self
-                        .record_refusal(record, refusal.status, refusal.reason)
-                        .await;
-                }
-                None => return Err(NoResponse::ClientGone),
-            },
-            Err(BodyError::Memory) => return Ok(self.unavailable(Rejected::Memory)),
-        };
-        let store = RequestStore::new(self.store.clone(), self.config.record.then_some(record));
+        let (request_body, body) = RequestBody::new(incoming, &self.bodies);
+        let record = self.config.record.then_some(record);
+        let store = RequestStore::new(self.store.clone(), record, request_body.clone());
         parts.extensions.insert(store.clone());
-        let handled = {
-            let mut app = self.app.clone();
-            tokio::select! {
-                biased;
-                response = app.call(Request::from_parts(parts, Body::from(bytes))) => {
-                    let Ok(response) = response;
-                    Some(response)
-                }
-                () = reached(&mut expired, Phase::Expired) => None,
-            }
+        let mut expired = self.phase.clone();
+        let handle = async {
+            let Ok(response) = self
+                .app
+                .clone()
+                .call(Request::from_parts(parts, body))
+                .await;
+            request_body.finish().await;
+            response
         };
-        let result = match handled {
-            Some(response) => self.after_commit(store, response).await,
+        let handled = tokio::select! {
+            biased;
+            response = handle => Some(response),
+            () = reached(&mut expired, Phase::Expired) => None,
+        };
+        if let Some(error) = request_body.failure() {
+            return self.refuse_body(error, connection, store).await;
+        }
+        match handled {
+            Some(mut response) => {
+                if !request_body.is_complete() {
+                    // The rest of a streamed body would look like the next request.
+                    close_after(&mut response);
+                }
+                self.after_commit(store, response).await
+            }
+            // No write can have carried the record.
+            None if !request_body.is_complete() => Ok(self.unavailable(Rejected::Draining)),
             // The grace period ended first, and the store now refuses new records. The handler may have committed this
             // one with a write of its own.
             None => match store.append().await {
@@ -183,9 +175,35 @@ impl Recorder {
                 Ok(None) => Ok(self.unavailable(Rejected::Draining)),
                 Err(AppendError::Rejected(reason)) => Ok(self.unavailable(reason)),
             },
+        }
+    }
+
+    /// Responds to a request whose body could not be read, whatever its handler returned.
+    async fn refuse_body(
+        &self,
+        error: BodyError,
+        connection: &ConnectionState,
+        store: RequestStore,
+    ) -> Result<Response<Body>, NoResponse> {
+        let response = match error {
+            BodyError::Broken => match connection.body_refusal() {
+                Some(refusal) if refusal.is_for_memory() => {
+                    return Ok(self.unavailable(Rejected::Memory));
+                }
+                Some(refusal) => refused(refusal.status, refusal.reason),
+                None => return Err(NoResponse::ClientGone),
+            },
+            BodyError::TooLarge | BodyError::TimedOut => {
+                refused(error.status(), &error.to_string())
+            }
+            BodyError::Memory => return Ok(self.unavailable(Rejected::Memory)),
+            BodyError::Storage => {
+                let mut response = self.unavailable(Rejected::Storage);
+                close_after(&mut response);
+                return Ok(response);
+            }
         };
-        drop(reservation);
-        result
+        self.after_commit(store, response).await
     }
 
     /// Returns `response` once the record is committed. Its `record-id` tells the client that there is a row, so one that
@@ -239,7 +257,8 @@ impl Recorder {
         status: StatusCode,
         reason: &'static str,
     ) -> Result<Response<Body>, NoResponse> {
-        let store = RequestStore::new(self.store.clone(), self.config.record.then_some(record));
+        let record = self.config.record.then_some(record);
+        let store = RequestStore::new(self.store.clone(), record, RequestBody::default());
         self.after_commit(store, refused(status, reason)).await
     }
 

@@ -1,9 +1,9 @@
 //! A handler's access to the database: its writes are committed together with the record of its request.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use rusqlite::{Connection, Savepoint};
 use tokio::sync::{Mutex, oneshot};
@@ -13,6 +13,7 @@ use super::outcome::{AppendError, Outcome};
 use super::read_error::ReadError;
 use super::record::Record;
 use super::write::{self, WriteError};
+use crate::http::body::RequestBody;
 
 /// A handler's access to the database; an axum extractor.
 ///
@@ -50,6 +51,7 @@ pub struct RequestStore {
     store: Store,
     /// One write holds it from its submission to its outcome: a second write of the same request waits for it.
     progress: Arc<Mutex<Progress>>,
+    body: RequestBody,
 }
 
 struct Progress {
@@ -61,7 +63,7 @@ struct Progress {
 
 /// The state of this request's record.
 enum RecordState {
-    /// Not written yet; none if recording is off.
+    /// Not written yet; none if recording is off. Its `content_length` follows from the body when it is written.
     Unwritten(Option<Record>),
     /// Committed, together with a write.
     Committed(Option<i64>),
@@ -105,26 +107,39 @@ impl Progress {
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestStore {
-    type Rejection = Infallible;
+    /// The recorder sends a response of its own.
+    type Rejection = StatusCode;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts
+    /// Waits for the whole body, unless it is [streamed](crate::streamed_body): a handler must not write for a client
+    /// that disconnects, or whose body is refused.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        let store = parts
             .extensions
             .get::<Self>()
             .cloned()
-            .expect("the recorder gives every request its store"))
+            .expect("the recorder gives every request its store");
+        match store.body.arrive().await {
+            Ok(()) => Ok(store),
+            Err(error) => Err(error.status()),
+        }
     }
 }
 
 impl RequestStore {
-    pub(crate) fn new(store: Store, record: Option<Record>) -> Self {
+    pub(crate) fn new(store: Store, record: Option<Record>, body: RequestBody) -> Self {
         Self {
             store,
+            body,
             progress: Arc::new(Mutex::new(Progress {
                 record: RecordState::Unwritten(record),
                 pending: None,
             })),
         }
+    }
+
+    /// The body of the request.
+    pub(crate) fn body(&self) -> &RequestBody {
+        &self.body
     }
 
     /// Runs `write` on the writer's thread, in the transaction that carries this request's record, and returns once it is
@@ -135,7 +150,7 @@ impl RequestStore {
     ///
     /// # Errors
     /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Store`] if
-    /// nothing could be written.
+    /// nothing could be written; [`WriteError::BodyUnfinished`] if a streamed body has not been read to its end.
     ///
     /// # Panics
     /// If `write` panics: the panic continues here, in the handler.
@@ -170,11 +185,14 @@ impl RequestStore {
         T: Send + 'static,
         E: Send + 'static,
     {
+        if !self.body.is_read_to_its_end().await {
+            return Err(WriteError::BodyUnfinished);
+        }
         let mut progress = self.progress.lock().await;
         // A write that its caller stopped waiting for; its effect is in `record`.
         let _ = progress.settle().await;
         let (record, committed_id) = match &progress.record {
-            RecordState::Unwritten(record) => (record.clone(), None),
+            RecordState::Unwritten(record) => (self.with_content_length(record.clone()), None),
             RecordState::Committed(id) => (None, *id),
             RecordState::Failed(error) => return Err((*error).into()),
         };
@@ -233,7 +251,7 @@ impl RequestStore {
         // A later write may have failed; only the record matters here.
         let _ = progress.settle().await;
         let record = match &mut progress.record {
-            RecordState::Unwritten(record) => record.take(),
+            RecordState::Unwritten(record) => self.with_content_length(record.take()),
             RecordState::Committed(id) => return Ok(*id),
             RecordState::Failed(error) => return Err(*error),
         };
@@ -241,5 +259,12 @@ impl RequestStore {
             Some(record) => self.store.append(record).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    fn with_content_length(&self, record: Option<Record>) -> Option<Record> {
+        record.map(|record| Record {
+            content_length: self.body.bytes_read(),
+            ..record
+        })
     }
 }

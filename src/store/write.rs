@@ -19,6 +19,9 @@ pub enum WriteError<E> {
     /// The closure returned an error, and its changes were rolled back. The request is still recorded.
     #[error("{0}")]
     Undone(E),
+    /// The body of a [streamed](crate::streamed_body) request has not been read to its end, so its record is not complete.
+    #[error("the request's body has not been read to its end: read it before the write")]
+    BodyUnfinished,
     /// The store rejected the write, for example because it is overloaded. If the request's record was rejected with it,
     /// the client gets 503, whatever the handler responds: without a row there is no other response.
     #[error(transparent)]

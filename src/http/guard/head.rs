@@ -152,7 +152,7 @@ impl Scan {
                     self.framing_headers.add(name, value);
                 }
                 fields::Found::End => {
-                    let body = self.framing_headers.body_length(limits)?;
+                    let body = self.framing_headers.body_length()?;
                     if self.framing_headers.expect_needs_normalizing() {
                         expect::normalize(&mut input[self.request_line.end()..self.at]);
                     }

@@ -13,7 +13,7 @@
 //!   `request_line` and `head` find where it ends.
 //! - `chunk_extensions` and `chunked` check the framing of a chunked body; `size_line` rewrites the chunk size lines.
 //! - `framing` puts messages in sequence. All of these are pure: bytes in, actions out.
-//! - `stream` is the guarded socket, `read` and `write` its two directions, `timer` its deadlines, `linger` its close.
+//! - `stream` is the guarded socket, `read` and `write` its two directions, `linger` its close.
 //! - `head_budget` bounds the memory of all connections' heads, `head_memory` is one connection's part of it.
 //!
 //! hyper must run with `half_close(true)` (otherwise it reads on while a request is served), without a timer, with
@@ -39,7 +39,6 @@ mod stream;
 mod target;
 #[cfg(test)]
 mod tests;
-mod timer;
 mod write;
 
 use std::time::Duration;
@@ -62,8 +61,6 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// The most field lines in a head, and in the trailers.
     pub fields_max: usize,
-    /// The largest Content-Length. The reader of a chunked body must limit its size itself.
-    pub body_bytes_max: usize,
     /// From accept, or from the first byte of a later head, to the end of the head.
     pub header_timeout: Duration,
     /// Between requests.
@@ -86,7 +83,6 @@ impl Limits {
             line_bytes_max: http.line_bytes_max.get(),
             head_bytes_max: http.head_bytes_max.get(),
             fields_max: http.fields_max.get(),
-            body_bytes_max: http.body_bytes_max.get(),
             header_timeout: http.header_timeout.get(),
             idle_timeout: http.idle_timeout.get(),
             write_timeout: http.write_timeout.get(),

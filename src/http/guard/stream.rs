@@ -15,8 +15,8 @@ use super::framing::Framing;
 use super::head_memory::HeadMemory;
 use super::linger::Linger;
 use super::size_line::SizeLine;
-use super::timer::Timer;
 use super::{ConnectionState, HeadBudget, Limits};
+use crate::http::timer::Timer;
 
 /// The size of a read while a head is expected: almost all heads fit.
 const HEAD_READ_BYTES: usize = 2048;

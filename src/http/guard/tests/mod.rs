@@ -17,7 +17,6 @@ const LIMITS: Limits = Limits {
     line_bytes_max: 60,
     head_bytes_max: 200,
     fields_max: 5,
-    body_bytes_max: 100,
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(75),
     write_timeout: Duration::from_secs(30),
