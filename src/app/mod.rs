@@ -58,7 +58,9 @@ impl App {
     ///
     /// - A response leaves only after its request is on disk. That includes a panic, which becomes a 500.
     /// - A path without a route gets axum's 404, which is recorded too.
-    /// - A handler gets the whole body, at most `http.body_bytes_max`.
+    /// - A handler that takes the body or a [`RequestStore`](crate::RequestStore) runs once the whole body has arrived, at
+    ///   most `http.body_bytes_max`. [`body_limit`](crate::body_limit) and [`streamed_body`](crate::streamed_body) change
+    ///   that for a route. If the body is refused, the client gets that response, whatever the handler returns.
     /// - daybook's own 503 says that there is no row. A handler's 503 has a row and a `record-id`, like any response; a
     ///   `record-id` that a handler sets is removed.
     /// - At shutdown a response of known length is sent to its end, within `shutdown.grace`. A stream of unknown length

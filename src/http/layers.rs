@@ -14,7 +14,7 @@ use crate::app::Context;
 pub fn add_layers(routes: Router, context: Context) -> Router {
     routes
         .layer(Extension(context))
-        // The recorder has read the body within `http.body_bytes_max`; axum's own limit would be a second one.
+        // The body has its route's limit; axum's own would be a second one.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panic_response))
 }

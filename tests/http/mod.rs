@@ -1,5 +1,6 @@
 //! The public side.
 
+mod bodies;
 mod client_address;
 mod conformance;
 mod handlers;
@@ -10,6 +11,7 @@ mod real_clients;
 mod recording;
 mod refusal_reasons;
 mod shared_ports;
+mod streamed_bodies;
 mod streams;
 mod timeouts;
 mod under_load;

@@ -14,6 +14,8 @@ mod handler_body;
 mod layers;
 mod memory;
 mod request_body;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
