@@ -12,8 +12,8 @@ use crate::store::RequestStore;
 /// `record-id`.
 ///
 /// It takes the record away before the handler runs. [`RequestStore::write`] then commits without one, and the closure of
-/// [`RequestStore::write_with_id`] gets `None`. daybook's own refusals come before the routes, so they are recorded: a
-/// malformed head or a body that is too large, for example. `daybook_requests_unrecorded_total` counts the requests.
+/// [`RequestStore::write_with_id`] gets `None`. A body that is refused leaves no record either. A
+/// malformed head does, because it is refused before the routes. `daybook_requests_unrecorded_total` counts the requests.
 ///
 /// ```
 /// use daybook::axum::{Router, routing::get};
