@@ -23,6 +23,28 @@ use crate::store::RequestStore;
 ///     .layer(daybook::unrecorded());
 /// let routes: Router = Router::new().route("/", get(|| async { "hello\n" })).merge(files);
 /// ```
+///
+/// For a directory of files take [`ServeDir`](https://docs.rs/tower-http/latest/tower_http/services/struct.ServeDir.html), which
+/// knows ranges, precompressed files, `ETag` and `Last-Modified`. Your project adds `tower-http` with the features `fs` and
+/// `set-header`. HAProxy caches the files if they have a `max-age`:
+///
+/// ```
+/// use daybook::axum::Router;
+/// use daybook::axum::http::HeaderValue;
+/// use daybook::axum::http::header::CACHE_CONTROL;
+/// use tower_http::services::ServeDir;
+/// use tower_http::set_header::SetResponseHeaderLayer;
+///
+/// // Of style.css and style.css.gz the client gets what it understands.
+/// let files = Router::new()
+///     .fallback_service(ServeDir::new("static").precompressed_gzip())
+///     .layer(SetResponseHeaderLayer::if_not_present(
+///         CACHE_CONTROL,
+///         HeaderValue::from_static("public, max-age=600"),
+///     ))
+///     .layer(daybook::unrecorded());
+/// let routes: Router = Router::new().nest("/static", files);
+/// ```
 pub fn unrecorded() -> Unrecorded {
     Unrecorded(())
 }

@@ -11,6 +11,7 @@ mod real_clients;
 mod recording;
 mod refusal_reasons;
 mod shared_ports;
+mod static_files;
 mod streamed_bodies;
 mod streams;
 mod timeouts;

@@ -23,7 +23,8 @@ type Arrived = (Result<(), BodyError>, u64);
 /// A client whose request's body the server reads, and the results.
 fn connect() -> (DuplexStream, mpsc::UnboundedReceiver<Arrived>) {
     let timeout = ("DAYBOOK_HTTP__BODY_TIMEOUT".into(), "30s".into());
-    let config = crate::config::load_from(None, [timeout], Path::new("/")).expect("a configuration");
+    let config =
+        crate::config::load_from(None, [timeout], Path::new("/")).expect("a configuration");
     let bodies = Arc::new(Bodies::new(&config.http, Path::new("/nowhere/requests.db")));
     let (client, server) = duplex(1 << 16);
     let (sender, results) = mpsc::unbounded_channel();
@@ -33,7 +34,9 @@ fn connect() -> (DuplexStream, mpsc::UnboundedReceiver<Arrived>) {
         async move {
             let result = body.arrive().await;
             drop(handler_body);
-            sender.send((result, body.bytes_read())).expect("the test waits");
+            sender
+                .send((result, body.bytes_read()))
+                .expect("the test waits");
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     };
