@@ -8,6 +8,7 @@ mod outbox;
 mod rate_limits;
 mod second_database;
 mod sessions;
+mod static_files;
 mod uploads;
 
 use daybook::axum::Router;

@@ -48,3 +48,17 @@ fn routes(directory: &'static Path) -> Router {
         .route("/files/{name}", put(upload).layer(streamed_body(UPLOAD_BYTES_MAX)))
         .with_state(directory)
 }
+
+#[test]
+fn a_whole_upload_is_kept_under_the_id_of_its_row() {
+    let directory: &'static Path = Box::leak(Box::new(tempfile::tempdir().unwrap().keep()));
+    let server = Server::start(app(routes(directory)));
+    let bytes = vec![b'x'; 3 << 20];
+    let request = daybook::axum::http::Request::put("/files/photo.jpg").body(bytes.clone());
+    let response = server.send(request.unwrap());
+    assert_eq!((response.status().as_u16(), response.text()), (201, "1\n"));
+    assert_eq!(std::fs::read(directory.join("1")).unwrap(), bytes);
+    assert_eq!(number(&server, "select bytes from uploads where name = 'photo.jpg'"), 3 << 20);
+    assert_eq!(number(&server, "select content_length from requests"), 3 << 20);
+    std::fs::remove_dir_all(directory).unwrap();
+}
