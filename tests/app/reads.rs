@@ -238,7 +238,11 @@ fn other_requests_are_served_while_a_read_blocks_but_a_read_waits_only_for_the_t
         blocking.release.send(()).expect("it waits");
         // Nothing could stop the closure, but SQLite refuses its statement.
         let response = blocked.join().expect("a response");
-        assert!(response.text().contains("was stopped"), "{}", response.text());
+        assert!(
+            response.text().contains("was stopped"),
+            "{}",
+            response.text()
+        );
     });
     assert_eq!(server.get("/count").text(), "0");
 }
