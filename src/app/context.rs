@@ -38,8 +38,8 @@ impl Context {
     }
 
     /// The database outside of a request. It opens after the routes are made.
-    pub fn store(&self) -> AppStore {
-        self.0.store.clone()
+    pub fn store(&self) -> &AppStore {
+        &self.0.store
     }
 
     /// The id of the newest committed record of all replicas, for streams: wait for
