@@ -139,7 +139,7 @@ fn chunked(path: &str) -> String {
 }
 
 /// Path and `content_length` of each record, and the lengths that handlers wrote.
-fn written(server: &InProcessServer) -> (Vec<(String, u64)>, Vec<u64>) {
+fn written(server: &InProcessServer) -> (Vec<(String, i64)>, Vec<i64>) {
     let database = server.db();
     let mut records = database
         .prepare("select path, content_length from requests order by id")
@@ -345,7 +345,7 @@ fn start_with_database_in(
     start(&[("database.path", path), ("shutdown.grace", grace)])
 }
 
-fn kept_lengths(directory: &TempDir) -> Vec<u64> {
+fn kept_lengths(directory: &TempDir) -> Vec<i64> {
     let database = db::open(&directory.path().join("requests.db"));
     let mut records = database
         .prepare("select content_length from requests")
@@ -384,5 +384,5 @@ fn a_streamed_body_beyond_the_grace_period_is_503_without_a_row() {
     let response = client.response();
     assert_eq!((response.status, response.record_id()), (503, None));
     stopping.join().expect("an end");
-    assert_eq!(kept_lengths(&directory), []);
+    assert_eq!(kept_lengths(&directory), Vec::<i64>::new());
 }
