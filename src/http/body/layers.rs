@@ -6,7 +6,7 @@ use axum::extract::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::request_body::Form;
+use super::state::Form;
 use crate::store::RequestStore;
 
 /// A layer that gives a route its own limit for request bodies, in bytes, below or above `http.body_bytes_max`. A larger
