@@ -14,7 +14,7 @@ import pytest
 from client import ask
 
 PUBLIC = "cache-control: public, max-age=600"
-# What the application sends for each path, besides its length.
+# The header lines of the response to each path, without its length.
 HEADERS = {
     "/static": (PUBLIC,),
     "/recorded": (PUBLIC, "record-id: 7"),

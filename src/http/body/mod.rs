@@ -30,7 +30,7 @@ pub(crate) use request_body::RequestBody;
 
 use crate::config::Http;
 
-/// What all request bodies of the process share.
+/// The limits and budgets that all request bodies of the process share.
 pub struct Bodies {
     memory: Budget,
     disk: Budget,

@@ -22,7 +22,7 @@ pub(crate) enum Form {
     Streamed { bytes_max: u64 },
 }
 
-/// What is known of a body, and what was read.
+/// The progress of one body.
 pub(super) struct State {
     form: Form,
     /// `None` at the body's end, and after a failure.
