@@ -5,6 +5,7 @@ mod admin;
 mod app;
 mod command_line;
 mod common;
+mod cookbook;
 mod documentation;
 mod healthcheck;
 mod http;
