@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use daybook::App;
@@ -75,14 +76,13 @@ impl Replica {
             .stdout(Stdio::piped());
         let mut process = Process::spawn(&mut command);
         let output = process.child().stdout.take().expect("its output");
-        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let admin = lines
-            .filter_map(|line| Some(line.strip_prefix("admin http://")?.to_owned()))
-            .next();
-        Self {
-            process,
-            admin: admin.expect("it starts"),
-        }
+            .find_map(|line| Some(line.strip_prefix("admin http://")?.to_owned()))
+            .expect("it starts");
+        // Its log goes there, too.
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, admin }
     }
 
     fn failures(&self) -> f64 {
