@@ -123,7 +123,9 @@ pub fn bind(
                  daybook with another database, or daybook 0.1. Stop it, or set {key} to another port",
                 database.display()
             ),
-            (io::ErrorKind::AddrInUse, ..) => format!(". Another process listens there: stop it, or set {key} to another address"),
+            (io::ErrorKind::AddrInUse, ..) => {
+                format!(". Another process listens there: stop it, or set {key} to another address")
+            }
             (io::ErrorKind::PermissionDenied, ..) => ": this user may not listen there".to_owned(),
             _ => String::new(),
         },
