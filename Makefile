@@ -2,10 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
+.PHONY: help new run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+new: ## start a project of your own: NAME=guestbook DIR=../guestbook [PORT=8180] [DAYBOOK=PATH|GIT#TAG] (docs/new.md)
+	@exec new/project new "$(NAME)" "$(DIR)" $(if $(PORT),--port "$(PORT)") $(if $(DAYBOOK),--daybook "$(DAYBOOK)")
 
 run: ## build quickly (not optimised), start daybook on ./requests.db, and print a first request to try
 	@exec scripts/run
