@@ -43,6 +43,8 @@ class Source:
 
     @staticmethod
     def parse(text: str) -> Source:
+        if re.search(r"""["'\\\s]""", text):
+            raise ChoiceError(f"DAYBOOK is {text}: a path or URL must have no quotes, backslashes or spaces")
         if "://" not in text and not re.match(r"[\w.-]+@[\w.-]+:", text):
             return Source(text)
         place, _, tag = text.partition("#")
