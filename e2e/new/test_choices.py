@@ -37,7 +37,7 @@ def test_a_bad_name_is_refused_with_what_would_be_right(name: str, said: str, tm
     ("DAYBOOK=/nowhere", "there is no daybook in /nowhere"),
     ("DAYBOOK=https://example.org/daybook.git", "a git URL needs a tag, as in https://example.org/daybook.git#v0.2.0"),
     ("DAYBOOK=https://example.org/daybook.git#v99.0.0", "this checkout is not v99.0.0"),
-    ('DAYBOOK=/a"b', "no quotes"),
+    ("DAYBOOK=/with a space", "no quotes, backslashes or spaces"),
 ])
 def test_a_bad_port_or_source_is_refused_with_what_would_be_right(choice: str, said: str, tmp_path: Path):
     made = make(REPOSITORY, "new", "NAME=my-shop", f"DIR={tmp_path / 'project'}", choice)
