@@ -1,4 +1,4 @@
-"""What a project chooses: its name, its first port, and where the library comes from. All other names and numbers derive from these."""
+"""The choices of a project: its name, its first port, and where the library comes from. All other names and numbers derive from them."""
 
 from __future__ import annotations
 

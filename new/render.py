@@ -42,7 +42,7 @@ def render(choices: Choices) -> Files:
 
 
 def base(files: Files) -> Files:
-    """What an upgrade merges."""
+    """The files that an upgrade merges."""
     return {path: file for path, file in files.items() if not path.startswith(OWN)}
 
 

@@ -1,5 +1,5 @@
-"""Which of daybook's own files a project gets, and what changes in them. The files are daybook's own and tested as they are, so there
-is no template syntax in them: names are found by the rules below. Each rule must match, so none can be out of date."""
+"""The list of daybook's own files that a project gets, and the rules for what changes in them. These files run here and are tested as
+they are, so they have no template syntax: the rules find the names. A rule for one file must match, so it cannot be out of date."""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-NAME, PORT = "my-shop", 8280
+from projects import NAME, REPOSITORY, make_project
 
 
 @pytest.fixture
@@ -22,20 +21,6 @@ def daybook(tmp_path: Path) -> Path:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, copy / name, follow_symlinks=False)
     return copy
-
-
-def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Output and errors in one."""
-    return subprocess.run(
-        ["make", "--silent", "--no-print-directory", *arguments], cwd=directory, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
-
-
-def make_project(daybook: Path, project: Path, name: str = NAME, port: int = PORT) -> Path:
-    made = make(daybook, "new", f"NAME={name}", f"DIR={project}", f"PORT={port}")
-    assert made.returncode == 0, made.stdout
-    return project
 
 
 @pytest.fixture

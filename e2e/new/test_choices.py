@@ -1,4 +1,4 @@
-"""What `make new` refuses, before it writes anything."""
+"""`make new` refuses bad choices before it writes anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, make
+from projects import REPOSITORY, make
 
 LONG = "twenty-characters-20"
 

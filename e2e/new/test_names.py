@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NAME, PORT, REPOSITORY
+from projects import NAME, PORT, REPOSITORY
 
 sys.path.append(str(REPOSITORY / "new"))
 import choices
@@ -62,6 +62,16 @@ def test_nothing_refers_to_a_file_that_only_daybook_has(project: Path):
         if (REPOSITORY / path).exists() and path not in present and not any(other.startswith(f"{path}/") for other in present)
     }
     assert missing - {"litestream/README.md: src/store/litestream.rs", "scripts/upgrade: new/project"} == set()
+
+
+def test_every_link_of_its_pages_leads_to_a_file(project: Path):
+    broken = [
+        f"{name}: {link}"
+        for name, text in files(project).items() if name.endswith(".md")
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+        if not (project / name).parent.joinpath(link).exists()
+    ]
+    assert broken == []
 
 
 def test_two_projects_share_no_port_network_or_user():

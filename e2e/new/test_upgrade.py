@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from conftest import NAME, make, make_project
+from projects import NAME, make, make_project
 
 
 def git(project: Path, *arguments: str) -> str:
