@@ -10,9 +10,10 @@ from choices import Choices
 
 # A folder means everything in it.
 COPIED = (
-    ".cargo/config.toml", ".containerignore", ".dockerignore", ".editorconfig", "Containerfile", "compose.yaml", "project.env",
-    "rust-toolchain.toml", "ansible", "deploy", "grafana", "haproxy", "litestream", "prometheus", "quadlet", "server", "systemd",
-    *(f"scripts/{name}" for name in ("check-prometheus", "compose", "down", "image", "need", "promtool", "replicas", "run", "up", "venv")),
+    ".cargo/config.toml", ".containerignore", ".dockerignore", ".editorconfig", "Containerfile", "compose.outbound.yaml", "compose.yaml",
+    "project.env", "rust-toolchain.toml", "ansible", "deploy", "grafana", "haproxy", "litestream", "prometheus", "quadlet", "server", "systemd",
+    "scripts/check-prometheus", "scripts/compose", "scripts/dev", "scripts/dev.py", "scripts/down", "scripts/image", "scripts/need",
+    "scripts/promtool", "scripts/replicas", "scripts/requirements-dev.txt", "scripts/run", "scripts/up", "scripts/venv",
 )
 NOT_COPIED = ("ansible/.ansible-lint", "ansible/requirements-lint.txt", "deploy/checks.toml")
 
@@ -140,10 +141,8 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     "systemd/daybook@.socket": lambda choices: [(r"127\.0\.0\.1:8080", f"127.0.0.1:{choices.port}")],
     "ansible/README.md": readme_of_ansible,
     "ansible/roles/daybook/tasks/start.yml": lambda choices: [(r" haproxy\*", f" {choices.name}-haproxy*")],
-    "ansible/roles/daybook/vars/main.yml": lambda choices: [
-        (r"'/prometheus\[\.\]'", "'-prometheus[.]'"),
-        (r"\(\['litestream'\]", f"(['{choices.name}-litestream']"),
-    ],
+    "ansible/roles/daybook/tasks/install.yml": lambda choices: [(r"-changed/litestream\b", f"-changed/{choices.name}-litestream")],
+    "ansible/roles/daybook/vars/main.yml": lambda _: [(r"'/prometheus\[\.\]'", "'-prometheus[.]'")],
     # The operator gives the secrets without the project's name.
     "ansible/roles/daybook/tasks/variables.yml": lambda choices: [(r"map\('replace', '-', '_'\)", f"map('replace', '{choices.name}-', '') | map('replace', '-', '_')")],
     "deploy/README.md": lambda _: [(r"`oldest` in `src/store/schema\.rs`", "`-- oldest: N` in the first line of its file")],

@@ -14,7 +14,9 @@ pub fn app() -> App {
 }
 
 fn routes(_context: &Context) -> Result<Router, BoxError> {
-    Ok(Router::new().route("/", get(page)).route("/notes", post(add)))
+    Ok(Router::new()
+        .route("/", get(page))
+        .route("/notes", post(add)))
 }
 
 #[derive(serde::Deserialize)]
@@ -27,7 +29,9 @@ async fn add(
     store: RequestStore,
     Form(note): Form<NewNote>,
 ) -> Result<Redirect, WriteError<rusqlite::Error>> {
-    store.write(move |tx| tx.execute("insert into notes (text) values (?)", [note.text])).await?;
+    store
+        .write(move |tx| tx.execute("insert into notes (text) values (?)", [note.text]))
+        .await?;
     Ok(Redirect::to("/"))
 }
 
