@@ -35,6 +35,7 @@ lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, 
 	scripts/public-api
 	scripts/pins check
 	scripts/check-docs
+	new/project check
 	scripts/check-prometheus
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: skipped, it needs root"; fi
