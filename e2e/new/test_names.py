@@ -18,7 +18,7 @@ import render
 
 # Names of the library, and sentences about it.
 ALLOWED = re.compile(
-    r"\bdaybook_[a-z]|job_name: daybook$|job!?=\"daybook\"|(roles|group_vars)/daybook\b|hosts: daybook\b|^    - daybook$|^daybook:$"
+    r"\bdaybook_[a-z]|\bdaybook\.toml\b|job_name: daybook$|job!?=\"daybook\"|(roles|group_vars)/daybook\b|hosts: daybook\b|^    - daybook$|^daybook:$"
     r"|'daybook' in group_names|\bdaybook::|^daybook = \{.*|\.daybook/|\^(\\\()?daybook = |an application of daybook|daybook's `src/"
 )
 OWN = ("README.md", "Makefile", "scripts/upgrade", ".daybook/", "Cargo.lock")
