@@ -17,7 +17,7 @@ TEMPLATE = HERE / "template"
 # The template's own name.
 EXAMPLE = "guestbook"
 # The project's own from the first day: an upgrade leaves them alone.
-OWN = ("README.md", "src/", "tests/", "migrations/", "deploy/checks.toml", "ansible/inventory.yml")
+OWN = ("README.md", "build.rs", "src/", "tests/", "migrations/", "deploy/checks.toml", "ansible/inventory.yml")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def project_env(choices: Choices) -> list[Rule]:
 def containerfile(choices: Choices) -> list[Rule]:
     rules = [
         (r"mkdir src tests && touch src/lib\.rs tests/all\.rs", "mkdir src && touch src/lib.rs"),
-        (r"COPY daybook\.toml \./\n", "COPY migrations migrations\n"),
+        (r"COPY daybook\.toml \./\n", "COPY build.rs ./\nCOPY migrations migrations\n"),
         (r"An HTTP service that writes each request to SQLite before it responds\.", f"{choices.name}, an application of {LITERAL}."),
         (r' \\\n *org\.opencontainers\.image\.licenses="MIT"', ""),
     ]
@@ -120,7 +120,7 @@ UNITS_ARE_CHECKED = r"`scripts/check-units` checks all units\."
 OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     "project.env": project_env,
     "Containerfile": containerfile,
-    ".containerignore": lambda _: [(r"!daybook\.toml", "!migrations")],
+    ".containerignore": lambda _: [(r"!daybook\.toml", "!build.rs\n!migrations")],
     "scripts/image": image,
     "scripts/up": lambda _: [HELLO, (r"/hello", "/")],
     "server/install": server_install,
