@@ -13,6 +13,7 @@ import pytest
 
 from client import ask
 from composed import ALWAYS, Composed, eventually
+from daybook import DIRECTORY
 from host import Host
 from projects import NAME, PORT, REPOSITORY, make, make_project
 
@@ -111,3 +112,12 @@ def test_its_own_e2e_passes_and_leaves_daybook_s_system_running(project: Project
     assert composed.host.run("podman", "ps", "--all", "--quiet", "--filter", label) == ""
     assert ask(composed.http).status == 200
     assert [len(composed.containers(service)) > 0 for service in ALWAYS] == [True] * len(ALWAYS)
+
+
+def test_the_installers_of_both_write_no_file_of_the_other(project: Project, host: Host):
+    for name in ("quadlet", "server", "deploy"):
+        host.put(REPOSITORY / name, f"{DIRECTORY}/{name}")
+    ours, theirs = (host.run(f"{place}/quadlet/install", "--files-only").splitlines() for place in (DIRECTORY, WHERE))
+    assert len(ours) == len(theirs) > 60
+    assert all(line.startswith("create /") for line in ours + theirs)
+    assert "nothing to change" in host.run(f"{DIRECTORY}/quadlet/install", "--files-only")
