@@ -122,6 +122,7 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     "Containerfile": containerfile,
     ".containerignore": lambda _: [(r"!daybook\.toml", "!build.rs\n!migrations")],
     "scripts/image": image,
+    "scripts/run": lambda _: [HELLO, (r"/hello", "/")],
     "scripts/up": lambda _: [HELLO, (r"/hello", "/")],
     "server/install": server_install,
     "server/README.md": lambda choices: [

@@ -51,6 +51,10 @@ def test_no_program_of_daybook_s_server_keeps_a_unit_or_container_of_its_own_nam
     assert len(units) > 25 and all(NAME.replace("-", "_") in unit.replace("-", "_") for unit in units)
 
 
+def test_no_first_request_to_try_is_for_daybook_s_echo(project: Path):
+    assert [name for name, text in files(project).items() if "/hello" in text or "-d 'hello" in text] == []
+
+
 def test_nothing_refers_to_a_file_that_only_daybook_has(project: Path):
     folders = "|".join(path.name for path in REPOSITORY.iterdir() if path.is_dir() and not path.name.startswith("."))
     mentioned = re.compile(rf"(?<![\w./-])(?:\.\./)?((?:{folders})/[\w./-]*\w)")
