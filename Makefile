@@ -8,6 +8,7 @@ help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 new: ## start a project of your own: NAME=guestbook DIR=../guestbook [PORT=8180] [DAYBOOK=PATH|GIT#TAG] (docs/new.md)
+	@scripts/need cargo git python3
 	@exec new/project new "$(NAME)" "$(DIR)" $(if $(PORT),--port "$(PORT)") $(if $(DAYBOOK),--daybook "$(DAYBOOK)")
 
 run: ## build quickly (not optimised), start daybook on ./requests.db, and print a first request to try
