@@ -49,7 +49,8 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let unauthorized = || StatusCode::UNAUTHORIZED.into_response();
         let hash = Sha256::digest(cookie(&parts.headers, "session").ok_or_else(unauthorized)?);
-        let Ok(store) = RequestStore::from_request_parts(parts, state).await;
+        let store = RequestStore::from_request_parts(parts, state).await;
+        let store = store.map_err(IntoResponse::into_response)?;
         let name = store.read(move |db| user_of(db, &hash)).await;
         let name = name.map_err(IntoResponse::into_response)?;
         Ok(User { name: name.ok_or_else(unauthorized)? })
