@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use daybook::testing::Server;
 use daybook::{ReadError, RequestStore};
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
 use super::{metric_of, notes, start};
 use crate::common::{TIMEOUT, eventually};
@@ -192,22 +193,24 @@ struct Blocking {
 }
 
 impl Blocking {
-    /// The handler waits for its read for at most `patience`.
-    fn route(patience: Duration) -> (axum::routing::MethodRouter, Self) {
+    /// If it `gives_up`, the handler stops waiting once its read has begun.
+    fn route(gives_up: bool) -> (axum::routing::MethodRouter, Self) {
         let (begins, begun) = channel();
         let (release, released) = channel();
         let released = Arc::new(Mutex::new(released));
         let handler = async move |store: RequestStore| {
+            let given_up = Arc::new(Notify::new());
+            let gives_up = gives_up.then(|| given_up.clone());
             let read = store.read(move |db| {
                 begins.send(()).expect("the test waits");
+                gives_up.inspect(|given_up| given_up.notify_one());
                 let released = released.lock().expect("one request");
                 released.recv().expect("the test releases it");
                 count(db)
             });
-            match tokio::time::timeout(patience, read).await {
-                Ok(Ok(n)) => n.to_string(),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "gave up".to_owned(),
+            tokio::select! {
+                () = given_up.notified() => "gave up".to_owned(),
+                result = read => result.map_or_else(|error| error.to_string(), |n| n.to_string()),
             }
         };
         (get(handler), Self { begun, release })
@@ -221,7 +224,7 @@ const ONE_READER: [(&str, &str); 2] = [
 
 #[test]
 fn other_requests_are_served_while_a_read_blocks_but_a_read_waits_only_for_the_timeout() {
-    let (blocks, blocking) = Blocking::route(Duration::MAX);
+    let (blocks, blocking) = Blocking::route(false);
     let routes = Router::new()
         .route("/blocks", blocks)
         .route("/count", reads(count))
@@ -256,7 +259,7 @@ fn other_requests_are_served_while_a_read_blocks_but_a_read_waits_only_for_the_t
 
 #[test]
 fn an_abandoned_read_keeps_its_connection_until_it_is_done() {
-    let (blocks, blocking) = Blocking::route(Duration::from_millis(1));
+    let (blocks, blocking) = Blocking::route(true);
     let routes = Router::new()
         .route("/blocks", blocks)
         .route("/count", reads(count));
