@@ -126,13 +126,13 @@ fn a_long_read_is_stopped_and_the_log_can_be_reset() {
     async fn hands_the_error_on(store: RequestStore) -> Result<String, ReadError<Sqlite>> {
         store.read(run_endlessly).await.map(|n| n.to_string())
     }
-    /// Each statement is short, and is prepared anew.
+    /// Many short statements, each prepared for itself.
     fn many_short_ones(db: &Connection) -> rusqlite::Result<i64> {
         loop {
             count(db)?;
         }
     }
-    /// The same statement again and again.
+    /// The same prepared statement each time.
     fn one_short_one(db: &Connection) -> rusqlite::Result<i64> {
         loop {
             let sql = "select count(*) from notes";
@@ -299,7 +299,7 @@ fn a_panic_in_a_read_continues_in_the_handler_and_the_next_read_works() {
 
 #[test]
 fn a_read_leaves_nothing_behind_for_the_next_one() {
-    /// What a read can see of its connection.
+    /// The state of the connection, as far as a read can see it.
     fn state(db: &Connection) -> rusqlite::Result<String> {
         let one = |sql: &str| db.query_row(sql, [], |row| row.get::<_, String>(0));
         Ok([
@@ -362,7 +362,7 @@ fn a_read_leaves_nothing_behind_for_the_next_one() {
 }
 
 #[test]
-fn a_connection_whose_snapshot_a_read_holds_for_ever_is_not_used_again() {
+fn a_connection_whose_snapshot_a_read_holds_too_long_is_not_used_again() {
     fn leaks(db: &Connection) -> rusqlite::Result<&'static str> {
         let statement = Box::leak(Box::new(db.prepare("select id from notes")?));
         let rows = Box::leak(Box::new(statement.query([])?));

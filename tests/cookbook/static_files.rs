@@ -13,11 +13,11 @@ fn static_files(directory: &Path) -> Router {
     let one_hour = HeaderValue::from_static("public, max-age=3600");
     Router::new()
         .nest_service("/static", ServeDir::new(directory).precompressed_br())
-        .layer(SetResponseHeaderLayer::if_not_present(
+        .route_layer(SetResponseHeaderLayer::if_not_present(
             CACHE_CONTROL,
             one_hour,
         ))
-        .layer(unrecorded())
+        .route_layer(unrecorded())
 }
 
 #[test]
