@@ -4,7 +4,9 @@ use daybook::{App, BoxError, Context, Schedule};
 /// One replica runs it, every day at three in the morning UTC.
 async fn purge_sessions(context: Context) -> Result<(), BoxError> {
     let store = context.store();
-    let purged = store.write(|tx| tx.execute("delete from sessions where expires_at < unixepoch()", [])).await?;
+    let purged = store
+        .write(|tx| tx.execute("delete from sessions where expires_at < unixepoch()", []))
+        .await?;
     tracing::info!(purged, "expired sessions are deleted");
     Ok(())
 }

@@ -15,7 +15,10 @@ async fn order(store: RequestStore, recipient: String) -> Result<StatusCode> {
     store
         .write(move |tx| {
             let text = "Thank you for your order.";
-            tx.execute("insert into outbox (recipient, text) values (?, ?)", [&recipient, text])
+            tx.execute(
+                "insert into outbox (recipient, text) values (?, ?)",
+                [&recipient, text],
+            )
         })
         .await?;
     Ok(StatusCode::ACCEPTED)
@@ -51,12 +54,25 @@ async fn send_mail(context: Context) -> Result<(), BoxError> {
 fn due(db: &rusqlite::Connection) -> rusqlite::Result<Vec<Mail>> {
     let sql = "select id, recipient, text from outbox where next_attempt_at <= unixepoch() order by id limit 100";
     let mut mails = db.prepare_cached(sql)?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Mail { id: row.get(0)?, recipient: row.get(1)?, text: row.get(2)? });
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Mail {
+            id: row.get(0)?,
+            recipient: row.get(1)?,
+            text: row.get(2)?,
+        })
+    };
     mails.query_map([], read)?.collect()
 }
 
 fn app() -> App {
-    App::new("orders", |_| Ok(Router::new().route("/orders", post(order))))
-        .migrations(daybook::migrations!("tests/cookbook/migrations"))
-        .job("send-mail", Schedule::every(Duration::from_secs(10)), send_mail)
+    App::new(
+        "orders",
+        |_| Ok(Router::new().route("/orders", post(order))),
+    )
+    .migrations(daybook::migrations!("tests/cookbook/migrations"))
+    .job(
+        "send-mail",
+        Schedule::every(Duration::from_secs(10)),
+        send_mail,
+    )
 }
