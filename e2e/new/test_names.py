@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from projects import NAME, PORT, REPOSITORY
+from projects import NAME, PORT, REPOSITORY, make_project
 
 sys.path.append(str(REPOSITORY / "new"))
 import choices
@@ -24,6 +24,12 @@ ALLOWED = re.compile(
 OWN = ("README.md", "Makefile", "scripts/upgrade", ".daybook/", "Cargo.lock")
 # Ports, networks and users of daybook itself that a project must not have, where it publishes or takes them on the machine.
 NUMBERS = re.compile(r"\b(9101|9102|10001|10002|10\.89\.65)\b")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all, because these tests only read it."""
+    return make_project(REPOSITORY, tmp_path_factory.mktemp("names") / NAME)
 
 
 def files(project: Path) -> dict[str, str]:
