@@ -45,7 +45,7 @@ def test_no_name_or_number_of_daybook_s_own_deployment_is_left(project: Path):
         if "daybook" in ALLOWED.sub("", line) or (NUMBERS.search(line) and "--hash" not in line)
     ]
     assert left == []
-    assert [name for name in files(project) if "daybook" in name.replace("roles/daybook", "").replace(".daybook/", "")] == []
+    assert [name for name in files(project) if "daybook" in name.replace("roles/daybook", "").replace(".daybook/", "") and name != "daybook.toml"] == []
 
 
 def test_no_program_of_daybook_s_server_keeps_a_unit_or_container_of_its_own_name(project: Path):
