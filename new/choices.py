@@ -12,6 +12,10 @@ FILE = ".daybook/project.toml"
 PORT = 8180
 # Ports from `port` on: the service, TLS, operator, Prometheus, Grafana, Litestream.
 PORTS = 6
+# Ports of daybook's own files, some of which a project keeps within its containers.
+OTHER_PORTS = (3000, 8080, 8443, 9090, 9100, 9101, 9102)
+# Words that daybook's own files have in other names, where they would be found again.
+WORDS = {"backup", "daybook", "haproxy", "litestream", "prometheus"}
 # The longest name that is made of it, with the kernel's limit for user names.
 LONGEST = ("{}-certificate", 31)
 # Of a unix socket, with its final zero (`sun_path`).
@@ -71,6 +75,8 @@ class Choices:
         check_name(self.name)
         if not 1024 <= self.port <= 65536 - PORTS:
             raise ChoiceError(f"PORT is {self.port}: it must be a number from 1024 to {65536 - PORTS}, and the {PORTS - 1} after it are used, too")
+        if taken := [port for port in OTHER_PORTS if port in range(self.port, self.port + PORTS)]:
+            raise ChoiceError(f"PORT is {self.port}: it and the {PORTS - 1} after it include {taken[0]}, a port of daybook's own: choose others")
 
     @staticmethod
     def read(project: Path) -> Choices:
@@ -121,6 +127,8 @@ def check_name(name: str) -> None:
     for what, names in RESERVED.items():
         if name in names.split():
             raise ChoiceError(f"NAME is '{name}', which is {what}: choose another")
+    if word := WORDS & set(name.split("-")):
+        raise ChoiceError(f"NAME is '{name}', which has the word `{min(word)}`, a name of daybook's own: choose another")
     longest, characters_max = LONGEST
     if (length := len(longest.format(name))) > characters_max:
         raise ChoiceError(f"NAME is '{name}': a user is called {longest.format(name)}: remove {length - characters_max} characters")

@@ -70,9 +70,8 @@ def copied(path: str, choices: Choices) -> File:
 
 def from_template(path: str, choices: Choices) -> File:
     file = read(TEMPLATE / path)
-    # In Rust a crate's name has no hyphens.
-    content = re.sub(rf"\b{EXAMPLE}(?=::|;)", choices.crate, file.content) if path.endswith(".rs") else file.content
-    content = content.replace(EXAMPLE, choices.name)
+    # In Rust a crate's name has no hyphens. In one pass: the new name may have the old one in it.
+    content = re.sub(rf"{EXAMPLE}(::)?", lambda match: f"{choices.crate}::" if match[1] else choices.name, file.content)
     # The template's ports are those of the default.
     content = re.sub(rf"\b{PORT // 10}([0-{PORTS - 1}])\b", lambda match: str(choices.port + int(match[1])), content)
     if path == "Cargo.toml":

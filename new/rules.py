@@ -146,7 +146,7 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     "ansible/roles/daybook/vars/main.yml": lambda _: [(r"'/prometheus\[\.\]'", "'-prometheus[.]'")],
     # The operator gives the secrets without the project's name.
     "ansible/roles/daybook/tasks/variables.yml": lambda choices: [(r"map\('replace', '-', '_'\)", f"map('replace', '{choices.name}-', '') | map('replace', '-', '_')")],
-    "deploy/README.md": lambda _: [(r"`oldest` in `src/store/schema\.rs`", "`-- oldest: N` in the first line of its file")],
+    "deploy/README.md": lambda _: [(r"; \[migrations\]\(\.\./docs/reference\.md#migrations\)", ", its file's first line")],
     "haproxy/README.md": lambda _: [(r"(?m)^ *make e2e ARGS=.*\n", "")],
     "litestream/README.md": lambda _: [
         (r" `e2e/litestream` shows that each key is read, and compares values with the log\.", ""),

@@ -22,6 +22,7 @@ LONG = "twenty-characters-20"
     ("daybook", "a crate that the project uses"),
     ("network", "a unit of systemd"),
     ("root", "a program or user of Debian"),
+    ("my-haproxy", "has the word `haproxy`, a name of daybook's own"),
     (LONG, f"a user is called {LONG}-certificate: remove 1 characters"),
 ])
 def test_a_bad_name_is_refused_with_what_would_be_right(name: str, said: str, tmp_path: Path):
@@ -33,6 +34,7 @@ def test_a_bad_name_is_refused_with_what_would_be_right(name: str, said: str, tm
 @pytest.mark.parametrize("choice, said", [
     ("PORT=80", "PORT is 80: it must be a number from 1024 to 65530"),
     ("PORT=65531", "PORT is 65531: it must be a number from 1024 to 65530"),
+    ("PORT=9098", "it and the 5 after it include 9100, a port of daybook's own"),
     ("PORT=8o8o", "PORT is '8o8o': it must be a number"),
     ("DAYBOOK=/nowhere", "there is no daybook in /nowhere"),
     ("DAYBOOK=https://example.org/daybook.git", "a git URL needs a tag, as in https://example.org/daybook.git#v0.2.0"),
