@@ -22,5 +22,7 @@ fn app() -> App {
 fn a_daily_job_is_declared() {
     let server = Server::start(app());
     let metric = "daybook_job_failures_total{job=\"purge-sessions\"";
-    eventually("its metric is there", TIMEOUT, || server.metrics().contains(metric));
+    eventually("its metric is there", TIMEOUT, || {
+        server.metrics().contains(metric)
+    });
 }

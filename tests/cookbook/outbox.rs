@@ -17,7 +17,10 @@ async fn order(store: RequestStore, recipient: String) -> Result<StatusCode> {
     store
         .write(move |tx| {
             let text = "Thank you for your order.";
-            tx.execute("insert into outbox (recipient, text) values (?, ?)", [&recipient, text])
+            tx.execute(
+                "insert into outbox (recipient, text) values (?, ?)",
+                [&recipient, text],
+            )
         })
         .await?;
     Ok(StatusCode::ACCEPTED)
@@ -53,19 +56,34 @@ async fn send_mail(context: Context) -> Result<(), BoxError> {
 fn due(db: &rusqlite::Connection) -> rusqlite::Result<Vec<Mail>> {
     let sql = "select id, recipient, text from outbox where next_attempt_at <= unixepoch() order by id limit 100";
     let mut mails = db.prepare_cached(sql)?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Mail { id: row.get(0)?, recipient: row.get(1)?, text: row.get(2)? });
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Mail {
+            id: row.get(0)?,
+            recipient: row.get(1)?,
+            text: row.get(2)?,
+        })
+    };
     mails.query_map([], read)?.collect()
 }
 
 fn app() -> App {
-    App::new("orders", |_| Ok(Router::new().route("/orders", post(order))))
-        .migrations(daybook::migrations!("tests/cookbook/migrations"))
-        .job("send-mail", Schedule::every(Duration::from_secs(10)), send_mail)
+    App::new(
+        "orders",
+        |_| Ok(Router::new().route("/orders", post(order))),
+    )
+    .migrations(daybook::migrations!("tests/cookbook/migrations"))
+    .job(
+        "send-mail",
+        Schedule::every(Duration::from_secs(10)),
+        send_mail,
+    )
 }
 
 /// Stands for the crate lettre: writes each mail into a table, and fails for one recipient.
 async fn send(mail: Mail) -> Result<(), BoxError> {
-    let Mail { recipient, text, .. } = mail;
+    let Mail {
+        recipient, text, ..
+    } = mail;
     if recipient == "nobody@example.org" {
         return Err("there is no such recipient".into());
     }
@@ -81,11 +99,18 @@ fn mail_of_a_recorded_request_is_sent_and_a_failure_is_tried_again_later() {
     for recipient in ["ada@example.org", "nobody@example.org"] {
         assert_eq!(server.post("/orders", recipient).status(), 202);
     }
-    let attempted = "select count(*) from outbox where recipient = 'nobody@example.org' and attempts = 1
+    let attempted =
+        "select count(*) from outbox where recipient = 'nobody@example.org' and attempts = 1
         and next_attempt_at > unixepoch()";
     eventually("both were tried", 4 * TIMEOUT, || {
         number(&server, "select count(*) from outbox") == 1 && number(&server, attempted) == 1
     });
     let sent = SENT.lock().expect("no panic");
-    assert_eq!(*sent, [("ada@example.org".to_owned(), "Thank you for your order.".to_owned())]);
+    assert_eq!(
+        *sent,
+        [(
+            "ada@example.org".to_owned(),
+            "Thank you for your order.".to_owned()
+        )]
+    );
 }

@@ -13,7 +13,10 @@ fn static_files(directory: &Path) -> Router {
     let one_hour = HeaderValue::from_static("public, max-age=3600");
     Router::new()
         .nest_service("/static", ServeDir::new(directory).precompressed_br())
-        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, one_hour))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            CACHE_CONTROL,
+            one_hour,
+        ))
         .layer(unrecorded())
 }
 
@@ -23,8 +26,14 @@ fn a_static_file_is_served_without_a_record() {
     std::fs::write(directory.path().join("page.css"), "b {}").unwrap();
     let server = Server::start(app(static_files(directory.path())));
     let response = server.get("/static/page.css");
-    assert_eq!((response.text(), response.header("content-type")), ("b {}", Some("text/css")));
-    assert_eq!(response.header("cache-control"), Some("public, max-age=3600"));
+    assert_eq!(
+        (response.text(), response.header("content-type")),
+        ("b {}", Some("text/css"))
+    );
+    assert_eq!(
+        response.header("cache-control"),
+        Some("public, max-age=3600")
+    );
     assert_eq!(response.record_id(), None);
     assert_eq!(number(&server, "select count(*) from requests"), 0);
 }
