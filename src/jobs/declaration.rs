@@ -1,4 +1,4 @@
-//! What an application declares with [`App::job`](crate::App::job), and its check at the start.
+//! The jobs that an application declares with [`App::job`](crate::App::job), and their check at the start.
 
 use std::collections::HashSet;
 use std::pin::Pin;

@@ -28,7 +28,7 @@ use history::History;
 pub use schedule::Schedule;
 use scheduler::Scheduler;
 
-/// The name of the replica that tries the next version beside the current one. It runs no jobs: the current version does.
+/// The name of the canary. It runs no jobs: the replicas of the current version do.
 const CANARY: &str = "next";
 
 /// The jobs of a running replica.
@@ -37,7 +37,7 @@ pub(crate) struct Jobs {
     ended: oneshot::Receiver<()>,
 }
 
-/// What the jobs of a replica use.
+/// The parts of a replica that its jobs use.
 pub(crate) struct JobsEnvironment<'a> {
     pub replica: &'a str,
     pub context: &'a Context,

@@ -33,7 +33,7 @@ pub(super) struct Scheduler {
     pub phase: watch::Receiver<Phase>,
 }
 
-/// What a look at the table says.
+/// The next step, after a look at the table.
 enum Next {
     /// Look again after this time.
     Wait(Duration),

@@ -28,7 +28,7 @@ fn every_second() -> Schedule {
     Schedule::every(Duration::from_secs(1))
 }
 
-/// What the jobs of a test have noted, in order over all processes.
+/// The lines that the jobs of a test have noted, in order over all processes.
 #[derive(Clone)]
 struct Journal(PathBuf);
 
