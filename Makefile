@@ -2,10 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
+.PHONY: help new run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+new: ## start a project of your own: NAME=guestbook DIR=../guestbook [PORT=8180] [DAYBOOK=PATH|GIT#TAG] (docs/new.md)
+	@scripts/need cargo git python3
+	@exec new/project new "$(NAME)" "$(DIR)" $(if $(PORT),--port "$(PORT)") $(if $(DAYBOOK),--daybook "$(DAYBOOK)")
 
 run: ## build quickly (not optimised), start daybook on ./requests.db, and print a first request to try
 	@exec scripts/run
@@ -32,6 +36,7 @@ lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, 
 	scripts/public-api
 	scripts/pins check
 	scripts/check-docs
+	new/project check
 	scripts/check-prometheus
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: skipped, it needs root"; fi

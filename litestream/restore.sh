@@ -59,4 +59,6 @@ else
     fi
 fi
 
+# No replica runs yet, so migrations may take long. (This is `--allow-downtime` for versions that do not have it, too.)
+export DAYBOOK_COMMIT__DEADLINE=365d
 exec daybook init

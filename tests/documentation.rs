@@ -32,6 +32,27 @@ fn code_in_the_readme_is_in_the_source() {
 }
 
 #[test]
+fn code_in_the_cookbook_is_in_its_tests() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cookbook");
+    let files = fs::read_dir(directory).expect("the folder");
+    let sources: String = files
+        .map(|file| file.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| fs::read_to_string(path).expect("a source"))
+        .collect();
+    let tables = read("tests/cookbook/migrations/0001_cookbook.sql");
+    let cookbook = read("docs/cookbook.md");
+    let (rust, sql) = (blocks(&cookbook, "rust"), blocks(&cookbook, "sql"));
+    assert!(rust.len() > 10 && sql.len() > 2);
+    for block in rust.iter().flat_map(|block| block.split("\n\n")) {
+        assert!(sources.contains(block), "not in tests/cookbook:\n{block}");
+    }
+    for block in sql {
+        assert!(tables.contains(&block), "not in its migration:\n{block}");
+    }
+}
+
+#[test]
 fn files_that_documents_name_exist() {
     let mut named = 0;
     for document in [

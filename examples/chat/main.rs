@@ -51,28 +51,46 @@ async fn listen(
     store: RequestStore,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = std::result::Result<Event, BoxError>>>> {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let last = match last {
-        Some(last) => last,
-        None => store.read(|db| db.query_row("select ifnull(max(id), 0) from messages", [], |row| row.get(0))).await?,
+    let last = match headers.get("last-event-id") {
+        Some(id) => id
+            .to_str()
+            .ok()
+            .and_then(|id| id.parse().ok())
+            .ok_or(StatusCode::BAD_REQUEST)?,
+        None => store.read(newest).await?,
     };
     let stopping = context.stopping();
     let changed = context.changed();
-    let batches = stream::try_unfold((context, changed, last), |(context, mut changed, last)| async move {
-        loop {
-            // Before the read: a message that comes during it wakes the next turn.
-            changed.borrow_and_update();
-            let new = context.store().read(move |db| messages_after(db, last)).await?;
-            if let Some(&(newest, _)) = new.last() {
-                let events = new.into_iter().map(|(id, message)| event(id, &message));
-                return Ok::<_, BoxError>(Some((stream::iter(events), (context, changed, newest))));
+    let batches = stream::try_unfold(
+        (context, changed, last),
+        |(context, mut changed, last)| async move {
+            loop {
+                // Before the read: a message that comes during it wakes the next turn.
+                changed.borrow_and_update();
+                let new = context
+                    .store()
+                    .read(move |db| messages_after(db, last))
+                    .await?;
+                if let Some(&(newest, _)) = new.last() {
+                    let events = new.into_iter().map(|(id, message)| event(id, &message));
+                    return Ok::<_, BoxError>(Some((
+                        stream::iter(events),
+                        (context, changed, newest),
+                    )));
+                }
+                changed.changed().await?;
             }
-            changed.changed().await?;
-        }
-    });
+        },
+    );
     // Without an end, the stream would be cut off at a stop.
     let events = batches.try_flatten().take_until(stopping);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+fn newest(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("select ifnull(max(id), 0) from messages", [], |row| {
+        row.get(0)
+    })
 }
 
 fn messages_after(db: &Connection, last: i64) -> rusqlite::Result<Vec<(i64, Message)>> {
@@ -140,7 +158,10 @@ mod tests {
         let first = Server::start(app());
         let path = first.database_path().to_str().expect("text");
         let second = Server::with(app(), &[("database.path", path)]);
-        let mut listeners = [Listener::connect(&first, None), Listener::connect(&second, None)];
+        let mut listeners = [
+            Listener::connect(&first, None),
+            Listener::connect(&second, None),
+        ];
         assert_eq!(say(&second, "author=ada&text=%3Cb%3E"), 204);
         for listener in &mut listeners {
             let data = listener.next_line("data:").expect("an event");
@@ -155,8 +176,16 @@ mod tests {
             assert_eq!(say(&server, text), 204);
         }
         let mut listener = Listener::connect(&server, Some(1));
-        assert!(listener.next_line("data:").is_some_and(|data| data.contains("\"2\"")));
-        assert!(listener.next_line("data:").is_some_and(|data| data.contains("\"3\"")));
+        assert!(
+            listener
+                .next_line("data:")
+                .is_some_and(|data| data.contains("\"2\""))
+        );
+        assert!(
+            listener
+                .next_line("data:")
+                .is_some_and(|data| data.contains("\"3\""))
+        );
     }
 
     #[test]

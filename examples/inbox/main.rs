@@ -62,7 +62,14 @@ async fn receive(
             )
         })
         .await?;
-    Ok((StatusCode::OK, if stored == 1 { "stored\n" } else { "stored before\n" }))
+    Ok((
+        StatusCode::OK,
+        if stored == 1 {
+            "stored\n"
+        } else {
+            "stored before\n"
+        },
+    ))
 }
 
 /// The comparison takes the same time wherever the signatures differ.
@@ -118,7 +125,9 @@ mod tests {
         let mut sql = database
             .prepare("select delivery, body from events join requests on id = request_id")
             .unwrap();
-        let rows = sql.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let rows = sql
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
         rows.collect::<Result<_, _>>().unwrap()
     }
 
@@ -132,7 +141,10 @@ mod tests {
     #[test]
     fn a_signed_delivery_is_stored_with_its_record() {
         let server = start();
-        assert_eq!(deliver(&server, "1", "{}", &signature("{}")).text(), "stored\n");
+        assert_eq!(
+            deliver(&server, "1", "{}", &signature("{}")).text(),
+            "stored\n"
+        );
         assert_eq!(events(&server), [("1".to_owned(), b"{}".to_vec())]);
     }
 
@@ -140,7 +152,11 @@ mod tests {
     fn a_delivery_that_comes_twice_at_once_is_stored_once() {
         let server = start();
         let bodies: Vec<_> = std::thread::scope(|scope| {
-            let send = || deliver(&server, "1", "{}", &signature("{}")).text().to_owned();
+            let send = || {
+                deliver(&server, "1", "{}", &signature("{}"))
+                    .text()
+                    .to_owned()
+            };
             let both = [scope.spawn(send), scope.spawn(send)];
             both.map(|one| one.join().unwrap()).into()
         });
@@ -153,7 +169,11 @@ mod tests {
     fn a_wrong_signature_stores_nothing() {
         let server = start();
         for wrong in [&signature("other"), "sha256=", "sha256=zz", ""] {
-            assert_eq!(deliver(&server, "1", "{}", wrong).status(), 401, "{wrong:?}");
+            assert_eq!(
+                deliver(&server, "1", "{}", wrong).status(),
+                401,
+                "{wrong:?}"
+            );
         }
         assert_eq!(events(&server), []);
     }

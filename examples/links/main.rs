@@ -45,11 +45,19 @@ struct NewLink {
 async fn add(store: RequestStore, Form(NewLink { url }): Form<NewLink>) -> Result<Response> {
     if !is_web_address(&url) {
         let links = store.read(newest).await?;
-        let page = page(&links, Some("Write an address that begins with http:// or https://"));
+        let page = page(
+            &links,
+            Some("Write an address that begins with http:// or https://"),
+        );
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     store
-        .write(move |tx| tx.execute("insert into links (url) values (?) on conflict do nothing", [url]))
+        .write(move |tx| {
+            tx.execute(
+                "insert into links (url) values (?) on conflict do nothing",
+                [url],
+            )
+        })
         .await?;
     // A page that was the response to a POST would be sent again when it is loaded again.
     Ok(Redirect::to("/").into_response())

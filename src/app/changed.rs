@@ -40,13 +40,7 @@ impl Changed {
             let next = Instant::now() + INTERVAL;
             let shown = *self.newest.borrow();
             match store.newest_id(shown).await {
-                Ok(id) => {
-                    self.newest.send_if_modified(|newest| {
-                        let is_newer = id > *newest;
-                        *newest = id.max(*newest);
-                        is_newer
-                    });
-                }
+                Ok(id) => self.show(id),
                 Err(NewestIdError::Read(ReadError::Closed)) => return,
                 Err(error @ NewestIdError::Read(_)) => {
                     log_rate_limited("looking for new records failed", &error);
@@ -58,6 +52,34 @@ impl Changed {
                 }
             }
             sleep_until(next).await;
+        }
+    }
+
+    /// An id that is lower, because rows were deleted, is no news.
+    fn show(&self, id: i64) {
+        self.newest.send_if_modified(|newest| {
+            let is_newer = id > *newest;
+            *newest = id.max(*newest);
+            is_newer
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_id_never_falls() {
+        let changed = Changed::new();
+        let mut newest = changed.subscribe();
+        changed.show(2);
+        assert!(newest.has_changed().unwrap());
+        assert_eq!(*newest.borrow_and_update(), 2);
+        for id in [2, 1] {
+            changed.show(id);
+            assert!(!newest.has_changed().unwrap());
+            assert_eq!(*newest.borrow(), 2);
         }
     }
 }

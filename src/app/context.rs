@@ -14,7 +14,7 @@ use super::store::AppStore;
 use crate::shutdown::{Phase, reached};
 use crate::store::Store;
 
-/// What routes, handlers and jobs of an application use. It is cheap to clone, and an axum extractor.
+/// Routes, handlers and jobs of an application use it. It is cheap to clone, and an axum extractor.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
@@ -38,8 +38,8 @@ impl Context {
     }
 
     /// The database outside of a request. It opens after the routes are made.
-    pub fn store(&self) -> AppStore {
-        self.0.store.clone()
+    pub fn store(&self) -> &AppStore {
+        &self.0.store
     }
 
     /// The id of the newest committed record of all replicas, for streams: wait for
@@ -49,6 +49,20 @@ impl Context {
     /// as one change, and the value may be older still when the first listener subscribes. At
     /// `database.synchronous = "full"` an id is shown once it survives a power failure. The receiver never ends: see
     /// [`Context::stopping`].
+    ///
+    /// ```
+    /// # use daybook::Context;
+    /// /// Responds as soon as there is a record.
+    /// async fn first(context: Context) -> String {
+    ///     let mut changed = context.changed();
+    ///     let newest = changed.wait_for(|id| *id > 0).await.expect("the context has the sender");
+    ///     format!("record {}\n", *newest)
+    /// }
+    /// # let routes = daybook::axum::Router::new().route("/first", daybook::axum::routing::get(first));
+    /// # let server = daybook::testing::Server::start(daybook::App::new("first", |_| Ok(routes)));
+    /// # server.get("/nowhere");
+    /// # assert_eq!(server.get("/first").text(), "record 1\n");
+    /// ```
     pub fn changed(&self) -> watch::Receiver<i64> {
         self.0.changed.subscribe()
     }

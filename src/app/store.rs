@@ -10,7 +10,18 @@ use crate::store::{ReadError, Store, WriteError};
 ///
 /// In a handler use [`RequestStore`](crate::RequestStore) for writes: it commits them together with the request's record.
 ///
-/// Routes may keep it in their state. But it works only once the database is open, so not while the routes are made.
+/// ```
+/// # use daybook::{BoxError, Context};
+/// async fn forget_old_notes(context: Context) -> Result<(), BoxError> {
+///     let store = context.store();
+///     store
+///         .write(|tx| tx.execute("delete from notes where age > 30", []))
+///         .await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// Routes may keep a clone in their state. But it works only once the database is open, so not while the routes are made.
 #[derive(Clone, Default)]
 pub struct AppStore(Arc<OnceLock<Store>>);
 

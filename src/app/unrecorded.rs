@@ -15,12 +15,15 @@ use crate::store::RequestStore;
 /// [`RequestStore::write_with_id`] gets `None`. A body that is refused leaves no record either. A
 /// malformed head does, because it is refused before the routes. `daybook_requests_unrecorded_total` counts the requests.
 ///
+/// Add it with `route_layer`. axum's `layer` would apply to the fallback too, also after a `merge`: a request for a path
+/// without a route would leave no record.
+///
 /// ```
 /// use daybook::axum::{Router, routing::get};
 ///
 /// let files = Router::new()
 ///     .route("/style.css", get(|| async { "body { margin: 2em }" }))
-///     .layer(daybook::unrecorded());
+///     .route_layer(daybook::unrecorded());
 /// let routes: Router = Router::new().route("/", get(|| async { "hello\n" })).merge(files);
 /// ```
 ///

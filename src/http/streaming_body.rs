@@ -82,3 +82,33 @@ impl HttpBody for EndedWhenClosing {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream::{self, Stream};
+
+    use super::*;
+    use crate::shutdown::Shutdown;
+
+    async fn sent_at_the_stop(
+        stream: impl Stream<Item = Result<&'static str, Infallible>> + Send + 'static,
+    ) -> Bytes {
+        let shutdown = Shutdown::new();
+        shutdown.enter(Phase::Closing);
+        let response = Response::new(Body::from_stream(stream));
+        let body = end_when_closing(response, &shutdown.watch()).into_body();
+        let sent = axum::body::to_bytes(body, usize::MAX).await;
+        sent.expect("an orderly end")
+    }
+
+    #[tokio::test]
+    async fn at_the_stop_a_stream_may_end_itself_and_an_endless_one_is_cut() {
+        let last = stream::iter([Ok("the last event")]);
+        assert_eq!(sent_at_the_stop(last).await, "the last event");
+        let endless = stream::repeat_with(|| Ok("x"));
+        assert_eq!(sent_at_the_stop(endless).await, "x".repeat(16));
+        assert_eq!(sent_at_the_stop(stream::pending()).await, "");
+    }
+}

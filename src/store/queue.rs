@@ -139,7 +139,7 @@ impl Queue {
         let mut state = self.state();
         loop {
             if state.is_stopping && state.waiting.is_empty() {
-                // A later push, of a task in the background, would wait for ever.
+                // A later push, of a task in the background, would never get its outcome.
                 state.is_closed = true;
                 return false;
             }

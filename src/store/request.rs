@@ -172,6 +172,23 @@ impl RequestStore {
     ///
     /// If the closure fails, its changes are undone, and another record may get this id.
     ///
+    /// ```
+    /// # use daybook::{RequestStore, WriteError, rusqlite};
+    /// /// Responds with the id of the record that it is kept with.
+    /// async fn add_note(store: RequestStore, text: String) -> Result<String, WriteError<rusqlite::Error>> {
+    ///     store
+    ///         .write_with_id(|tx, record_id| {
+    ///             tx.execute("insert into notes (record, text) values (?, ?)", (record_id, text))?;
+    ///             Ok(format!("{record_id:?}"))
+    ///         })
+    ///         .await
+    /// }
+    /// # let routes = daybook::axum::Router::new().route("/", daybook::axum::routing::post(add_note));
+    /// # let server = daybook::testing::Server::start(daybook::App::new("notes", |_| Ok(routes)));
+    /// # server.database().execute_batch("create table notes (record integer, text text)").unwrap();
+    /// # assert_eq!(server.post("/", "hello").text(), "Some(1)");
+    /// ```
+    ///
     /// # Errors
     /// As [`RequestStore::write`].
     ///
@@ -217,6 +234,20 @@ impl RequestStore {
     ///
     /// The connection serves many requests. So a read cannot change it: `attach`, and pragmas that set a value, fail as
     /// "not authorized". Do not replace its hooks.
+    ///
+    /// ```
+    /// # use daybook::{ReadError, RequestStore, rusqlite};
+    /// async fn count_notes(store: RequestStore) -> Result<String, ReadError<rusqlite::Error>> {
+    ///     let count: i64 = store
+    ///         .read(|db| db.query_row("select count(*) from notes", [], |row| row.get(0)))
+    ///         .await?;
+    ///     Ok(format!("{count} notes\n"))
+    /// }
+    /// # let routes = daybook::axum::Router::new().route("/", daybook::axum::routing::get(count_notes));
+    /// # let server = daybook::testing::Server::start(daybook::App::new("notes", |_| Ok(routes)));
+    /// # server.database().execute_batch("create table notes (text text)").unwrap();
+    /// # assert_eq!(server.get("/").text(), "0 notes\n");
+    /// ```
     ///
     /// # Errors
     /// [`ReadError::Closure`] with the closure's own error; [`ReadError::TimedOut`] or [`ReadError::NoConnection`] after

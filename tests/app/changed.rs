@@ -50,19 +50,6 @@ fn every_listener_of_every_replica_sees_the_newest_id() {
     assert_eq!(second.get("/wait/4").text(), "4");
 }
 
-#[test]
-fn an_id_that_is_deleted_again_does_not_lower_the_newest_one() {
-    let server = Server::start(app());
-    server.get("/");
-    server.get("/");
-    assert_eq!(server.get("/wait/2").text(), "2");
-    let delete = "delete from requests where id = 2";
-    assert_eq!(server.database().execute(delete, []), Ok(1));
-    assert_eq!(server.get("/wait/1").text(), "2");
-    server.get("/");
-    assert_eq!(server.get("/wait/3").text(), "3");
-}
-
 /// A commit of another process can be read before it is synced. This test runs itself once more, with a library that
 /// counts the syncs of the write-ahead log.
 #[test]

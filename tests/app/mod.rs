@@ -1,4 +1,4 @@
-//! What an application declares, and what it gets from daybook.
+//! An application's declarations, and its means.
 
 mod changed;
 mod config;

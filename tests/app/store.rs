@@ -13,7 +13,7 @@ use super::{notes, records, start, start_app};
 use crate::common::locks::WriteLock;
 
 /// Adds a note outside of the request, and responds with the number of notes.
-async fn add_and_count(store: AppStore, text: String) -> Result<i64, String> {
+async fn add_and_count(store: &AppStore, text: String) -> Result<i64, String> {
     let insert = "insert into notes (text) values (?)";
     store
         .write(move |tx| tx.execute(insert, [text]))
@@ -113,11 +113,11 @@ fn a_failed_or_panicking_write_changes_nothing_and_the_next_one_works() {
 fn routes_may_keep_the_store_in_their_state() {
     let app = App::new("test", |context| {
         let add = async |State(store): State<AppStore>, note: String| {
-            text(add_and_count(store, note).await)
+            text(add_and_count(&store, note).await)
         };
         Ok(Router::new()
             .route("/", post(add))
-            .with_state(context.store()))
+            .with_state(context.store().clone()))
     });
     let server = start_app(app, &[]);
     assert_eq!(server.post("/", "a").text(), "1");

@@ -38,7 +38,7 @@ fn start_both(keys: &[(&str, &str)]) -> Server {
         .route("/style.css", get(async || "body {}"))
         .route("/quiet/notes", post(add_note))
         .route("/quiet/ids", get(ids))
-        .layer(daybook::unrecorded());
+        .route_layer(daybook::unrecorded());
     let recorded = Router::new()
         .route("/", get(async || "hello"))
         .route("/ids", get(ids));

@@ -10,11 +10,19 @@ struct Settings {
 }
 
 async fn search(context: Context) -> &'static str {
-    if context.config::<Settings>().new_search { "new\n" } else { "old\n" }
+    if context.config::<Settings>().new_search {
+        "new\n"
+    } else {
+        "old\n"
+    }
 }
 
 fn app() -> App {
-    App::new("search", |_| Ok(Router::new().route("/search", get(search)))).config::<Settings>()
+    App::new(
+        "search",
+        |_| Ok(Router::new().route("/search", get(search))),
+    )
+    .config::<Settings>()
 }
 
 #[test]

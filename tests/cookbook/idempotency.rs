@@ -1,7 +1,7 @@
+use daybook::RequestStore;
 use daybook::axum::http::{HeaderMap, Request, StatusCode};
 use daybook::axum::response::Result;
 use daybook::axum::{Router, routing::post};
-use daybook::RequestStore;
 use daybook::rusqlite::{self, OptionalExtension};
 use daybook::testing::Server;
 
@@ -9,12 +9,15 @@ use super::{app, number};
 
 /// A client that got no response sends the request again with the same key, and gets the first one's response.
 async fn pay(store: RequestStore, headers: HeaderMap, amount: String) -> Result<String> {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok());
     let key = key.ok_or(StatusCode::BAD_REQUEST)?.to_owned();
     let response = store
         .write(move |tx| {
             let find = "select response from payments where idempotency_key = ?";
-            let earlier: Option<String> = tx.query_row(find, [&key], |row| row.get(0)).optional()?;
+            let earlier: Option<String> =
+                tx.query_row(find, [&key], |row| row.get(0)).optional()?;
             if let Some(response) = earlier {
                 return Ok(response);
             }
@@ -30,7 +33,9 @@ async fn pay(store: RequestStore, headers: HeaderMap, amount: String) -> Result<
 fn a_repeated_payment_gets_the_first_response_and_is_paid_once() {
     let server = Server::start(app(Router::new().route("/payments", post(pay))));
     let send = |key: &str, amount: &str| {
-        let request = Request::post("/payments").header("idempotency-key", key).body(amount.to_owned());
+        let request = Request::post("/payments")
+            .header("idempotency-key", key)
+            .body(amount.to_owned());
         server.send(request.unwrap()).text().to_owned()
     };
     assert_eq!(send("a", "5"), "paid 5\n");

@@ -8,16 +8,18 @@ mod outbox;
 mod rate_limits;
 mod second_database;
 mod sessions;
+mod static_files;
 mod uploads;
 
+use daybook::App;
 use daybook::axum::Router;
 use daybook::axum::http::{Request, header::CONTENT_TYPE};
 use daybook::testing::{Response, Server};
-use daybook::App;
 
 /// An application with these routes and the tables of all entries.
 fn app(routes: Router) -> App {
-    App::new("cookbook", |_| Ok(routes)).migrations(daybook::migrations!("tests/cookbook/migrations"))
+    App::new("cookbook", |_| Ok(routes))
+        .migrations(daybook::migrations!("tests/cookbook/migrations"))
 }
 
 fn post_form(server: &Server, path: &str, form: &str) -> Response {

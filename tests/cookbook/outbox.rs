@@ -1,3 +1,4 @@
+use std::sync::Mutex;
 use std::time::Duration;
 
 use daybook::axum::http::StatusCode;
@@ -8,6 +9,7 @@ use daybook::testing::Server;
 use daybook::{App, BoxError, Context, RequestStore, Schedule};
 
 use super::number;
+use crate::common::{TIMEOUT, eventually};
 
 /// The mail is written in the transaction of the request's record. A job sends it: mail is never sent for a request that was
 /// not recorded, and never forgotten.
@@ -15,7 +17,10 @@ async fn order(store: RequestStore, recipient: String) -> Result<StatusCode> {
     store
         .write(move |tx| {
             let text = "Thank you for your order.";
-            tx.execute("insert into outbox (recipient, text) values (?, ?)", [&recipient, text])
+            tx.execute(
+                "insert into outbox (recipient, text) values (?, ?)",
+                [&recipient, text],
+            )
         })
         .await?;
     Ok(StatusCode::ACCEPTED)
@@ -51,12 +56,61 @@ async fn send_mail(context: Context) -> Result<(), BoxError> {
 fn due(db: &rusqlite::Connection) -> rusqlite::Result<Vec<Mail>> {
     let sql = "select id, recipient, text from outbox where next_attempt_at <= unixepoch() order by id limit 100";
     let mut mails = db.prepare_cached(sql)?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Mail { id: row.get(0)?, recipient: row.get(1)?, text: row.get(2)? });
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Mail {
+            id: row.get(0)?,
+            recipient: row.get(1)?,
+            text: row.get(2)?,
+        })
+    };
     mails.query_map([], read)?.collect()
 }
 
 fn app() -> App {
-    App::new("orders", |_| Ok(Router::new().route("/orders", post(order))))
-        .migrations(daybook::migrations!("tests/cookbook/migrations"))
-        .job("send-mail", Schedule::every(Duration::from_secs(10)), send_mail)
+    App::new(
+        "orders",
+        |_| Ok(Router::new().route("/orders", post(order))),
+    )
+    .migrations(daybook::migrations!("tests/cookbook/migrations"))
+    .job(
+        "send-mail",
+        Schedule::every(Duration::from_secs(10)),
+        send_mail,
+    )
+}
+
+/// Stands for the crate lettre: writes each mail into a table, and fails for one recipient.
+async fn send(mail: Mail) -> Result<(), BoxError> {
+    let Mail {
+        recipient, text, ..
+    } = mail;
+    if recipient == "nobody@example.org" {
+        return Err("there is no such recipient".into());
+    }
+    SENT.lock().expect("no panic").push((recipient, text));
+    Ok(())
+}
+
+static SENT: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+#[test]
+fn mail_of_a_recorded_request_is_sent_and_a_failure_is_tried_again_later() {
+    let server = Server::start(app());
+    for recipient in ["ada@example.org", "nobody@example.org"] {
+        assert_eq!(server.post("/orders", recipient).status(), 202);
+    }
+    let attempted =
+        "select count(*) from outbox where recipient = 'nobody@example.org' and attempts = 1
+        and next_attempt_at > unixepoch()";
+    eventually("both were tried", 4 * TIMEOUT, || {
+        number(&server, "select count(*) from outbox") == 1 && number(&server, attempted) == 1
+    });
+    let sent = SENT.lock().expect("no panic");
+    assert_eq!(
+        *sent,
+        [(
+            "ada@example.org".to_owned(),
+            "Thank you for your order.".to_owned()
+        )]
+    );
 }

@@ -1,12 +1,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use daybook::BoxError;
 use daybook::axum::extract::{Path as UrlPath, State};
 use daybook::axum::http::StatusCode;
 use daybook::axum::{Router, routing::put};
 use daybook::rusqlite::{self, Connection};
 use daybook::testing::Server;
-use daybook::BoxError;
 
 use super::app;
 
@@ -27,7 +27,10 @@ impl Cache {
     /// On a thread of its own: a handler must not block the event loop.
     async fn put(self, key: String, value: String) -> Result<(), BoxError> {
         let write = move || {
-            let connection = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let connection = self
+                .0
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             connection.execute("insert or replace into cache values (?, ?)", [key, value])
         };
         tokio::task::spawn_blocking(write).await??;
@@ -35,7 +38,11 @@ impl Cache {
     }
 }
 
-async fn keep(State(cache): State<Cache>, UrlPath(key): UrlPath<String>, value: String) -> StatusCode {
+async fn keep(
+    State(cache): State<Cache>,
+    UrlPath(key): UrlPath<String>,
+    value: String,
+) -> StatusCode {
     match cache.put(key, value).await {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -43,7 +50,9 @@ async fn keep(State(cache): State<Cache>, UrlPath(key): UrlPath<String>, value: 
 }
 
 fn routes(path: &Path) -> Result<Router, BoxError> {
-    Ok(Router::new().route("/cache/{key}", put(keep)).with_state(Cache::open(path)?))
+    Ok(Router::new()
+        .route("/cache/{key}", put(keep))
+        .with_state(Cache::open(path)?))
 }
 
 #[test]
@@ -51,9 +60,12 @@ fn a_second_database_keeps_a_value() -> rusqlite::Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("cache.db");
     let server = Server::start(app(routes(&path).unwrap()));
-    let request = daybook::axum::http::Request::put("/cache/a").body("1").unwrap();
+    let request = daybook::axum::http::Request::put("/cache/a")
+        .body("1")
+        .unwrap();
     assert_eq!(server.send(request).status(), 204);
-    let value: String = Connection::open(path)?.query_row("select value from cache", [], |row| row.get(0))?;
+    let value: String =
+        Connection::open(path)?.query_row("select value from cache", [], |row| row.get(0))?;
     assert_eq!(value, "1");
     Ok(())
 }

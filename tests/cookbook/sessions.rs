@@ -27,14 +27,19 @@ async fn log_in(store: RequestStore, Form(login): Form<Login>) -> Result<Respons
     let hash = Sha256::digest(&token);
     store
         .write(move |tx| {
-            tx.execute("insert into users (name) values (?) on conflict do nothing", [&login.name])?;
+            tx.execute(
+                "insert into users (name) values (?) on conflict do nothing",
+                [&login.name],
+            )?;
             tx.execute(
                 "insert into sessions select ?, id, unixepoch() + ? from users where name = ?",
                 (&hash[..], SESSION_SECONDS, &login.name),
             )
         })
         .await?;
-    let cookie = format!("session={token}; Max-Age={SESSION_SECONDS}; Path=/; HttpOnly; Secure; SameSite=Lax");
+    let cookie = format!(
+        "session={token}; Max-Age={SESSION_SECONDS}; Path=/; HttpOnly; Secure; SameSite=Lax"
+    );
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
@@ -49,20 +54,28 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let unauthorized = || StatusCode::UNAUTHORIZED.into_response();
         let hash = Sha256::digest(cookie(&parts.headers, "session").ok_or_else(unauthorized)?);
-        let Ok(store) = RequestStore::from_request_parts(parts, state).await;
+        let store = RequestStore::from_request_parts(parts, state).await;
+        let store = store.map_err(IntoResponse::into_response)?;
         let name = store.read(move |db| user_of(db, &hash)).await;
         let name = name.map_err(IntoResponse::into_response)?;
-        Ok(User { name: name.ok_or_else(unauthorized)? })
+        Ok(User {
+            name: name.ok_or_else(unauthorized)?,
+        })
     }
 }
 
 fn user_of(db: &rusqlite::Connection, token_sha256: &[u8]) -> rusqlite::Result<Option<String>> {
     let sql = "select name from sessions join users on id = user_id where token_sha256 = ? and expires_at > unixepoch()";
-    db.prepare_cached(sql)?.query_row([token_sha256], |row| row.get(0)).optional()
+    db.prepare_cached(sql)?
+        .query_row([token_sha256], |row| row.get(0))
+        .optional()
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     cookies
         .flat_map(|line| line.split("; "))
         .find_map(|cookie| cookie.strip_prefix(name)?.strip_prefix('='))
@@ -73,7 +86,9 @@ async fn hello(user: User) -> String {
 }
 
 fn routes() -> Router {
-    Router::new().route("/", get(hello)).route("/login", post(log_in))
+    Router::new()
+        .route("/", get(hello))
+        .route("/login", post(log_in))
 }
 
 fn get_with_cookie(server: &Server, cookie: &str) -> (u16, String) {
@@ -89,14 +104,22 @@ fn a_session_belongs_to_the_user_who_logged_in_until_it_expires() {
     let response = post_form(&server, "/login", "name=ada");
     let cookie = response.header("set-cookie").expect("a cookie");
     let cookie = cookie.split(';').next().unwrap();
-    assert_eq!(get_with_cookie(&server, cookie), (200, "hello ada\n".to_owned()));
+    assert_eq!(
+        get_with_cookie(&server, cookie),
+        (200, "hello ada\n".to_owned())
+    );
     assert_eq!(get_with_cookie(&server, "session=0").0, 401);
     // The token itself is not in the database: a copy of the file opens no session.
     let token = cookie.strip_prefix("session=").unwrap();
     let found = "select count(*) from sessions where token_sha256 in (?, unhex(?))";
-    let found: i64 = (server.database()).query_row(found, [token, token], |row| row.get(0)).unwrap();
+    let found: i64 = (server.database())
+        .query_row(found, [token, token], |row| row.get(0))
+        .unwrap();
     assert_eq!(found, 0);
-    server.database().execute("update sessions set expires_at = 0", []).unwrap();
+    server
+        .database()
+        .execute("update sessions set expires_at = 0", [])
+        .unwrap();
     assert_eq!(get_with_cookie(&server, cookie).0, 401);
     assert_eq!(number(&server, "select count(*) from sessions"), 1);
 }

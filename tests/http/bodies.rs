@@ -281,7 +281,7 @@ fn a_body_beyond_memory_is_in_a_file_without_a_name_beside_the_database() {
         let server = start(&[]);
         let directory = directory(&server);
         let (names, unnamed) = names_and_unnamed(&directory);
-        assert_eq!(unnamed, []);
+        assert!(unnamed.is_empty(), "{unnamed:?}");
 
         let request = request("/large", 2500);
         let (part, rest) = request.split_at(request.len() - 200);
@@ -320,9 +320,11 @@ fn bodies_beyond_body_disk_bytes_max_are_503_until_others_end() {
         let (all_but_end, end) = request.split_at(request.len() - 6);
         let mut holder = Client::connect(&server.listen);
         holder.send(all_but_end);
-        eventually("the server has stored all of it", TIMEOUT, || {
-            matches!(names_and_unnamed(&directory).1[..], [2494..])
-        });
+        eventually(
+            "the server has stored all of it",
+            TIMEOUT,
+            || matches!(names_and_unnamed(&directory).1[..], [size] if size >= 2494),
+        );
 
         let response = send(&server.listen, &request);
         assert_eq!((response.status, response.record_id()), (503, None));

@@ -15,7 +15,7 @@ use crate::common::client::{Client, Response, refuses_connections};
 use crate::common::in_process::InProcessServer;
 use crate::common::{TIMEOUT, db, eventually};
 
-/// What a handler tells its test.
+/// A handler's messages to its test.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     Data(usize),
@@ -235,7 +235,7 @@ fn a_write_before_the_body_s_end_is_refused_and_writes_nothing() {
         status_and_text(&client.response()),
         (200, &*format!("{early}, then 5"))
     );
-    // What the write has seen of a chunked body, the handler still gets.
+    // A part of a chunked body that the write has seen still reaches the handler.
     client.send(chunked("/early-write") + "5\r\nhello\r\n0\r\n\r\n");
     assert_eq!(
         status_and_text(&client.response()),

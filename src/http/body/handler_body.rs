@@ -7,7 +7,9 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use super::request_body::{ReadError, Shared, WholeBody};
+use super::buffer::WholeBody;
+use super::request_body::Shared;
+use super::state::ReadError;
 
 /// The request's body within the router. Its first poll reads a whole body to its end before it returns any data.
 pub(super) struct HandlerBody {

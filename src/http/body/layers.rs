@@ -6,7 +6,7 @@ use axum::extract::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::request_body::Form;
+use super::state::Form;
 use crate::store::RequestStore;
 
 /// A layer that gives a route its own limit for request bodies, in bytes, below or above `http.body_bytes_max`. A larger
@@ -26,8 +26,10 @@ use crate::store::RequestStore;
 ///     .route("/avatar", post(async |image: Bytes| format!("{} bytes\n", image.len())))
 ///     .layer(body_limit(200_000));
 /// ```
-pub fn body_limit(bytes: u64) -> BodyLayer {
-    BodyLayer(Form::Whole { bytes_max: bytes })
+pub fn body_limit(bytes: usize) -> BodyLayer {
+    BodyLayer(Form::Whole {
+        bytes_max: bytes as u64,
+    })
 }
 
 /// A layer whose handlers get the request's body as it arrives, at most `bytes`, without a copy of it in memory or on
@@ -65,8 +67,10 @@ pub fn body_limit(bytes: u64) -> BodyLayer {
 ///     .route("/lines", put(count_lines))
 ///     .layer(streamed_body(10_000_000_000));
 /// ```
-pub fn streamed_body(bytes: u64) -> BodyLayer {
-    BodyLayer(Form::Streamed { bytes_max: bytes })
+pub fn streamed_body(bytes: usize) -> BodyLayer {
+    BodyLayer(Form::Streamed {
+        bytes_max: bytes as u64,
+    })
 }
 
 /// See [`body_limit`] and [`streamed_body`].

@@ -5,15 +5,18 @@
 //! change on the way in, and whose first poll applies them. A refusal stays in it, and the recorder sends that in place
 //! of what the handler returned.
 //!
-//! - [`request_body`] reads, [`handler_body`] is what an extractor gets, [`layers`] has the two layers.
-//! - [`memory`] and [`disk`] hold whole bodies, [`budget`] counts their bytes.
+//! - [`request_body`] is what they share, and [`state`] reads. [`handler_body`] is what an extractor gets.
+//! - [`layers`] has the two layers.
+//! - [`buffer`] holds whole bodies, in [`memory`] or on [`disk`]; [`budget`] counts their bytes.
 
 mod budget;
+mod buffer;
 mod disk;
 mod handler_body;
 mod layers;
 mod memory;
 mod request_body;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +30,7 @@ pub(crate) use request_body::RequestBody;
 
 use crate::config::Http;
 
-/// What all request bodies of the process share.
+/// The limits and budgets that all request bodies of the process share.
 pub struct Bodies {
     memory: Budget,
     disk: Budget,

@@ -1,0 +1,4 @@
+fn main() {
+    // Otherwise cargo does not notice a new file there.
+    println!("cargo::rerun-if-changed=migrations");
+}
