@@ -90,7 +90,7 @@ fn to_toml<T: Serialize>(value: &T) -> Result<String, toml::ser::Error> {
 
 fn cannot_serialise<T>(why: &str) -> String {
     let name = type_name::<T>();
-    format!("App::config::<{name}>: its default cannot be written as a section: {why}")
+    format!("`App::config::<{name}>`: its default cannot be written as a section: {why}")
 }
 
 /// The values of the section; empty if the application declares none.
@@ -110,11 +110,11 @@ impl AppConfig {
     pub fn get<T: 'static>(&self) -> &T {
         let wanted = type_name::<T>();
         let inner = self.0.as_ref().unwrap_or_else(|| {
-            panic!("Context::config::<{wanted}>: the application declares no configuration: add `.config::<{wanted}>()` to its App")
+            panic!("`Context::config::<{wanted}>`: the application declares no configuration: add `.config::<{wanted}>()` to its App")
         });
         inner.value.downcast_ref().unwrap_or_else(|| {
             let declared = inner.type_name;
-            panic!("Context::config::<{wanted}>: the application declares another type: use Context::config::<{declared}>")
+            panic!("`Context::config::<{wanted}>`: the application declares another type: use `Context::config::<{declared}>`")
         })
     }
 

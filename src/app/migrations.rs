@@ -74,7 +74,11 @@ impl Migrations {
     /// # Errors
     /// The first mistake.
     pub(super) fn schema(&self, application: &'static str) -> Result<AppSchema, MigrationsError> {
-        let mut files: Vec<_> = self.files.iter().collect();
+        let mut files: Vec<_> = self
+            .files
+            .iter()
+            .filter(|(name, _)| !is_hidden(name))
+            .collect();
         files.sort();
         let mut migrations: Vec<AppMigration> = Vec::new();
         for (name, content) in files {
@@ -91,20 +95,20 @@ impl Migrations {
 }
 
 /// Hidden files, such as `.gitkeep` or an editor's, are none of the application's.
+fn is_hidden(name: &str) -> bool {
+    name.split('/').any(|part| part.starts_with('.'))
+}
+
 fn list_files(
     directory: &'static Dir<'static>,
     files: &mut Vec<(Cow<'static, str>, Cow<'static, [u8]>)>,
 ) {
     for entry in directory.entries() {
-        let name = entry.path().to_string_lossy();
-        let is_hidden = name
-            .rsplit('/')
-            .next()
-            .is_some_and(|last| last.starts_with('.'));
         match entry {
-            _ if is_hidden => {}
             DirEntry::Dir(inner) => list_files(inner, files),
-            DirEntry::File(file) => files.push((name, file.contents().into())),
+            DirEntry::File(file) => {
+                files.push((file.path().to_string_lossy(), file.contents().into()));
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What is printed in place of a secret.
+/// Printed in place of a secret.
 const HIDDEN: &str = "***";
 
 /// A password or token in the application's configuration ([`App::config`](crate::App::config)).

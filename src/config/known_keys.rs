@@ -1,4 +1,4 @@
-//! Which keys exist, and the message for one that does not.
+//! The keys that exist, and the message for one that does not.
 
 use std::collections::BTreeSet;
 

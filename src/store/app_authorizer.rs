@@ -1,4 +1,4 @@
-//! What an application's migration may not do: SQLite asks before each statement is compiled.
+//! Stops a migration of the application that does what it must not: SQLite asks before it compiles a statement.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

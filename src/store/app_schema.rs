@@ -41,7 +41,7 @@ impl AppSchema {
     }
 }
 
-/// What the file says about its application.
+/// A database file's description of its application.
 pub(super) enum AppInfo {
     /// No application with migrations has used it.
     None,

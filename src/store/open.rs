@@ -22,7 +22,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Between two attempts to set the journal mode.
 const JOURNAL_MODE_RETRY: Duration = Duration::from_millis(20);
 
-/// What [`open`] had to do.
+/// The work that [`open`] had to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitOutcome {
     /// There was no database.

@@ -364,7 +364,7 @@ fn the_printed_defaults_load_back_to_the_same() {
 
 #[test]
 #[should_panic(
-    expected = "the application declares another type: use Context::config::<daybook::config"
+    expected = "the application declares another type: use `Context::config::<daybook::config"
 )]
 fn another_type_s_values_cannot_be_had() {
     load_beside("", "", &[]).unwrap().app.get::<String>();
@@ -381,7 +381,9 @@ fn a_type_that_is_no_section_is_refused() {
     let app = App::new("guestbook", |_| Ok(Router::new())).config::<u32>();
     let error = load_for(&app, None, [], std::path::Path::new("/nonexistent")).unwrap_err();
     assert!(
-        error.to_string().starts_with("[app]: App::config::<u32>: "),
+        error
+            .to_string()
+            .starts_with("[app]: `App::config::<u32>`: "),
         "{error}"
     );
     assert!(

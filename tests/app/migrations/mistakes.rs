@@ -55,7 +55,7 @@ fn wrong_files_are_refused_before_there_is_a_database() {
         ),
         (
             &[("0001_a.sql", "create table")],
-            "migrations/0001_a.sql:1: incomplete input",
+            "migrations/0001_a.sql: incomplete input",
         ),
         (
             &[("0001_a.sql", "drop table requests")],
@@ -85,7 +85,7 @@ fn a_failing_migration_leaves_the_database_as_it_was() {
         ),
         (
             "create table a (b);\ninsert into c values (1);",
-            ":2: no such table: c",
+            ": no such table: c",
         ),
         (
             "insert into notes (text) values (null);",
