@@ -77,20 +77,20 @@ fn a_write_of_an_unrecorded_route_commits_without_a_record() {
 }
 
 #[test]
-fn refusals_of_daybook_are_recorded_on_an_unrecorded_route_too() {
+fn a_refused_head_is_recorded_for_an_unrecorded_route_and_a_refused_body_is_not() {
     let server = start_both(&[("http.body_bytes_max", "3")]);
     let response = server.post("/quiet/notes", "1234");
     assert_eq!(
         (response.status().as_u16(), response.record_id()),
-        (413, Some(1))
+        (413, None)
     );
     let address = server.addr().to_string();
     let refused = send(
         &address,
         "GET /style.css HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     );
-    assert_eq!((refused.status, refused.record_id()), (400, Some(2)));
-    assert_eq!(metric_of(&server, "daybook_requests_unrecorded_total"), 0.0);
+    assert_eq!((refused.status, refused.record_id()), (400, Some(1)));
+    assert_eq!(metric_of(&server, "daybook_requests_unrecorded_total"), 1.0);
 }
 
 #[test]

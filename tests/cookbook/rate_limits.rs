@@ -3,10 +3,6 @@ use daybook::axum::extract::Path;
 use daybook::axum::http::StatusCode;
 use daybook::axum::response::Result;
 use daybook::axum::{Router, routing::post};
-<<<<<<< HEAD
-=======
-use daybook::rusqlite;
->>>>>>> 4ff3943 (Migrations: hidden files do not count; tests of what is refused)
 use daybook::testing::Server;
 
 use super::{app, number};

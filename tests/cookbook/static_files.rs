@@ -13,19 +13,11 @@ fn static_files(directory: &Path) -> Router {
     let one_hour = HeaderValue::from_static("public, max-age=3600");
     Router::new()
         .nest_service("/static", ServeDir::new(directory).precompressed_br())
-<<<<<<< HEAD
         .route_layer(SetResponseHeaderLayer::if_not_present(
             CACHE_CONTROL,
             one_hour,
         ))
         .route_layer(unrecorded())
-=======
-        .layer(SetResponseHeaderLayer::if_not_present(
-            CACHE_CONTROL,
-            one_hour,
-        ))
-        .layer(unrecorded())
->>>>>>> 4ff3943 (Migrations: hidden files do not count; tests of what is refused)
 }
 
 #[test]
