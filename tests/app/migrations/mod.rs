@@ -248,7 +248,7 @@ fn migrations_beyond_the_deadline_are_undone_unless_downtime_is_allowed() {
     let project = Project::new(&[NOTES]);
     // A database that does not exist yet, and one that does.
     for file in ["0002_slow.sql", "0003_slower.sql"] {
-        project.write(file, slow.replace("numbers", &file[5..9]));
+        project.write(file, slow.replace("numbers", &file[5..file.len() - 4]));
         project.is_refused(&deadline, &format!("migrations/{file}: stopped"));
         let run = project.run(&["init"], &deadline);
         assert!(
