@@ -70,7 +70,7 @@ class Operator:
         done = subprocess.run(
             [self.programs / "ansible-playbook", "--inventory", file, "playbook.yml", *arguments], cwd=ANSIBLE,
             env={**os.environ, **own, **(environment or {})},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=420,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1200,
         )
         return Outcome(done.returncode, done.stdout)
 
