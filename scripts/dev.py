@@ -13,7 +13,7 @@ from pathlib import Path
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
 
-# What a build reads, as far as it exists.
+# A build reads these, as far as they exist.
 SOURCES = ["src", "migrations", "static", "templates", "build.rs", "Cargo.toml", "Cargo.lock", "daybook.toml"]
 # An editor writes several files for one save.
 QUIET_SECONDS = 0.05
