@@ -15,7 +15,7 @@ import tree_sitter
 import tree_sitter_rust
 
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_rust.language()))
-# What a mutant replaces as a whole, because only an expression can become a choice.
+# The syntax that is replaced as a whole, because only an expression can become a choice.
 ENCLOSING = {
     "BinaryOperator": ("binary_expression", "compound_assignment_expr"),
     "UnaryOperator": ("unary_expression",),
