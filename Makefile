@@ -21,9 +21,9 @@ test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-mutants: ## mutation testing of src/: print the mutants that no test notices (hours; ARGS="--file 'src/store/**'")
-	@scripts/need cargo cc curl hey wrk
-	@exec scripts/mutants $(ARGS)
+mutants: ## mutation testing of src/: print the mutants that no test notices (two hours; ARGS="--file 'src/store/**'")
+	@scripts/need cargo cc curl hey wrk venv
+	@exec scripts/mutants/run $(ARGS)
 
 lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, playbook and units
 	@scripts/need cargo cc

@@ -172,3 +172,10 @@ fn a_mistake_in_the_environment_is_reported_with_its_variable() {
         is_wrong(directory().path(), &["serve"], &[(name, value)], &[name]);
     }
 }
+
+#[test]
+fn a_long_error_is_printed_whole() {
+    let name = "n".repeat(10_000);
+    let environment = [("DAYBOOK_REPLICA", &*name)];
+    is_wrong(directory().path(), &["config"], &environment, &[&name]);
+}

@@ -114,3 +114,63 @@ impl Visit for Fields {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn logged(is_json: bool, log: impl FnOnce()) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(Arc::new(file.reopen().unwrap()))
+            .event_format(LineFormat::new(is_json, "replica-1"))
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    #[test]
+    fn json_keeps_numbers_truth_values_and_lists() {
+        let line = logged(true, || {
+            let list = ["a", "b c"];
+            tracing::warn!(
+                signed = -5,
+                unsigned = 5_u64,
+                ratio = 0.5,
+                is_on = true,
+                text = "x",
+                ?list,
+                "done"
+            );
+        });
+        let mut line: Map<String, Value> = serde_json::from_str(&line).unwrap();
+        assert!(
+            line.remove("timestamp")
+                .is_some_and(|time| time.is_string())
+        );
+        let expected = serde_json::json!({
+            "level": "WARN", "replica": "replica-1", "message": "done",
+            "signed": -5, "unsigned": 5, "ratio": 0.5, "is_on": true, "text": "x", "list": ["a", "b c"],
+        });
+        assert_eq!(Value::Object(line), expected);
+    }
+
+    #[test]
+    fn text_quotes_only_values_that_would_be_misread() {
+        let line = logged(false, || {
+            tracing::info!(
+                plain = "a=b",
+                quote = "a\"b",
+                space = "a b",
+                control = "a\x1bb",
+                number = 5,
+                "done"
+            );
+        });
+        let (_, fields) = line.split_once(" replica-1: done ").expect(&line);
+        let expected = r#"control="a\u001bb" number=5 plain=a=b quote="a\"b" space="a b""#;
+        assert_eq!(fields.trim_end(), expected);
+    }
+}

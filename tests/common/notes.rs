@@ -6,6 +6,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get, post};
 use daybook::{RequestStore, WriteError};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
 use super::client::{Response, send};
 use super::in_process::InProcessServer;
@@ -77,6 +78,20 @@ fn notes() -> Router {
             .write(|tx| tx.execute_batch("insert into children (parent) values (4711)"))
             .await
     }
+    /// Ends the transaction, begins another, and denies its rollback.
+    async fn denies_a_rollback(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
+        store
+            .write(|tx| {
+                tx.execute_batch("commit; begin")?;
+                tx.authorizer(Some(|statement: AuthContext<'_>| match statement.action {
+                    AuthAction::Transaction {
+                        operation: TransactionOperation::Rollback,
+                    } => Authorization::Deny,
+                    _ => Authorization::Allow,
+                }))
+            })
+            .await
+    }
     async fn gives_up(store: RequestStore) -> &'static str {
         let write = store.write(|tx| tx.execute("insert into notes (text) values ('late')", []));
         match tokio::time::timeout(Duration::from_millis(1), write).await {
@@ -102,6 +117,7 @@ fn notes() -> Router {
         .route("/commit-begin", ends_the_transaction("commit; begin"))
         .route("/rollback", ends_the_transaction("rollback"))
         .route("/rollback-begin", ends_the_transaction("rollback; begin"))
+        .route("/denies-a-rollback", get(denies_a_rollback))
         .route("/fills-the-disk", get(fills_the_disk))
         .route("/orphan", get(breaks_a_deferred_constraint))
         .route("/gives-up", get(gives_up))

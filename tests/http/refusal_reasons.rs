@@ -50,6 +50,11 @@ const REFUSED: &[(&str, u16, &str)] = &[
     ),
     ("GET / HTTP/1.1\r\nHost\n: h\r\n\r\n", 400, "a bare LF"),
     (
+        "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
+        400,
+        "white space in or after a field's name",
+    ),
+    (
         "GET / HTTP/1.1\r\nHost\r\n\r\n",
         400,
         "a field line without a colon",
@@ -107,15 +112,18 @@ fn a_chunks_size_line_may_have_as_many_bytes_as_a_line() {
     let server = Server::with(|c| {
         c.set("http.line_bytes_max", 100);
     });
-    let with_extension = |length| {
-        let extension = "e".repeat(length - "0;".len());
-        let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-        send(server.addr(), format!("{head}0;{extension}\r\n\r\n"))
-    };
-    assert_eq!(with_extension(100).status, 200);
-    let refused = with_extension(101);
-    let found = (refused.status, refused.text().trim_end());
-    assert_eq!(found, (400, "a chunk's size line is too long"));
+    for chunks_before in ["", "1\r\nx\r\n"] {
+        let with_extension = |length| {
+            let extension = "e".repeat(length - "0;".len());
+            let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let body = format!("{chunks_before}0;{extension}\r\n\r\n");
+            send(server.addr(), format!("{head}{body}"))
+        };
+        assert_eq!(with_extension(100).status, 200, "{chunks_before:?}");
+        let refused = with_extension(101);
+        let found = (refused.status, refused.text().trim_end());
+        assert_eq!(found, (400, "a chunk's size line is too long"));
+    }
 }
 
 #[test]

@@ -54,6 +54,16 @@ fn a_write_that_commits_gets_no_response_and_the_server_goes_on() {
     }
 }
 
+#[test]
+fn a_transaction_that_cannot_be_rolled_back_ends_the_server_without_a_response() {
+    let server = start_with_notes(&[]);
+    let mut client = Client::connect(&server.listen);
+    client.send("GET /denies-a-rollback HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert_eq!(client.read_until_closed(), b"");
+    let error = server.wait_for_error().to_string();
+    assert!(error.contains("could not be rolled back"), "{error}");
+}
+
 /// The statuses of GETs of `/a`, of `path` and of `/b`, whose records were all queued when the writer took a batch.
 fn ask_together(server: &InProcessServer, path: &str) -> [u16; 3] {
     let lock = WriteLock::take(server.database_path());

@@ -63,6 +63,7 @@ fn an_invalid_value_is_reported_with_its_place_and_a_valid_one() {
             "1000",
             "`http.body_bytes_max`",
         ),
+        ("http.heads_bytes_in_flight_max", "262143", "262144 to"),
         ("http.header_timeout", "'ten'", "\"200ms\""),
         ("http.body_timeout", "0", "\"0s\""),
         ("http.idle_timeout", "'366d'", "365d"),

@@ -51,7 +51,7 @@ impl RequestLine {
 
     /// Whether the method is complete, and is HEAD.
     pub(super) fn is_method_head(&self, input: &[u8]) -> bool {
-        self.method_end > 0 && input[..self.method_end] == *b"HEAD"
+        input[..self.method_end] == *b"HEAD"
     }
 
     /// The refusal of a request line that is too long.
