@@ -363,9 +363,7 @@ fn the_printed_defaults_load_back_to_the_same() {
 }
 
 #[test]
-#[should_panic(
-    expected = "the application declares another type: use `Context::config::<daybook::"
-)]
+#[should_panic(expected = "the application declares another type: use `Context::")]
 fn another_type_s_values_cannot_be_had() {
     load_beside("", "", &[]).unwrap().app.get::<String>();
 }

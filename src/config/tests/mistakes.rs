@@ -40,7 +40,7 @@ fn an_invalid_value_is_reported_with_its_place_and_a_valid_one() {
         ("database.busy_timeout", "'25d'", "24d"),
         ("database.busy_timeout", "'999us'", "1ms"),
         ("database.readers_max", "65", "1 to 64"),
-        ("database.read_timeout", "0", "above \"0s\""),
+        ("database.read_timeout", "'0s'", "above \"0s\""),
         ("commit.queue_records_max", "0", "from 1"),
         ("commit.batch_records_max", "-1", "whole number"),
         (
