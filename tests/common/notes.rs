@@ -6,6 +6,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get, post};
 use daybook::{RequestStore, WriteError};
+use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
 use super::client::{Response, send};
@@ -78,19 +79,22 @@ fn notes() -> Router {
             .write(|tx| tx.execute_batch("insert into children (parent) values (4711)"))
             .await
     }
-    /// Ends the transaction, begins another, and denies its rollback.
-    async fn denies_a_rollback(store: RequestStore) -> Result<(), WriteError<rusqlite::Error>> {
-        store
-            .write(|tx| {
-                tx.execute_batch("commit; begin")?;
-                tx.authorizer(Some(|statement: AuthContext<'_>| match statement.action {
-                    AuthAction::Transaction {
-                        operation: TransactionOperation::Rollback,
-                    } => Authorization::Deny,
-                    _ => Authorization::Allow,
-                }))
-            })
-            .await
+    /// Runs `sql`, then makes SQLite refuse the connection's next BEGIN or ROLLBACK.
+    fn denies(operation: TransactionOperation, sql: &'static str) -> MethodRouter {
+        let write = move |tx: &Connection| {
+            tx.execute_batch(sql)?;
+            let mut is_denied = false;
+            tx.authorizer(Some(move |statement: AuthContext<'_>| {
+                let is_next =
+                    statement.action == AuthAction::Transaction { operation } && !is_denied;
+                is_denied |= is_next;
+                match is_next {
+                    true => Authorization::Deny,
+                    false => Authorization::Allow,
+                }
+            }))
+        };
+        get(async move |store: RequestStore| store.write(move |tx| write(tx)).await)
     }
     async fn gives_up(store: RequestStore) -> &'static str {
         let write = store.write(|tx| tx.execute("insert into notes (text) values ('late')", []));
@@ -117,7 +121,14 @@ fn notes() -> Router {
         .route("/commit-begin", ends_the_transaction("commit; begin"))
         .route("/rollback", ends_the_transaction("rollback"))
         .route("/rollback-begin", ends_the_transaction("rollback; begin"))
-        .route("/denies-a-rollback", get(denies_a_rollback))
+        .route(
+            "/denies-the-rollback",
+            denies(TransactionOperation::Rollback, "commit; begin"),
+        )
+        .route(
+            "/denies-the-next-begin",
+            denies(TransactionOperation::Begin, ""),
+        )
         .route("/fills-the-disk", get(fills_the_disk))
         .route("/orphan", get(breaks_a_deferred_constraint))
         .route("/gives-up", get(gives_up))

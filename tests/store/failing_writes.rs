@@ -58,10 +58,22 @@ fn a_write_that_commits_gets_no_response_and_the_server_goes_on() {
 fn a_transaction_that_cannot_be_rolled_back_ends_the_server_without_a_response() {
     let server = start_with_notes(&[]);
     let mut client = Client::connect(&server.listen);
-    client.send("GET /denies-a-rollback HTTP/1.1\r\nhost: h\r\n\r\n");
+    client.send("GET /denies-the-rollback HTTP/1.1\r\nhost: h\r\n\r\n");
     assert_eq!(client.read_until_closed(), b"");
-    let error = server.wait_for_error().to_string();
+    let error = server.stop_uncleanly();
     assert!(error.contains("could not be rolled back"), "{error}");
+}
+
+#[test]
+fn a_transaction_that_cannot_begin_is_503_and_the_server_goes_on() {
+    let server = start_with_notes(&[]);
+    let status = |path| http_get(&server.listen, path).status;
+    assert_eq!(status("/denies-the-next-begin"), 200);
+    assert_eq!(post_text(&server, "/notes", "never").status, 503);
+    assert_eq!(post_text(&server, "/notes", "after").status, 200);
+    let (records, notes) = records_and_notes(&server);
+    assert_eq!(records, ["/denies-the-next-begin", "/notes"]);
+    assert_eq!(notes, ["after"]);
 }
 
 /// The statuses of GETs of `/a`, of `path` and of `/b`, whose records were all queued when the writer took a batch.

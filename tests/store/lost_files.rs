@@ -85,6 +85,29 @@ fn records_with_a_response_survive_the_removal_of_the_wal() {
 }
 
 #[test]
+fn the_log_says_whether_the_commits_of_a_removed_wal_were_saved() {
+    for (is_read, words) in [
+        (false, "all its commits were saved into the database"),
+        (true, "some commits are lost"),
+    ] {
+        let mut server = Server::start();
+        assert_eq!(server.get("/1").status, 200);
+        let reader = server.db();
+        if is_read {
+            // A checkpoint stops at what the reader sees.
+            reader.execute_batch("begin").expect("beginning");
+            let rows = reader.query_row("select count(*) from requests", [], |row| row.get(0));
+            assert_eq!(rows, Ok(1));
+        }
+        assert_eq!(server.get("/2").status, 200);
+        remove(&beside(server.database_path(), "-wal"));
+        assert!(send_get(&server, "/lost").next_response("GET").is_none());
+        assert_eq!(server.wait_exit(TIMEOUT).code(), Some(1));
+        assert!(server.log().contains(words), "{}", server.log());
+    }
+}
+
+#[test]
 fn a_request_gets_no_response_if_the_wal_is_removed_while_it_is_written() {
     async fn removes_the_wal(store: RequestStore) -> &'static str {
         let removed = store

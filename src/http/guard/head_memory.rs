@@ -61,3 +61,33 @@ impl HeadMemory {
             .is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_grows_hypers_buffer_is_counted_twice_until_a_small_one_follows() {
+        let budget = HeadBudget::new(100_000);
+        let mut memory = HeadMemory::new(budget.clone());
+        memory.head_forwarded(HYPER_BUFFER_BYTES);
+        assert_eq!(budget.used(), 0);
+        memory.head_forwarded(10_000);
+        assert_eq!(budget.used(), 20_000);
+        memory.head_forwarded(HYPER_BUFFER_BYTES);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_connection_is_evicted_while_it_waits_and_not_while_it_is_busy() {
+        let budget = HeadBudget::new(1000);
+        let [mut first, mut second] = [(); 2].map(|()| HeadMemory::new(budget.clone()));
+        first.set_waiting(Some(900), Waker::noop());
+        first.set_busy();
+        second.set_waiting(Some(900), Waker::noop());
+        assert_eq!(
+            [&mut first, &mut second].map(|it| it.take_eviction()),
+            [false, true]
+        );
+    }
+}
