@@ -14,7 +14,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 fn assert_in_use(failure: &Failure, path: &Path) {
     assert_eq!(failure.code, Some(1), "{}", failure.stderr);
-    for word in [&path.display().to_string(), "listen = ", "another process"] {
+    for word in [&path.display().to_string(), "listen = ", "Another process"] {
         assert!(failure.stderr.contains(word), "{}", failure.stderr);
     }
     let directory = path.parent().expect("its directory");
