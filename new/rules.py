@@ -62,7 +62,8 @@ def project_env(choices: Choices) -> list[Rule]:
 
 def containerfile(choices: Choices) -> list[Rule]:
     rules = [
-        (r"mkdir src tests && touch src/lib\.rs tests/all\.rs", "mkdir src && touch src/lib.rs"),
+        (r"mkdir -p src tests.* && touch src/lib\.rs tests/all\.rs", "mkdir src && touch src/lib.rs"),
+        (r"for program in src/main .*; do \\\n *echo 'fn main\(\) \{\}' >\"\$program\.rs\"; done", "echo 'fn main() {}' >src/main.rs"),
         (r"COPY daybook\.toml \./\n", "COPY build.rs ./\nCOPY migrations migrations\n"),
         (r"An HTTP service that writes each request to SQLite before it responds\.", f"{choices.name}, an application of {LITERAL}."),
         (r' \\\n *org\.opencontainers\.image\.licenses="MIT"', ""),
