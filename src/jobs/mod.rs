@@ -92,6 +92,8 @@ impl JobsEnvironment<'_> {
             lock_path: claim::path(self.store.path(), &job.name),
             context: self.context.clone(),
             metrics: self.metrics.clone(),
+            // From the start, at 0.
+            failures: (self.metrics.job_failures_total).with_label_values(&[&job.name]),
             phase: self.phase.clone(),
             job,
         }

@@ -30,6 +30,7 @@ pub(super) struct Scheduler {
     pub lock_path: PathBuf,
     pub context: Context,
     pub metrics: Arc<Metrics>,
+    pub failures: IntCounter,
     pub phase: watch::Receiver<Phase>,
 }
 
@@ -55,7 +56,6 @@ enum LookError {
 impl Scheduler {
     /// Runs until the replica begins to stop, and then to the end of a run that has started.
     pub async fn run(mut self) {
-        self.failures().inc_by(0);
         let mut is_declared = false;
         loop {
             let next = tokio::select! {
@@ -124,7 +124,7 @@ impl Scheduler {
         match &result {
             Ok(()) => tracing::debug!(job, "a job has succeeded"),
             Err(error) => {
-                self.failures().inc();
+                self.failures.inc();
                 tracing::error!(job, error, "a job has failed");
             }
         }
@@ -165,11 +165,6 @@ impl Scheduler {
             .with_label_values(&job);
         gauge.set(self.job.timetable.overdue_at(&last));
         Ok(last)
-    }
-
-    fn failures(&self) -> IntCounter {
-        let job = [self.job.name.as_str()];
-        self.metrics.job_failures_total.with_label_values(&job)
     }
 
     fn is_due(&self, last: &LastRun) -> bool {
