@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Output and errors in one."""
     return subprocess.run(
         ["make", "--silent", "--no-print-directory", *arguments], cwd=directory, stdin=subprocess.DEVNULL,
+        # For the tests $DAYBOOK is a program, for `make new` the library.
+        env={name: value for name, value in os.environ.items() if name != "DAYBOOK"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
 

@@ -20,11 +20,13 @@ pub(crate) use deserializer::{Mistake, read};
 pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
+pub use load::load;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use load::load_for;
 #[cfg(test)]
 pub use load::load_from;
 #[cfg(feature = "testing")]
 pub(crate) use load::variable;
-pub use load::{load, load_for};
 pub use proxies::TrustedProxies;
 
 use crate::app::App;
