@@ -63,8 +63,8 @@ down: ## stop the whole system; its volumes stay
 e2e: ## test the whole system on a host of its own (root on Debian 12; 20 to 30 minutes; e2e/README.md)
 	@exec e2e/run $(ARGS)
 
-e2e-host: ## test quadlet/, systemd/, deploy/ and ansible/ on hosts of their own (root on Debian 12; more than an hour)
-	@exec e2e/run e2e/server e2e/ansible
+e2e-host: ## test quadlet/, systemd/, deploy/, ansible/ and a project of `make new`, on hosts of their own (root; more than an hour)
+	@exec e2e/run e2e/server e2e/ansible e2e/new/test_beside.py
 
 provision: ## set up bare Debian servers of ansible/inventory.yml: [HOST=…] [ARGS="--check --diff"]
 	@venv=$$(scripts/venv ansible/requirements.txt) && cd ansible && \
