@@ -60,11 +60,13 @@ pub mod testing;
 #[cfg(feature = "websocket")]
 mod websocket;
 
-pub use app::{App, AppStore, BoxError, Context, Migrations, Secret, Unrecorded, unrecorded};
+pub use app::{App, AppStore, BoxError, Context, Migrations, Secret};
 pub use cli::run;
 pub use http::body::{BodyLayer, body_limit, streamed_body};
+pub use http::request_store::RequestStore;
+pub use http::unrecorded::{Unrecorded, unrecorded};
 pub use jobs::Schedule;
-pub use store::{ReadError, RequestStore, WriteError};
+pub use store::{ReadError, WriteError};
 #[cfg(feature = "websocket")]
 pub use websocket::{WebSocket, websocket};
 // An application takes these from here, so that their versions are daybook's.

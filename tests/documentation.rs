@@ -20,7 +20,7 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
 #[test]
 fn code_in_the_readme_is_in_the_source() {
     let echo = read("src/main.rs");
-    let example = read("src/store/request.rs").replace("/// ", "");
+    let example = read("src/http/request_store.rs").replace("/// ", "");
     let blocks = blocks(&read("README.md"), "rust");
     assert_eq!(blocks.len(), 2);
     for function in blocks.iter().flat_map(|block| block.split("\n\n")) {

@@ -7,7 +7,6 @@ mod migrations;
 pub(crate) mod routes;
 mod secret;
 mod store;
-mod unrecorded;
 
 use axum::Router;
 use serde::Serialize;
@@ -21,7 +20,6 @@ pub use migrations::{Migrations, MigrationsError};
 pub use routes::RoutesError;
 pub use secret::Secret;
 pub use store::AppStore;
-pub use unrecorded::{Unrecorded, unrecorded};
 
 use crate::store::AppSchema;
 

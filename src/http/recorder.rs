@@ -19,13 +19,14 @@ use crate::config::Config;
 use crate::http::body::{Bodies, BodyError, RequestBody};
 use crate::http::client_address::{Peer, client_address};
 use crate::http::guard::{ConnectionState, Refusal};
+use crate::http::request_store::RequestStore;
 use crate::http::responses::{self, close_after, plain, refused};
 use crate::http::streaming_body::end_when_closing;
 use crate::metrics::{InFlight, Metrics};
 use crate::readiness::Readiness;
 use crate::rejected::Rejected;
 use crate::shutdown::{Phase, reached};
-use crate::store::{AppendError, Record, RequestStore, Store};
+use crate::store::{AppendError, Record, Store};
 
 const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 

@@ -146,7 +146,7 @@ impl Store {
         }
     }
 
-    pub(super) fn submit(
+    pub fn submit(
         &self,
         record: Option<Record>,
         write_fn: Option<WriteFn>,

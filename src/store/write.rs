@@ -42,11 +42,11 @@ impl<E: std::fmt::Display> IntoResponse for WriteError<E> {
 }
 
 /// The result of a closure that the writer runs.
-pub(super) struct WriteResult<T, E>(mpsc::Receiver<thread::Result<Result<T, E>>>);
+pub(crate) struct WriteResult<T, E>(mpsc::Receiver<thread::Result<Result<T, E>>>);
 
 /// Splits a closure into what the writer runs, and what its caller takes the result from. The closure's second argument is
 /// the id of the record in the same queue entry.
-pub(super) fn split<T, E>(
+pub(crate) fn split<T, E>(
     write: impl FnOnce(&Savepoint<'_>, Option<i64>) -> Result<T, E> + Send + 'static,
 ) -> (WriteFn, WriteResult<T, E>)
 where

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::state::Form;
-use crate::store::RequestStore;
+use crate::http::request_store::RequestStore;
 
 /// A layer that gives a route its own limit for request bodies, in bytes, below or above `http.body_bytes_max`. A larger
 /// body gets 413; one whose Content-Length says so, before `100 Continue`.

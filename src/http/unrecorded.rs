@@ -6,7 +6,7 @@ use axum::http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::store::RequestStore;
+use super::request_store::RequestStore;
 
 /// A layer for routes whose requests leave no record, such as style sheets: their responses wait for no commit and have no
 /// `record-id`.

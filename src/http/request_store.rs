@@ -8,12 +8,8 @@ use axum::http::request::Parts;
 use rusqlite::{Connection, Savepoint};
 use tokio::sync::{Mutex, oneshot};
 
-use super::handle::Store;
-use super::outcome::{AppendError, Outcome};
-use super::read_error::ReadError;
-use super::record::Record;
-use super::write::{self, WriteError};
-use crate::http::body::RequestBody;
+use super::body::RequestBody;
+use crate::store::{AppendError, Outcome, ReadError, Record, Store, WriteError, split_write};
 
 /// A handler's access to the database; an axum extractor.
 ///
@@ -214,7 +210,7 @@ impl RequestStore {
             RecordState::Failed(error) => return Err((*error).into()),
         };
         let (write_fn, result) =
-            write::split(move |savepoint, id| write(savepoint, id.or(committed_id)));
+            split_write(move |savepoint, id| write(savepoint, id.or(committed_id)));
         match self.store.submit(record, Some(write_fn)) {
             Ok(outcome) => progress.pending = Some(outcome),
             Err(reason) => progress.fail(reason.into())?,
