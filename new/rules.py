@@ -79,6 +79,12 @@ def containerfile(choices: Choices) -> list[Rule]:
     return rules
 
 
+def compose(choices: Choices) -> list[Rule]:
+    """The defaults, for `podman compose` without the scripts."""
+    ports = ("PORT", "TLS_PORT", "OPERATOR_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+    return [(rf"\$\{{PROJECT_{port}:-[0-9]+\}}", f"${{PROJECT_{port}:-{choices.settings[port]}}}") for port in ports]
+
+
 def image(choices: Choices) -> list[Rule]:
     if choices.source.tag:
         return []
@@ -121,6 +127,7 @@ UNITS_ARE_CHECKED = r"`scripts/check-units` checks all units\."
 OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     "project.env": project_env,
     "Containerfile": containerfile,
+    "compose.yaml": compose,
     ".containerignore": lambda _: [(r"!daybook\.toml", "!build.rs\n!migrations")],
     "scripts/image": image,
     "scripts/run": lambda _: [HELLO, (r"/hello", "/")],

@@ -52,7 +52,10 @@ def listen(program):
         raise SystemExit(shown.returncode)
     configured = tomllib.loads(shown.stdout)["listen"]
     addresses = [configured] if isinstance(configured, str) else configured
-    host, port = next(one for one in addresses if not one.startswith(("unix:", "fd:"))).rsplit(":", 1)
+    tcp = [address for address in addresses if not address.startswith(("unix:", "fd:"))]
+    if not tcp:
+        raise SystemExit(f"scripts/dev: listen is {configured}: it needs a TCP address, such as 127.0.0.1:8080")
+    host, port = tcp[0].rsplit(":", 1)
     host = host.strip("[]")
     try:
         listener = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

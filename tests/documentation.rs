@@ -53,6 +53,21 @@ fn code_in_the_cookbook_is_in_its_tests() {
 }
 
 #[test]
+fn compose_without_the_scripts_uses_the_ports_of_project_env() {
+    let settings = read("project.env");
+    let compose = read("compose.yaml");
+    let mut defaults = 0;
+    for used in compose.split("${PROJECT_").skip(1) {
+        let (name, rest) = used.split_once(":-").expect("a default");
+        let (port, _) = rest.split_once('}').expect("its end");
+        let line = format!("PROJECT_{name}={port}");
+        assert!(settings.lines().any(|setting| setting == line), "{line}");
+        defaults += 1;
+    }
+    assert!(defaults >= 5, "{defaults} ports");
+}
+
+#[test]
 fn files_that_documents_name_exist() {
     let mut named = 0;
     for document in [

@@ -36,7 +36,7 @@ def test_podman_compose_up_builds_missing_images_and_starts_everything(composed:
         podman("tag", f"{image}:current", f"{image}:built")
         podman("untag", f"{image}:current", f"{image}:current")
     try:
-        podman("compose", "--env-file", "project.env", "up", "--detach")
+        podman("compose", "up", "--detach")
         started = [len(composed.containers(service)) for service in ("daybook", "haproxy", "litestream", "prometheus")]
         assert started == [2, 1, 1, 1]
         request = ("curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:8080/")

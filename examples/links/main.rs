@@ -125,7 +125,7 @@ fn page(links: &[Link], error: Option<&str>) -> Markup {
                 @if let Some(error) = error { p role="alert" { (error) } }
                 ul {
                     @for link in links {
-                        li { a href={ "/" (link.code) } { "/" (link.code) } " → " (link.url) ", " (link.visits) " visits" }
+                        li { a href={ "/" (link.code) } { "/" (link.code) } " → " (link.url) ", visits: " (link.visits) }
                     }
                 }
             }
@@ -160,7 +160,7 @@ mod tests {
         let followed = server.get("/1");
         assert_eq!(followed.header("location"), Some("https://example.org/a"));
         assert_eq!(count(&server, "select visits from links"), 1);
-        assert!(server.get("/").text().contains("1 visits"));
+        assert!(server.get("/").text().contains("visits: 1"));
         assert_eq!(server.get("/zz").status(), 404);
     }
 

@@ -55,7 +55,7 @@ impl Changed {
         }
     }
 
-    /// An id that is lower, because rows were deleted, is no news.
+    /// Ignores a lower id: rows were deleted.
     fn show(&self, id: i64) {
         self.newest.send_if_modified(|newest| {
             let is_newer = id > *newest;

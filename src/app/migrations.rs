@@ -34,7 +34,7 @@ pub struct Migrations {
 /// ```
 #[macro_export]
 macro_rules! migrations {
-    // Only for this name can the package's own directory be put before it: `include_dir!` takes no `concat!`.
+    // `include_dir!` takes no `concat!`, so only this name can get the package's directory in front.
     ("migrations") => {
         $crate::migrations!(@embed "migrations" "$CARGO_MANIFEST_DIR/migrations")
     };

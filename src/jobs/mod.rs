@@ -77,7 +77,7 @@ impl Jobs {
 
     /// Waits until no job runs, after the phase [`Phase::Draining`]. To be called once.
     pub async fn ended(&mut self) {
-        // An error is how the sender says it.
+        // The sender is dropped at the end, which is an error here.
         let _ = (&mut self.ended).await;
     }
 }

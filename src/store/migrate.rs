@@ -303,7 +303,7 @@ fn foreign_key_to_requests(connection: &Connection) -> rusqlite::Result<Option<S
     )))
 }
 
-/// They were not enforced while the migrations ran.
+/// Foreign keys were not enforced while the migrations ran.
 fn broken_foreign_key(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let mut statement = connection.prepare("pragma foreign_key_check")?;
     let mut rows = statement.query([])?;
