@@ -1,4 +1,4 @@
-//! [`websocket`](websocket()): a WebSocket that finds dead clients, and takes leave of the others at a stop.
+//! [`websocket`](websocket()): a WebSocket that finds dead clients, and at a stop closes the others with 1001.
 
 mod pump;
 #[cfg(test)]
@@ -16,7 +16,7 @@ use crate::http::upgraded::handler_runs;
 /// In addition to axum's own [`on_upgrade`](WebSocketUpgrade::on_upgrade):
 ///
 /// - It sends a ping every 20 s, so that proxies keep the connection. A client that sends nothing, not even a pong, from one
-///   ping to the next is taken for gone.
+///   ping to the next counts as gone.
 /// - When the replica stops, it sends Close 1001 ("going away"). Then [`recv`](WebSocket::recv) returns what the client has
 ///   still sent, and `None` once the client has closed, or after a second. The handler has `shutdown.grace` to return;
 ///   longer, and the process exits with 1.
