@@ -140,8 +140,8 @@ def test_when_a_later_replica_fails_those_before_it_are_taken_back_too(server: S
 def test_of_two_deploys_at_once_the_second_is_refused_and_told_who_has_begun(server: Server, operator: Operator):
     first = operator.start("deploy", IMAGE="localhost/daybook-e2e-next")
     until(first, "replica 1: out of HAProxy")
-    for action in ("deploy", "rollback"):
-        status, said = operator.attempt(action, IMAGE="localhost/daybook-e2e-failing")
+    for action, variables in (("deploy", {"IMAGE": "localhost/daybook-e2e-failing"}), ("rollback", {})):
+        status, said = operator.attempt(action, **variables)
         assert status != 0
         assert re.search("another deploy is under way: process [0-9]+, .*daybook-deploy deploy --by ", said), said
     said, _ = first.communicate(timeout=120)
