@@ -64,12 +64,14 @@ class Dev:
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Dev]:
     copy = tmp_path / "daybook"
-    # Links to the folders and files that stay; a copy of the source, which changes.
+    # Links to the files that Git knows; a copy of the source and the scripts, which change or look for their neighbours.
     copy.mkdir()
-    shutil.copytree(REPOSITORY / "src", copy / "src")
-    for name in (".cargo", "Cargo.lock", "Cargo.toml", "Makefile", "daybook.toml", "rust-toolchain.toml", "tests"):
-        (copy / name).symlink_to(REPOSITORY / name)
-    shutil.copytree(REPOSITORY / "scripts", copy / "scripts")
+    tracked = subprocess.run(["git", "ls-tree", "--name-only", "HEAD"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    for name in tracked.stdout.split():
+        if name in ("src", "scripts"):
+            shutil.copytree(REPOSITORY / name, copy / name)
+        else:
+            (copy / name).symlink_to(REPOSITORY / name)
     running = Dev(copy, tmp_path / "requests.db")
     yield running
     running.stop()
