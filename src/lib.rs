@@ -35,7 +35,7 @@
 //!
 //! ARCHITECTURE.md shows how these parts work together.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, unnameable_types)]
 // These panic when the descriptor fails, and block when its reader is stuck.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -62,10 +62,11 @@ mod websocket;
 
 pub use app::{App, AppStore, BoxError, Context, Migrations, Secret};
 pub use cli::run;
-pub use http::body::{BodyLayer, body_limit, streamed_body};
+pub use http::body::{BodyLayer, BodyService, body_limit, streamed_body};
 pub use http::request_store::RequestStore;
-pub use http::unrecorded::{Unrecorded, unrecorded};
+pub use http::unrecorded::{Unrecorded, UnrecordedService, unrecorded};
 pub use jobs::Schedule;
+pub use rejected::Rejected;
 pub use store::{ReadError, WriteError};
 #[cfg(feature = "websocket")]
 pub use websocket::{WebSocket, websocket};

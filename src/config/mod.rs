@@ -27,7 +27,7 @@ pub(crate) use load::load_for;
 pub use load::load_from;
 #[cfg(feature = "testing")]
 pub(crate) use load::variable;
-pub use proxies::TrustedProxies;
+pub(crate) use proxies::TrustedProxies;
 
 use crate::app::App;
 

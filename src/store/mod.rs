@@ -37,7 +37,6 @@ mod writer;
 mod writer_status;
 
 pub use open_error::OpenError;
-pub use outcome::AppendError;
 pub use read_error::ReadError;
 pub use write::WriteError;
 
@@ -46,7 +45,7 @@ pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
 pub(crate) use newest_id::NewestIdError;
 pub(crate) use open::init;
-pub(crate) use outcome::Outcome;
+pub(crate) use outcome::{AppendError, Outcome};
 pub(crate) use paths::beside;
 pub(crate) use record::{Record, StoredRecord};
 pub(crate) use write::split as split_write;
