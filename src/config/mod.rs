@@ -12,6 +12,9 @@ mod lenient;
 mod listen;
 mod load;
 mod proxies;
+mod secret;
+mod secret_files;
+mod section_type;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -28,8 +31,8 @@ pub use load::load_from;
 #[cfg(feature = "testing")]
 pub(crate) use load::variable;
 pub(crate) use proxies::TrustedProxies;
-
-use crate::app::App;
+pub use secret::Secret;
+pub(crate) use section_type::{AppConfig, SectionType};
 
 /// The default configuration. Its comments describe the keys.
 pub const DEFAULT_TOML: &str = include_str!("../../daybook.toml");
@@ -44,13 +47,14 @@ pub struct ConfigError {
     pub message: String,
 }
 
-/// The default configuration of this application, which `config --default` prints.
+/// The default configuration of an application with this section, which `config --default` prints.
 ///
 /// # Errors
-/// If the type of the application's section is not fit for one.
-pub fn default_toml(app: &App) -> Result<String, ConfigError> {
-    let section = app_section::defaults(app)?.map_or(String::new(), |defaults| defaults.toml);
-    Ok(with_section(DEFAULT_TOML, &section))
+/// If the section's type is not fit for one.
+pub fn default_toml(section: Option<SectionType>) -> Result<String, ConfigError> {
+    let defaults = section.map(app_section::defaults).transpose()?;
+    let toml = defaults.map_or(String::new(), |defaults| defaults.toml);
+    Ok(with_section(DEFAULT_TOML, &toml))
 }
 
 fn with_section(own: &str, section: &str) -> String {

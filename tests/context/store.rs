@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use daybook::testing::Server;
 use daybook::{App, AppStore, BoxError, Context, Rejected, WriteError};
 
-use super::{notes, records, start, start_app};
+use crate::common::application::{notes, records, start, start_app};
 use crate::common::locks::WriteLock;
 
 /// Adds a note outside of the request, and responds with the number of notes.

@@ -8,8 +8,8 @@ use figment::value::{Dict, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::secret::exposed;
-use crate::config::{Mistake, read};
+use super::secret::{HIDDEN, REFUSAL, exposed};
+use super::{Mistake, read};
 
 /// The name of the section.
 pub(crate) const SECTION: &str = "app";
@@ -24,8 +24,6 @@ pub(crate) struct SectionType {
 /// The values of `T::default()`.
 pub(crate) struct Defaults {
     pub values: Dict,
-    /// The same with secrets hidden: the keys that differ are secrets.
-    pub hidden: Dict,
     /// As TOML, with secrets as comments.
     pub toml: String,
 }
@@ -61,21 +59,29 @@ impl SectionType {
     pub fn read(&self, values: Dict) -> Result<AppConfig, Mistake> {
         (self.read)(values)
     }
+
+    /// Whether this key is a [`Secret`](super::Secret). Only the type knows it, also where the default is `None`: so this
+    /// sets the key alone, to the text that only a secret refuses.
+    pub fn is_secret(&self, path: &[&str]) -> bool {
+        let value = path.iter().rfold(Value::from(HIDDEN), |value, name| {
+            Value::from(Dict::from([((*name).to_owned(), value)]))
+        });
+        let values = value.into_dict().unwrap_or_default();
+        self.read(values)
+            .is_err_and(|mistake| mistake.key == path.join(".") && mistake.message == REFUSAL)
+    }
 }
 
 fn defaults<T: Serialize + Default>() -> Result<Defaults, String> {
     let value = T::default();
-    let values = |value: &T| match Value::serialize(value) {
-        Ok(Value::Dict(_, keys)) => Ok(keys),
-        Ok(_) => Err("it is no struct with named fields".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
+    let values = exposed(|| Value::serialize(&value).map_err(|error| error.to_string()))?
+        .into_dict()
+        .ok_or("it is no struct with named fields")?;
     let toml = to_toml(&value).map_err(|error| error.to_string())?;
     let is_secret = |line: &&str| line.ends_with("= \"***\"");
     let line = |line: &str| format!("{}{line}\n", if is_secret(&line) { "# " } else { "" });
     Ok(Defaults {
-        values: exposed(|| values(&value))?,
-        hidden: values(&value)?,
+        values,
         toml: toml.lines().map(line).collect(),
     })
 }

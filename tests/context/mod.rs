@@ -1,0 +1,4 @@
+//! What an application's code gets.
+
+mod changed;
+mod store;
