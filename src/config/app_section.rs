@@ -2,8 +2,9 @@
 
 use figment::value::Dict;
 
+use super::ConfigError;
+use super::mistake::Mistake;
 use super::section_type::{AppConfig, Defaults, SECTION, SectionType};
-use super::{ConfigError, Mistake};
 
 /// The default values of the application's section.
 pub fn defaults(section: SectionType) -> Result<Defaults, ConfigError> {

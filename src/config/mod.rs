@@ -11,6 +11,7 @@ mod known_keys;
 mod lenient;
 mod listen;
 mod load;
+mod mistake;
 mod proxies;
 mod secret;
 mod secret_files;
@@ -19,7 +20,6 @@ mod section_type;
 mod tests;
 mod values;
 
-pub(crate) use deserializer::{Mistake, read};
 pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};

@@ -8,8 +8,9 @@ use figment::value::{Dict, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::deserializer::read;
+use super::mistake::Mistake;
 use super::secret::{HIDDEN, REFUSAL, exposed};
-use super::{Mistake, read};
 
 /// The name of the section.
 pub(crate) const SECTION: &str = "app";

@@ -4,6 +4,7 @@
 //! the dispatcher, a task on the event loop, then wakes all requests of the batch.
 
 mod app_authorizer;
+mod app_migration_checks;
 mod app_schema;
 mod bounded_read;
 mod checkpoint;
