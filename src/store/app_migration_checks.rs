@@ -1,4 +1,4 @@
-//! What must hold after an application's migrations, beyond what the authorizer refuses while they run.
+//! Checks the database after an application's migrations. (While they run, the authorizer refuses more.)
 
 use rusqlite::Connection;
 
@@ -13,7 +13,7 @@ impl AppMigrationChecks {
         Ok(Self { newest_id })
     }
 
-    /// What is wrong with the database after the migrations.
+    /// A reason to undo the migrations, if there is one.
     pub fn objection(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
         if self.newest_id != newest_id(connection)? {
             return Ok(Some(

@@ -1,4 +1,4 @@
-//! What an application's code gets.
+//! The means of an application's code.
 
 mod changed;
 mod store;

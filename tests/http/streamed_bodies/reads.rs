@@ -1,4 +1,4 @@
-//! What the handler reads, and what the client gets.
+//! The parts that a handler reads, and the responses to wrong or unfinished bodies.
 
 use std::sync::mpsc;
 

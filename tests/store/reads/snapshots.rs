@@ -1,4 +1,4 @@
-//! What a read sees.
+//! The snapshot that a read sees.
 
 use axum::Router;
 use axum::routing::post;

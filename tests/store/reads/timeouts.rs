@@ -1,4 +1,4 @@
-//! When reads are stopped, and who waits for them.
+//! Reads that are stopped, and requests that wait for them.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
