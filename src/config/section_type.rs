@@ -62,14 +62,36 @@ impl SectionType {
     }
 
     /// Whether this key is a [`Secret`](super::Secret). Only the type knows it, also where the default is `None`: so this
-    /// sets the key alone, to the text that only a secret refuses.
+    /// sets the key to the text that only a secret refuses.
     pub fn is_secret(&self, path: &[&str]) -> bool {
-        let value = path.iter().rfold(Value::from(HIDDEN), |value, name| {
-            Value::from(Dict::from([((*name).to_owned(), value)]))
-        });
-        let values = value.into_dict().unwrap_or_default();
-        self.read(values)
-            .is_err_and(|mistake| mistake.key == path.join(".") && mistake.message == REFUSAL)
+        let key = path.join(".");
+        let is_refused = |mut values: Dict| {
+            set(&mut values, path, HIDDEN);
+            // Without a key: serde loses it where a struct is flattened into another.
+            self.read(values).is_err_and(|mistake| {
+                mistake.message == REFUSAL && (mistake.key == key || mistake.key.is_empty())
+            })
+        };
+        // Alone, because another key's default may be refused first. With the defaults, because a struct with a flattened one
+        // first looks for its missing keys.
+        is_refused(Dict::new()) || self.defaults().is_ok_and(|all| is_refused(all.values))
+    }
+}
+
+/// Sets a key, and makes the sections around it.
+fn set(values: &mut Dict, path: &[&str], text: &str) {
+    let Some((name, below)) = path.split_first() else {
+        return;
+    };
+    let value = values.entry((*name).to_owned()).or_insert(Value::from(""));
+    match (below, value) {
+        ([], value) => *value = text.into(),
+        (below, Value::Dict(_, section)) => set(section, below, text),
+        (below, value) => {
+            let mut section = Dict::new();
+            set(&mut section, below, text);
+            *value = section.into();
+        }
     }
 }
 

@@ -123,6 +123,51 @@ fn a_section_that_is_none_by_default_may_have_a_secret_from_a_file() {
     assert_eq!(load("", &variables, "a").relay, relay("b", Some("a")));
 }
 
+/// The first of its keys has no valid default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Required {
+    address: Address,
+    token: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+struct Address(String);
+
+impl TryFrom<String> for Address {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.contains('@') {
+            true => Ok(Self(text)),
+            false => Err("write an address"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Flattened {
+    title: String,
+    #[serde(flatten)]
+    mail: Mail,
+}
+
+#[test]
+fn a_secret_is_found_beside_a_key_without_a_valid_default_and_in_a_flattened_struct() {
+    let file = "[app]\naddress = 'a@b'\ntoken_file = 'secret'";
+    let config = load_section::<Required>(file, &[], "a").unwrap();
+    let required: &Required = config.app.get();
+    assert_eq!(required.token, Some("a".into()));
+
+    let file = "[app]\npassword_file = 'secret'\ntoken_file = 'secret'";
+    let config = load_section::<Flattened>(file, &[], "a").unwrap();
+    let Flattened { mail, .. } = config.app.get();
+    assert_eq!(
+        (&mail.password, &mail.token),
+        (&"a".into(), &Some("a".into()))
+    );
+}
+
 #[test]
 fn both_a_value_and_a_file_are_refused() {
     for key in KEYS {
