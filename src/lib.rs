@@ -43,6 +43,7 @@
 mod admin;
 mod app;
 mod cli;
+mod closed;
 mod config;
 mod context;
 mod healthcheck;
