@@ -51,7 +51,8 @@ def outside(host: Host) -> Iterator[Outside]:
 def assert_tmp_is_writable(host: Host, container: str) -> None:
     """For the program itself, in memory, while its root is not."""
     def create_database(path: str) -> int:
-        return host.attempt("podman", "exec", "--env", f"DAYBOOK_DATABASE__PATH={path}", container, "/daybook", "init").returncode
+        settings = ("--env", f"DAYBOOK_DATABASE__PATH={path}", "--env", "DAYBOOK_DATABASE__CREATE=true")
+        return host.attempt("podman", "exec", *settings, container, "/daybook", "init").returncode
 
     pid = host.run("podman", "inspect", "--format", "{{.State.Pid}}", container).strip()
     mounts = [line.split() for line in host.run("cat", f"/proc/{pid}/mounts").splitlines()]
