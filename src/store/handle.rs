@@ -17,7 +17,7 @@ use super::outcome::{AppendError, Outcome, WriteFn};
 use super::paths;
 use super::queue::Queue;
 use super::reader::Reader;
-use super::record::Record;
+use super::record::{LateOutcome, Record, RequestOutcome};
 use super::transaction::WriterConnection;
 use super::wal_file::WalFile;
 use super::writer::Writer;
@@ -152,6 +152,11 @@ impl Store {
         write_fn: Option<WriteFn>,
     ) -> Result<oneshot::Receiver<Outcome>, Rejected> {
         self.0.queue.push(record, write_fn)
+    }
+
+    /// Adds the outcome of a request whose record a handler's write has committed.
+    pub fn add_outcome(&self, id: i64, outcome: RequestOutcome) {
+        self.0.queue.push_late_outcome(LateOutcome { id, outcome });
     }
 
     /// The read pool.
