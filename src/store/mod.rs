@@ -48,6 +48,6 @@ pub(crate) use newest_id::NewestIdError;
 pub(crate) use open::init;
 pub(crate) use outcome::Outcome;
 pub(crate) use paths::beside;
-pub(crate) use record::{Record, RequestOutcome, StoredRecord};
+pub(crate) use record::{Record, RequestOutcome, StoredRecord, select_sql};
 pub(crate) use write::split as split_write;
 pub(crate) use writer_status::WriterState;
