@@ -18,7 +18,7 @@ use crate::http::guard::{ConnectionState, HeadBudget, Limits};
 use crate::http::layers::add_layers;
 use crate::http::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::http::recorder::Recorder;
-use crate::jobs::{self, Jobs, JobsEnvironment};
+use crate::jobs::{self, Job, Jobs, JobsEnvironment};
 use crate::metrics::Metrics;
 use crate::process::drain::{Drain, PublicSide};
 use crate::process::exit::writer_error;
@@ -56,7 +56,7 @@ pub async fn serve(
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
     let schema = app.schema()?;
-    let jobs = jobs::check(&app.jobs)?;
+    let mut jobs = jobs::check(&app.jobs)?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
@@ -105,6 +105,7 @@ pub async fn serve(
         store,
         shutdown,
     };
+    jobs.extend(server.own_jobs());
     let mut jobs =
         Jobs::start(jobs, server.jobs_environment(&context)).map_err(ServeError::JobsThread)?;
     let mut public = server.accept_public(routes, context, public_listeners);
@@ -225,6 +226,11 @@ impl Server {
                 .collect(),
             connections,
         }
+    }
+
+    /// daybook's own jobs, which run beside the application's.
+    fn own_jobs(&self) -> Vec<Job> {
+        Vec::new()
     }
 
     fn jobs_environment<'a>(&'a self, context: &'a Context) -> JobsEnvironment<'a> {

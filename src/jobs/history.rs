@@ -1,6 +1,6 @@
 //! The table `daybook_jobs`: the last run of each job. Every replica plans the next run by it.
 //!
-//! Only an application with jobs has the table. It is no part of the schema's versions: other versions of daybook, and the
+//! Only a program with jobs has the table. It is no part of the schema's versions: other versions of daybook, and the
 //! seed's application, work beside it.
 
 use rusqlite::{Connection, OptionalExtension};

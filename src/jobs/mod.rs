@@ -1,4 +1,4 @@
-//! Jobs: an application's work on a schedule. One replica runs each.
+//! Jobs: work on a schedule, the application's and daybook's own. One replica runs each.
 //!
 //! Every replica has a [`scheduler`](Scheduler) for each job. It reads the job's last run (`history`), and when the next one
 //! is due (`schedule`) it tries to get the job's lock file (`claim`). The replica that gets it runs the job on a thread of
