@@ -29,7 +29,7 @@
 //! 2. `serve`: the lifecycle: open the database, listen, serve, drain.
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
 //! 4. `store`: the queue, the writer thread, the lock between replicas.
-//! 5. `jobs`: the application's work on a schedule.
+//! 5. `jobs`: work on a schedule, the application's and daybook's own; `retention` deletes old records.
 //! 6. `admin`: health, metrics and the recorded requests, for the operator.
 //! 7. `process` and `config`: what surrounds the server.
 //!
@@ -51,6 +51,7 @@ mod metrics;
 mod process;
 mod readiness;
 mod rejected;
+mod retention;
 mod serve;
 mod shutdown;
 mod store;

@@ -25,6 +25,7 @@ use crate::process::exit::writer_error;
 pub use crate::process::exit::{ServeError, StopOutcome};
 use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
+use crate::retention;
 use crate::shutdown::{Shutdown, StopSignal};
 use crate::store::{AppSchema, OpenError, Opened, Store};
 use crate::telemetry;
@@ -230,7 +231,8 @@ impl Server {
 
     /// daybook's own jobs, which run beside the application's.
     fn own_jobs(&self) -> Vec<Job> {
-        Vec::new()
+        let retention = retention::job(&self.config.retention, &self.store, &self.metrics);
+        retention.into_iter().collect()
     }
 
     fn jobs_environment<'a>(&'a self, context: &'a Context) -> JobsEnvironment<'a> {

@@ -26,7 +26,9 @@ pub use declaration::JobError;
 pub(crate) use declaration::{Declaration, Job, check};
 use history::History;
 pub use schedule::Schedule;
+pub(crate) use schedule::UnixSeconds;
 use scheduler::Scheduler;
+pub(crate) use scheduler::unix_now;
 
 /// The name of the canary. It runs no jobs: the replicas of the current version do.
 const CANARY: &str = "next";

@@ -200,6 +200,12 @@ impl Store {
         }
     }
 
+    /// The size of the database's file system.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(self.path())?;
+        Ok(found.f_blocks * found.f_frsize)
+    }
+
     /// Rejects every waiting and every later record: the end of the grace period. A transaction that has begun goes on.
     pub fn reject_all(&self) {
         for entry in self.0.queue.close() {
