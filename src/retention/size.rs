@@ -3,7 +3,7 @@
 //! The pages that the file uses are an upper bound that costs microseconds. Only if it is above the bound, the share of
 //! `requests` is estimated: `dbstat` on the whole table reads each page, 0.6 s for 10 M rows in memory and as long as the disk
 //! takes for a large file, while the open snapshot lets the WAL grow. An estimate reads 1,000 pages of each b-tree and 4,000
-//! rows, so it takes the same few milliseconds for any file. Measured against `dbstat` it was within 2 % (`tests` below).
+//! rows, so it takes the same few milliseconds for any file. Against `dbstat` it is within 4 % in the tests, and within 1 % for usual rows.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -96,6 +96,8 @@ fn sample(db: &Connection, first: i64, last: i64) -> rusqlite::Result<Sample> {
     let width = (last as f64 - first as f64 + 1.0) / PLACES as f64;
     let mut statement =
         db.prepare_cached("select * from requests where id between ? and ? order by id limit ?")?;
+    let mut last_row =
+        db.prepare_cached("select max(id) from requests where id between ? and ?")?;
     let (mut rows, mut sampled, mut bytes) = (0.0, 0.0, 0.0);
     for place in 0..PLACES {
         let begin = first.saturating_add((place as f64 * width) as i64);
@@ -103,17 +105,24 @@ fn sample(db: &Connection, first: i64, last: i64) -> rusqlite::Result<Sample> {
             .saturating_add(((place + 1) as f64 * width) as i64 - 1)
             .max(begin);
         let mut found = statement.query((begin, end, ROWS_AT_A_PLACE))?;
-        let (mut here, mut newest) = (0.0, begin);
+        let (mut here, mut lowest, mut highest) = (0.0, 0, 0);
         while let Some(row) = found.next()? {
+            highest = row.get("id")?;
+            if here == 0.0 {
+                lowest = highest;
+            }
             here += 1.0;
             bytes += row_bytes(row)?;
-            newest = row.get("id")?;
         }
         sampled += here;
-        // As dense as up to the last row that was read; all of it was read if there were fewer.
         rows += match here < ROWS_AT_A_PLACE as f64 {
+            // All of them were read.
             true => here,
-            false => here * width / (newest as f64 - begin as f64 + 1.0).min(width),
+            // As dense as those that were read, up to the last row before the next place: there may be a gap.
+            false => {
+                let last: i64 = last_row.query_row((begin, end), |row| row.get(0))?;
+                (last - lowest + 1) as f64 * (here - 1.0) / (highest - lowest) as f64
+            }
         };
     }
     Ok(Sample {
@@ -124,11 +133,11 @@ fn sample(db: &Connection, first: i64, last: i64) -> rusqlite::Result<Sample> {
 
 /// About the bytes of a row in its page (sqlite.org, "Database File Format").
 fn row_bytes(row: &Row<'_>) -> rusqlite::Result<f64> {
-    // The pointer to the row, its length, its id, and the length of its header.
-    let mut bytes = 2 + 2 + 4 + 1;
-    let mut column = 0;
+    // The pointer to the row, its length, its id, which is no part of the record, and the length and first byte of the header.
+    let mut bytes = 2 + 2 + 4 + 1 + 1;
+    let mut column = 1;
     while let Ok(value) = row.get_ref(column) {
-        // One byte says its type.
+        // One byte of the header says its type.
         bytes += 1 + match value {
             ValueRef::Null | ValueRef::Integer(0 | 1) => 0,
             ValueRef::Integer(number) => (72 - number.unsigned_abs().leading_zeros() as usize) / 8,
@@ -137,5 +146,7 @@ fn row_bytes(row: &Row<'_>) -> rusqlite::Result<f64> {
         };
         column += 1;
     }
-    Ok(bytes as f64)
+    // Half a row, on average, is the end of a page into which the next one does not fit.
+    let bytes = bytes as f64;
+    Ok(bytes + bytes * bytes.min(1000.0) / 2.0 / 4096.0)
 }
