@@ -1,4 +1,4 @@
-//! Which records may be deleted: the longest prefix of ids in which no row is younger than the cut-off.
+//! Finds the records that may be deleted: the longest prefix of ids in which no row is younger than the cut-off.
 //!
 //! Foreign writers and wrong clocks leave odd timestamps: no number, or in the future. Such a row counts as the next row
 //! with a valid one. So one odd row neither stops retention for years, nor goes before its neighbours.
@@ -12,7 +12,7 @@ use crate::jobs::UnixSeconds;
 /// write lock.
 pub(super) const LOOK_ROWS: usize = 2000;
 
-/// Which rows are too young.
+/// The time from which on rows are too young.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CutOff {
     /// A younger row stays, and so do all rows after it.
@@ -21,7 +21,7 @@ pub(super) struct CutOff {
     pub now: UnixSeconds,
 }
 
-/// What a look at the next rows has found.
+/// The result of a look at the next rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Look {
     /// All rows up to this id may be deleted; none: not one of these, as far as is known.

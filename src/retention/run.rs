@@ -179,7 +179,7 @@ impl Retention {
     }
 }
 
-/// What a step has done.
+/// The result of a step.
 struct Step {
     rows: usize,
     /// No row up to the wanted id is left.

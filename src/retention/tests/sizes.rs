@@ -33,7 +33,6 @@ fn assert_is_close(db: &Connection, what: &str) {
     let size = above(db, 0).expect("an estimate").expect("a size");
     let (bytes, measured) = (size.bytes as f64, measured(db));
     let error = bytes / measured - 1.0;
-    eprintln!("{what}: {error:+.4}");
     assert!(
         error.abs() < 0.04,
         "{what}: {bytes} of {measured}: {error:+.3}"
