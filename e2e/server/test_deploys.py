@@ -77,7 +77,7 @@ def test_a_deploy_that_migrates_the_database_costs_no_request(server: Server, op
     assert load.failures == []
     assert server.missing(load.record_ids) == set()
     assert running(server) == [image_of("next")] * 4 != old
-    assert server.rows("select version, oldest from daybook_schema") == [(2, 1)]
+    assert server.rows("select version, oldest from daybook_schema") == [(3, 1)]
     assert server.rows("select count(*) from notes")[0][0] > 0
     assert named(server, "previous") == old[0]
     figure(f"{said.splitlines()[-1]}; {load}")
@@ -89,7 +89,7 @@ def test_a_rollback_costs_no_request_and_the_old_version_goes_on_with_the_file(s
     assert load.failures == []
     assert server.missing(load.record_ids) == set()
     assert image_of("next") not in running(server)
-    assert server.rows("select version, oldest from daybook_schema") == [(2, 1)]
+    assert server.rows("select version, oldest from daybook_schema") == [(3, 1)]
     figure(f"{said.splitlines()[-1]}; {load}")
 
 
@@ -204,7 +204,7 @@ def test_the_history_says_who_what_and_with_what_outcome(server: Server, operato
 def test_after_a_reboot_the_restore_step_is_the_deployed_versions_own(server: Server, operator: Operator):
     """Otherwise it could not open a file that only the deployed version may use."""
     operator.make("deploy", IMAGE="localhost/daybook-e2e-alone")
-    assert server.rows("select version, oldest from daybook_schema") == [(3, 3)]
+    assert server.rows("select version, oldest from daybook_schema") == [(4, 4)]
     server.host.reboot()
     eventually(60, server.serves, "it serves")
     assert running(server) == [image_of("alone")] * 4

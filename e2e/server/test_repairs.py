@@ -29,7 +29,7 @@ def test_a_migration_that_takes_long_is_the_restore_steps_which_has_all_the_time
     server.host.run("podman", "tag", good, "localhost/daybook:previous")
     tag_current(server, "next")
     server.follow("A migration that takes long", "deploy")
-    assert server.rows("select version, oldest from daybook_schema") == [(2, 1)]
+    assert server.rows("select version, oldest from daybook_schema") == [(3, 1)]
     assert "migrated to this version's schema" in server.host.run("journalctl", "--unit=daybook-restore", "--output=cat")
     limit = server.host.run("systemctl", "show", "--property=TimeoutStartUSec", "--value", "daybook-restore")
     assert limit == "infinity\n"

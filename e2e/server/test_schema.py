@@ -74,9 +74,9 @@ SCHEMA = "select version, oldest from daybook_schema"
 def test_a_migration_leaves_the_file_usable_by_the_version_before_it(start: Start, tmp_path: Path):
     old = start("current")
     write(old, "old")
-    assert query(tmp_path, SCHEMA) == [(1, 1)]
-    new = start("next")
     assert query(tmp_path, SCHEMA) == [(2, 1)]
+    new = start("next")
+    assert query(tmp_path, SCHEMA) == [(3, 1)]
     write(new, "new")
     assert query(tmp_path, "select text from notes") == [("new",)]
 
@@ -90,7 +90,7 @@ def test_a_migration_leaves_the_file_usable_by_the_version_before_it(start: Star
     again = start("current")
     write(again, "again")
     assert paths(again)[-1] == "/again"
-    assert query(tmp_path, SCHEMA) == [(2, 1)]
+    assert query(tmp_path, SCHEMA) == [(3, 1)]
     assert query(tmp_path, "select count(*) from notes") == [(11,)]
     # Forward again: nothing is migrated twice.
     write(start("next"), "forward")
@@ -102,13 +102,13 @@ def test_a_file_that_older_versions_may_not_use_any_more_is_refused_by_them(
 ):
     old = start("current")
     start("alone")
-    assert query(tmp_path, SCHEMA) == [(3, 3)]
+    assert query(tmp_path, SCHEMA) == [(4, 4)]
     # A process that has it open continues, so that a deploy can replace one replica after another.
     write(old, "still")
     assert old.stop() == 0
-    for version, schema in (("current", 1), ("next", 2)):
+    for version, schema in (("current", 2), ("next", 3)):
         environment = {"DAYBOOK_DATABASE__PATH": str(tmp_path / "requests.db")}
         for command in ("serve", "init"):
             refused = subprocess.run([programs[version], command], env=environment, capture_output=True, text=True, timeout=30)
             assert refused.returncode == 78
-            assert "3" in refused.stderr and str(schema) in refused.stderr, refused.stderr
+            assert "4" in refused.stderr and str(schema) in refused.stderr, refused.stderr

@@ -4,6 +4,7 @@
 
 mod app_section;
 mod bounded;
+mod bytes_max;
 mod deserializer;
 mod file;
 mod keys;
@@ -20,7 +21,8 @@ mod section_type;
 mod tests;
 mod values;
 
-pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Synchronous};
+pub(crate) use bytes_max::BytesMax;
+pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Retention, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
 pub use load::load;

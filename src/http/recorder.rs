@@ -5,7 +5,7 @@
 //! route behind [`unrecorded`](crate::unrecorded).
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,7 +26,7 @@ use crate::metrics::{InFlight, Metrics};
 use crate::readiness::Readiness;
 use crate::rejected::Rejected;
 use crate::shutdown::{Phase, reached};
-use crate::store::{AppendError, Record, Store};
+use crate::store::{AppendError, Record, RequestOutcome, Store};
 
 const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 
@@ -45,6 +45,16 @@ pub enum NoResponse {
         "the grace period ended after the record was committed and before the response was ready"
     )]
     GraceExpired,
+}
+
+/// Where a request came from, and when.
+#[derive(Clone, Copy)]
+struct Arrival {
+    peer: Peer,
+    /// In Unix seconds.
+    timestamp: f64,
+    /// The same instant, to measure the duration from.
+    started: Instant,
 }
 
 /// Shared by all public connections.
@@ -92,15 +102,19 @@ impl Recorder {
     ) -> Result<Response<Body>, NoResponse> {
         let _in_flight = InFlight::enter(&self.metrics);
         let head = connection.take_request_start();
-        let timestamp = head
-            .arrived
-            .duration_since(UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64());
+        let arrival = Arrival {
+            peer,
+            timestamp: head
+                .arrived
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
+            started: head.started,
+        };
         let is_health_check = head.refusal.is_none() && self.is_health_check(&request);
         let mut response = match head.refusal {
-            Some(refusal) => self.refuse(peer, timestamp, refusal).await?,
+            Some(refusal) => self.refuse(arrival, refusal).await?,
             None if is_health_check => self.health_response(),
-            None => self.handle(peer, timestamp, connection, request).await?,
+            None => self.handle(arrival, connection, request).await?,
         };
         response
             .headers_mut()
@@ -123,18 +137,18 @@ impl Recorder {
 
     async fn handle(
         &self,
-        peer: Peer,
-        timestamp: f64,
+        arrival: Arrival,
         connection: &ConnectionState,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoResponse> {
         let (mut parts, incoming) = request.into_parts();
         let record = Record {
-            timestamp,
+            timestamp: arrival.timestamp,
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             content_length: 0,
-            remote_addr: client_address(peer, &parts.headers, &self.config.trusted_proxies),
+            remote_addr: client_address(arrival.peer, &parts.headers, &self.config.trusted_proxies),
+            outcome: None,
         };
         let (request_body, body) = RequestBody::new(incoming, &self.bodies);
         let record = self.config.record.then_some(record);
@@ -156,7 +170,7 @@ impl Recorder {
             () = reached(&mut expired, Phase::Expired) => None,
         };
         if let Some(error) = request_body.failure() {
-            return self.refuse_body(error, connection, store).await;
+            return self.refuse_body(arrival, error, connection, store).await;
         }
         match handled {
             Some(mut response) => {
@@ -164,13 +178,13 @@ impl Recorder {
                     // The rest of a streamed body would look like the next request.
                     close_after(&mut response);
                 }
-                self.after_commit(store, response).await
+                self.after_commit(arrival, store, response).await
             }
             // No write can have carried the record.
             None if !request_body.is_complete() => Ok(self.unavailable(Rejected::Draining)),
             // The grace period ended first, and the store now refuses new records. The handler may have committed this
             // one with a write of its own.
-            None => match store.append().await {
+            None => match store.append(None).await {
                 Ok(Some(_)) => Err(NoResponse::GraceExpired),
                 Err(AppendError::Unknown) => Err(NoResponse::OutcomeUnknown),
                 Ok(None) => Ok(self.unavailable(Rejected::Draining)),
@@ -182,6 +196,7 @@ impl Recorder {
     /// Responds to a request whose body could not be read, whatever its handler returned.
     async fn refuse_body(
         &self,
+        arrival: Arrival,
         error: BodyError,
         connection: &ConnectionState,
         store: RequestStore,
@@ -204,18 +219,23 @@ impl Recorder {
                 return Ok(response);
             }
         };
-        self.after_commit(store, response).await
+        self.after_commit(arrival, store, response).await
     }
 
     /// Returns `response` once the record is committed. Its `record-id` tells the client that there is a row, so one that
     /// a handler set is replaced or removed.
     async fn after_commit(
         &self,
+        arrival: Arrival,
         store: RequestStore,
         mut response: Response<Body>,
     ) -> Result<Response<Body>, NoResponse> {
+        let outcome = RequestOutcome {
+            status: response.status().as_u16(),
+            duration: arrival.started.elapsed(),
+        };
         let headers = response.headers_mut();
-        match store.append().await {
+        match store.append(Some(outcome)).await {
             Ok(Some(id)) => drop(headers.insert(RECORD_ID, HeaderValue::from(id))),
             Ok(None) => {
                 headers.remove(RECORD_ID);
@@ -231,8 +251,7 @@ impl Recorder {
 
     async fn refuse(
         &self,
-        peer: Peer,
-        timestamp: f64,
+        arrival: Arrival,
         refusal: Refusal,
     ) -> Result<Response<Body>, NoResponse> {
         if refusal.is_for_memory() {
@@ -242,25 +261,21 @@ impl Recorder {
             return Ok(refused(refusal.status, refusal.reason));
         };
         let record = Record {
-            timestamp,
+            timestamp: arrival.timestamp,
             method: request.method,
             path: request.path,
             content_length: 0,
-            remote_addr: client_address(peer, &request.forwarded_for, &self.config.trusted_proxies),
+            remote_addr: client_address(
+                arrival.peer,
+                &request.forwarded_for,
+                &self.config.trusted_proxies,
+            ),
+            outcome: None,
         };
-        self.record_refusal(record, refusal.status, refusal.reason)
-            .await
-    }
-
-    async fn record_refusal(
-        &self,
-        record: Record,
-        status: StatusCode,
-        reason: &'static str,
-    ) -> Result<Response<Body>, NoResponse> {
         let record = self.config.record.then_some(record);
         let store = RequestStore::new(self.store.clone(), record, RequestBody::default());
-        self.after_commit(store, refused(status, reason)).await
+        let response = refused(refusal.status, refusal.reason);
+        self.after_commit(arrival, store, response).await
     }
 
     fn is_health_check(&self, request: &Request<Incoming>) -> bool {

@@ -9,7 +9,9 @@ use rusqlite::{Connection, Savepoint};
 use tokio::sync::{Mutex, oneshot};
 
 use super::body::RequestBody;
-use crate::store::{AppendError, Outcome, ReadError, Record, Store, WriteError, split_write};
+use crate::store::{
+    AppendError, Outcome, ReadError, Record, RequestOutcome, Store, WriteError, split_write,
+};
 
 /// A handler's access to the database; an axum extractor.
 ///
@@ -273,18 +275,30 @@ impl RequestStore {
         }
     }
 
-    /// Commits the record, unless a write has; returns its id.
-    pub(crate) async fn append(self) -> Result<Option<i64>, AppendError> {
+    /// Commits the record with the request's outcome, unless a write has committed it; then the outcome follows. Returns the
+    /// record's id. There is no outcome if the client gets no response.
+    pub(crate) async fn append(
+        self,
+        outcome: Option<RequestOutcome>,
+    ) -> Result<Option<i64>, AppendError> {
         let mut progress = self.progress.lock().await;
         // A later write may have failed; only the record matters here.
         let _ = progress.settle().await;
         let record = match &mut progress.record {
             RecordState::Unwritten(record) => self.with_content_length(record.take()),
-            RecordState::Committed(id) => return Ok(*id),
+            RecordState::Committed(id) => {
+                if let (Some(id), Some(outcome)) = (*id, outcome) {
+                    self.store.add_outcome(id, outcome);
+                }
+                return Ok(*id);
+            }
             RecordState::Failed(error) => return Err(*error),
         };
         match record {
-            Some(record) => self.store.append(record).await.map(Some),
+            Some(record) => {
+                let record = Record { outcome, ..record };
+                self.store.append(record).await.map(Some)
+            }
             None => Ok(None),
         }
     }

@@ -1,8 +1,9 @@
-//! The jobs that an application declares with [`App::job`](crate::App::job), and their check at the start.
+//! The jobs that an application declares with [`App::job`](crate::App::job), and their check at the start; and daybook's own.
 
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::schedule::{Schedule, Timetable};
 use crate::context::{BoxError, Context};
@@ -28,6 +29,32 @@ pub(crate) struct Job {
     pub(super) name: String,
     pub(super) timetable: Timetable,
     pub(super) function: JobFn,
+    /// A replica that has just started waits for so long before it looks whether the job is due.
+    pub(super) first_look_after: Duration,
+}
+
+impl Job {
+    /// A job of daybook's own, which runs with the application's: `daybook-NAME`, each `period` from the first start on.
+    pub fn own<F, R>(name: &str, period: Duration, function: F) -> Self
+    where
+        F: Fn(Context) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        Self {
+            name: format!("{RESERVED_PREFIX}{name}"),
+            timetable: Timetable::Every(period.as_secs_f64()),
+            function: Arc::new(move |context| Box::pin(function(context))),
+            first_look_after: Duration::ZERO,
+        }
+    }
+
+    /// For a job that can wait: a start has other work.
+    pub fn first_look_after(self, delay: Duration) -> Self {
+        Self {
+            first_look_after: delay,
+            ..self
+        }
+    }
 }
 
 /// A mistake in a job's declaration. A restart does not cure it.
@@ -73,6 +100,7 @@ impl Declaration {
                 name,
                 timetable,
                 function: self.function.clone(),
+                first_look_after: Duration::ZERO,
             }),
             Err(mistake) => Err(JobError::Schedule { name, mistake }),
         }

@@ -57,6 +57,10 @@ impl Scheduler {
     /// Runs until the replica begins to stop, and then to the end of a run that has started.
     pub async fn run(mut self) {
         let mut is_declared = false;
+        tokio::select! {
+            () = self.stopping() => return,
+            () = sleep(self.job.first_look_after) => (),
+        }
         loop {
             let next = tokio::select! {
                 biased;
@@ -186,7 +190,7 @@ impl Scheduler {
 }
 
 /// The wall clock: a schedule must outlive the process.
-fn unix_now() -> UnixSeconds {
+pub(crate) fn unix_now() -> UnixSeconds {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     since_1970.map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }

@@ -17,7 +17,7 @@ use super::outcome::{AppendError, Outcome, WriteFn};
 use super::paths;
 use super::queue::Queue;
 use super::reader::Reader;
-use super::record::Record;
+use super::record::{LateOutcome, Record, RequestOutcome};
 use super::transaction::WriterConnection;
 use super::wal_file::WalFile;
 use super::writer::Writer;
@@ -25,6 +25,9 @@ use super::writer_status::{WriterState, WriterStatus};
 use crate::config::{Commit, Database, Synchronous};
 use crate::metrics::Metrics;
 use crate::rejected::Rejected;
+
+/// Connections of the read pool for the operator.
+pub(crate) const ADMIN_READERS: usize = 2;
 
 /// The handle of the store.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ struct Inner {
     queue: Arc<Queue>,
     status: Arc<WriterStatus>,
     reader: Reader,
+    admin_reader: Reader,
     /// None at `normal`. Not the writer's own descriptor: the kernel reports a failed sync once to each.
     wal: Option<WalFile>,
     path: PathBuf,
@@ -102,7 +106,8 @@ impl Store {
             outcomes,
             metrics: metrics.clone(),
         };
-        let reader = Reader::new(&database, metrics.clone())?;
+        let reader = Reader::new(&database, database.readers_max.get(), metrics.clone())?;
+        let admin_reader = Reader::new(&database, ADMIN_READERS, metrics.clone())?;
         let (ended, writer_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("writer".to_owned())
@@ -128,6 +133,7 @@ impl Store {
             queue,
             status,
             reader,
+            admin_reader,
             wal: second_wal,
             path: database.path,
         }));
@@ -154,9 +160,26 @@ impl Store {
         self.0.queue.push(record, write_fn)
     }
 
-    /// The read pool.
+    /// Adds the outcome of a request whose record a handler's write has committed.
+    pub fn add_outcome(&self, id: i64, outcome: RequestOutcome) {
+        self.0.queue.push_late_outcome(LateOutcome { id, outcome });
+    }
+
+    /// The application's read pool.
     pub fn reader(&self) -> &Reader {
         &self.0.reader
+    }
+
+    /// The read pool of the admin listener and of daybook's own jobs, so that neither waits for the application, nor it for
+    /// them.
+    pub fn admin_reader(&self) -> &Reader {
+        &self.0.admin_reader
+    }
+
+    /// Closes the idle connections of both pools. Every later read fails.
+    pub fn close_readers(&self) {
+        self.0.reader.close();
+        self.0.admin_reader.close();
     }
 
     /// At `full`, makes what this process can read survive a power failure. Blocks.
@@ -193,6 +216,12 @@ impl Store {
             disk_free_bytes: rustix::fs::statvfs(self.path())
                 .map_or(0, |found| found.f_bavail * found.f_frsize),
         }
+    }
+
+    /// The size of the database's file system.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(self.path())?;
+        Ok(found.f_blocks * found.f_frsize)
     }
 
     /// Rejects every waiting and every later record: the end of the grace period. A transaction that has begun goes on.

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::group_commit::GroupCommit;
 use super::outcome::{Outcome, WriteFn};
-use super::record::Record;
+use super::record::{LateOutcome, Record};
 use crate::config::Commit;
 use crate::rejected::Rejected;
 
@@ -34,9 +34,16 @@ impl QueueEntry {
     }
 }
 
-/// The writer's share of the queue: the entries to write, and those past their deadline.
+/// How long an outcome waits for records to be written with.
+const LATE_OUTCOME_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Further outcomes are dropped: their rows have none.
+const LATE_OUTCOMES_MAX: usize = 65_536;
+
+/// The writer's share of the queue: the entries to write, those past their deadline, and the outcomes that came after their
+/// records.
 pub(super) struct Batch {
     pub entries: Vec<QueueEntry>,
+    pub late_outcomes: Vec<LateOutcome>,
     pub expired: Vec<QueueEntry>,
 }
 
@@ -56,6 +63,10 @@ struct State {
     /// How many entries at the front the writer may take.
     released: usize,
     group_commit: GroupCommit,
+    /// Nobody waits for them.
+    late_outcomes: Vec<LateOutcome>,
+    /// When they have to be written without records.
+    late_outcomes_due: Instant,
     /// Set at the end of the grace period, or when the writer ends: every push is rejected.
     is_closed: bool,
     /// The writer ends when the queue is empty.
@@ -73,6 +84,8 @@ impl Queue {
                 waiting: VecDeque::new(),
                 released: 0,
                 group_commit: GroupCommit::new(capacity),
+                late_outcomes: Vec::new(),
+                late_outcomes_due: Instant::now(),
                 is_closed: false,
                 is_stopping: false,
             }),
@@ -116,6 +129,22 @@ impl Queue {
         Ok(outcome)
     }
 
+    /// Adds the outcome of a request whose record is committed. It is written with the next records, or a second later
+    /// without any.
+    pub fn push_late_outcome(&self, outcome: LateOutcome) {
+        let mut state = self.state();
+        if state.late_outcomes.len() >= LATE_OUTCOMES_MAX {
+            return;
+        }
+        state.late_outcomes.push(outcome);
+        if state.late_outcomes.len() == 1 {
+            state.late_outcomes_due = Instant::now() + LATE_OUTCOME_WAIT_MAX;
+            drop(state);
+            // The writer may wait without a time limit.
+            self.writable.notify_one();
+        }
+    }
+
     /// Returns when an entry was pushed since the last call.
     pub async fn pushed(&self) {
         self.pushed.notified().await;
@@ -138,15 +167,28 @@ impl Queue {
     pub fn wait_for_batch(&self) -> bool {
         let mut state = self.state();
         loop {
-            if state.is_stopping && state.waiting.is_empty() {
+            let has_outcomes = !state.late_outcomes.is_empty();
+            if state.is_stopping && state.waiting.is_empty() && !has_outcomes {
                 // A later push, of a task in the background, would never get its outcome.
                 state.is_closed = true;
                 return false;
             }
-            if state.released == 0 {
+            if state.released == 0 && !has_outcomes {
                 state = self
                     .writable
                     .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            if state.released == 0 && !state.is_stopping {
+                let due = state.late_outcomes_due;
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return true;
+                }
+                (state, _) = self
+                    .writable
+                    .wait_timeout(state, left)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -174,9 +216,11 @@ impl Queue {
     pub fn take_batch(&self, now: Instant) -> Batch {
         let mut batch = Batch {
             entries: Vec::new(),
+            late_outcomes: Vec::new(),
             expired: Vec::new(),
         };
         let mut state = self.state();
+        batch.late_outcomes = std::mem::take(&mut state.late_outcomes);
         state.group_commit.reset();
         batch
             .entries

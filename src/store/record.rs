@@ -2,19 +2,23 @@
 //! both structs, its name in [`COLUMNS`], its value in `bind`, its decoding in `read`, and a migration in `schema.rs`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::http::Method;
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// The columns after `id`, in the order in which [`Record::bind`] binds them.
-const COLUMNS: [&str; 5] = [
+const COLUMNS: [&str; 7] = [
     "timestamp",
     "method",
     "path",
     "content_length",
     "remote_addr",
+    "status",
+    "duration_us",
 ];
 
 /// The record of one request, to be appended.
@@ -29,22 +33,47 @@ pub(crate) struct Record {
     pub content_length: u64,
     /// The client; none over a unix socket without a proxy.
     pub remote_addr: Option<IpAddr>,
+    /// None while the handler runs: if its own write carries the record, the outcome follows.
+    pub outcome: Option<RequestOutcome>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestOutcome {
+    /// The status that the client was sent.
+    pub status: u16,
+    /// From the head's arrival to the handler's end, with the waits for its own writes; without the record's commit.
+    pub duration: Duration,
+}
+
+/// The outcome of a request whose record is already committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LateOutcome {
+    /// The record's id.
+    pub id: i64,
+    pub outcome: RequestOutcome,
 }
 
 /// A row of `requests`, as read and as the read API prints it. Other programs write rows too, and SQLite lets any
 /// column hold any type: a value of another type must not hide its page.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Request, description = "A recorded request.")]
 pub(crate) struct StoredRecord {
     pub id: i64,
     /// Unix seconds, in JSON as RFC 3339; none where the value is not a number. (SQLite reads an integer in a column of
     /// type `real` as a real number.)
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub timestamp: Option<f64>,
     pub method: String,
     pub path: String,
     /// 0 where the value is not an integer.
     pub content_length: i64,
     pub remote_addr: Option<String>,
+    /// Null: the request came from another program, had no response yet, or its end is not known.
+    pub status: Option<i64>,
+    /// Microseconds; null as `status`.
+    pub duration_us: Option<i64>,
 }
 
 impl Record {
@@ -60,13 +89,33 @@ impl Record {
         statement.raw_bind_parameter(next(), self.method.as_str())?;
         statement.raw_bind_parameter(next(), self.path.as_str())?;
         statement.raw_bind_parameter(next(), self.content_length as i64)?;
-        statement.raw_bind_parameter(next(), remote_addr)
+        statement.raw_bind_parameter(next(), remote_addr)?;
+        statement.raw_bind_parameter(next(), self.outcome.map(|outcome| outcome.status))?;
+        statement.raw_bind_parameter(next(), self.outcome.map(RequestOutcome::duration_us))
+    }
+}
+
+impl RequestOutcome {
+    fn duration_us(self) -> i64 {
+        i64::try_from(self.duration.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl LateOutcome {
+    /// Adds it to the row, if that is still there.
+    pub(super) fn update(self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = "update requests set status = ?, duration_us = ? where id = ?";
+        let outcome = self.outcome;
+        connection
+            .prepare_cached(sql)?
+            .execute((outcome.status, outcome.duration_us(), self.id))
+            .map(drop)
     }
 }
 
 impl StoredRecord {
     /// Reads a row of a [`select_sql`] statement.
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             timestamp: match row.get_ref("timestamp")? {
@@ -77,6 +126,8 @@ impl StoredRecord {
             path: text(row.get_ref("path")?).unwrap_or_default(),
             content_length: row.get_ref("content_length")?.as_i64().unwrap_or_default(),
             remote_addr: text(row.get_ref("remote_addr")?),
+            status: row.get_ref("status")?.as_i64_or_null().unwrap_or(None),
+            duration_us: row.get_ref("duration_us")?.as_i64_or_null().unwrap_or(None),
         })
     }
 }
@@ -90,9 +141,17 @@ pub(super) fn insert_sql(rows: usize) -> String {
 }
 
 /// A statement that reads the records for which `condition` holds: all that follows `where`.
-pub(super) fn select_sql(condition: &str) -> String {
+/// An index of somebody else's would not keep the order of ids, so none but theirs is used.
+pub(crate) fn select_sql(condition: &str) -> String {
     let columns = COLUMNS.join(", ");
-    format!("select id, {columns} from requests where {condition}")
+    format!("select id, {columns} from requests not indexed where {condition}")
+}
+
+/// The timestamp of the oldest record that has a valid one.
+pub(crate) fn oldest_timestamp(connection: &Connection) -> rusqlite::Result<Option<f64>> {
+    let sql = "select timestamp from requests not indexed where typeof(timestamp) = 'real' order by id limit 1";
+    let mut oldest = connection.prepare_cached(sql)?;
+    oldest.query_row([], |row| row.get(0)).optional()
 }
 
 /// As the standard library writes it; without its formatting, which took an eighth of the writer's instructions.
@@ -133,19 +192,23 @@ fn rfc3339<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok,
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use rusqlite::Connection;
-
     use super::*;
     use crate::store::schema::DatabaseInfo;
+    use proptest::prelude::*;
 
-    fn record(path: &str, remote_addr: Option<IpAddr>) -> Record {
+    const OUTCOME: RequestOutcome = RequestOutcome {
+        status: 204,
+        duration: Duration::from_millis(1500),
+    };
+
+    fn record(path: &str, remote_addr: Option<IpAddr>, outcome: Option<RequestOutcome>) -> Record {
         Record {
             timestamp: 1.5,
             method: Method::PUT,
             path: path.to_owned(),
             content_length: 7,
             remote_addr,
+            outcome,
         }
     }
 
@@ -157,7 +220,10 @@ mod tests {
             migration.run(&connection).expect("a migration");
         }
         let client = "10.1.2.3".parse().expect("an address");
-        let records = [record("/1", Some(client)), record("/2", None)];
+        let records = [
+            record("/1", Some(client), Some(OUTCOME)),
+            record("/2", None, None),
+        ];
         let mut insert = connection.prepare(&insert_sql(2)).expect("an insert");
         for (row, record) in records.iter().enumerate() {
             record.bind(&mut insert, row).expect("binding");
@@ -167,17 +233,23 @@ mod tests {
             .prepare(&select_sql("id > 0"))
             .and_then(|mut rows| rows.query_map([], StoredRecord::read)?.collect())
             .expect("reading");
-        let expected = |id, path: &str, remote_addr: Option<&str>| StoredRecord {
-            id,
-            timestamp: Some(1.5),
-            method: "PUT".to_owned(),
-            path: path.to_owned(),
-            content_length: 7,
-            remote_addr: remote_addr.map(str::to_owned),
-        };
+        let expected =
+            |id, path: &str, remote_addr: Option<&str>, has_outcome: bool| StoredRecord {
+                id,
+                timestamp: Some(1.5),
+                method: "PUT".to_owned(),
+                path: path.to_owned(),
+                content_length: 7,
+                remote_addr: remote_addr.map(str::to_owned),
+                status: has_outcome.then_some(204),
+                duration_us: has_outcome.then_some(1_500_000),
+            };
         assert_eq!(
             stored,
-            [expected(1, "/1", Some("10.1.2.3")), expected(2, "/2", None)]
+            [
+                expected(1, "/1", Some("10.1.2.3"), true),
+                expected(2, "/2", None, false)
+            ]
         );
     }
 

@@ -36,11 +36,18 @@ impl Migration {
 }
 
 /// In order; append only.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    oldest: 1,
-    sql: include_str!("schema.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        oldest: 1,
+        sql: include_str!("schema.sql"),
+    },
+    Migration {
+        version: 2,
+        oldest: 1,
+        sql: include_str!("schema_2.sql"),
+    },
+];
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 

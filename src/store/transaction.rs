@@ -8,6 +8,7 @@ use super::insert::{InsertError, Inserter};
 use super::litestream::LitestreamCheck;
 use super::outcome::Outcome;
 use super::queue::QueueEntry;
+use super::record::LateOutcome;
 use super::sqlite_errors::{is_damage, one_record_can_cause, was_not_committed};
 use crate::rejected::Rejected;
 use crate::telemetry::log_rate_limited;
@@ -47,19 +48,44 @@ impl WriterConnection {
         self.execute("BEGIN IMMEDIATE")
     }
 
-    /// Inserts and commits a batch in the open transaction. If one record made it fail, the others are tried again
-    /// without it.
-    pub fn write(&mut self, entries: &mut [QueueEntry]) -> Result<TransactionOutcome, FatalError> {
-        if entries.is_empty() {
+    /// Inserts and commits a batch in the open transaction, and adds the outcomes of earlier records. If one record made it
+    /// fail, the others are tried again without it.
+    pub fn write(
+        &mut self,
+        entries: &mut [QueueEntry],
+        late_outcomes: &[LateOutcome],
+    ) -> Result<TransactionOutcome, FatalError> {
+        if entries.is_empty() && late_outcomes.is_empty() {
             // All entries expired before the transaction began.
             self.rollback()?;
             return Ok(TransactionOutcome::Committed(Vec::new()));
         }
-        let inserted = self.inserter.insert(&mut self.connection, entries);
+        let inserted = self
+            .update(late_outcomes)
+            .and_then(|()| self.inserter.insert(&mut self.connection, entries));
         match self.finish(inserted, entries.len())? {
             Some(outcome) => Ok(outcome),
-            None => self.write_one_by_one(entries),
+            None => self.write_one_by_one(entries, late_outcomes),
         }
+    }
+
+    /// Adds the outcomes of earlier records. An error that the updates alone cause must not cost the batch: then these
+    /// records have no outcome, which is allowed.
+    fn update(&mut self, late_outcomes: &[LateOutcome]) -> Result<(), InsertError> {
+        if late_outcomes.is_empty() {
+            return Ok(());
+        }
+        let mut savepoint = self.connection.savepoint()?;
+        let mut outcomes = late_outcomes.iter();
+        if let Err(error) = outcomes.try_for_each(|outcome| outcome.update(&savepoint)) {
+            if is_damage(&error) || savepoint.is_autocommit() {
+                return Err(error.into());
+            }
+            log_rate_limited("outcomes of requests were not written", &error);
+            savepoint.rollback()?;
+        }
+        savepoint.commit()?;
+        Ok(())
     }
 
     /// A second transaction for a batch, under the same lock, with its entries one at a time. A handler's write that ran
@@ -67,13 +93,14 @@ impl WriterConnection {
     fn write_one_by_one(
         &mut self,
         entries: &mut [QueueEntry],
+        late_outcomes: &[LateOutcome],
     ) -> Result<TransactionOutcome, FatalError> {
         if let Err(error) = self.begin() {
             log_rate_limited("a transaction could not begin", &error);
             return Ok(TransactionOutcome::RolledBack);
         }
         let mut outcomes = Vec::with_capacity(entries.len());
-        let mut inserted = Ok(());
+        let mut inserted = self.update(late_outcomes);
         for entry in entries.iter_mut() {
             if entry.write_fn_has_run {
                 outcomes.push(Outcome::Rejected(Rejected::Storage));

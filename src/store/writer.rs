@@ -76,7 +76,9 @@ impl Writer {
         let lock_wait = begun - waiting_since;
         status.set(WriterState::Committing);
         let mut batch = self.queue.take_batch(begun);
-        let outcome = self.connection.write(&mut batch.entries);
+        let outcome = self
+            .connection
+            .write(&mut batch.entries, &batch.late_outcomes);
         drop(guard);
         let outcome = outcome?;
         self.metrics

@@ -34,6 +34,8 @@ fn assert_is_record(server: &Server, record: &Value, row: &Row) {
         "path",
         "content_length",
         "remote_addr",
+        "status",
+        "duration_us",
     ];
     expected.sort_unstable();
     assert_eq!(keys, expected);
@@ -42,6 +44,8 @@ fn assert_is_record(server: &Server, record: &Value, row: &Row) {
     assert_eq!(record["path"], row.path);
     assert_eq!(record["content_length"], row.content_length);
     assert_eq!(record["remote_addr"], "127.0.0.1");
+    assert_eq!(record["status"], 200);
+    assert_eq!(record["duration_us"], row.duration_us.expect("a duration"));
     let timestamp = record["timestamp"].as_str().expect("a time in RFC 3339");
     assert!(
         timestamp.as_bytes()[10] == b'T' && timestamp.ends_with('Z'),
@@ -163,9 +167,9 @@ fn a_row_with_values_of_other_types_is_shown_with_nulls() {
     server
         .db()
         .execute_batch(
-            "insert into requests values (2, 'x', x'47ff', cast(x'2fff' as text), 'many', x'ff');
-             insert into requests values (3, 1e300, '', '/3', 1.5, null);
-             insert into requests values (4, 1, 'GET', '/4', 4, '192.0.2.1')",
+            "insert into requests values (2, 'x', x'47ff', cast(x'2fff' as text), 'many', x'ff', 'ok', 0.5);
+             insert into requests values (3, 1e300, '', '/3', 1.5, null, null, null);
+             insert into requests values (4, 1, 'GET', '/4', 4, '192.0.2.1', null, null)",
         )
         .expect("rows of another writer");
     let response = server.get_admin("/requests");
@@ -173,7 +177,7 @@ fn a_row_with_values_of_other_types_is_shown_with_nulls() {
     let record = |id: i64, timestamp, method, path, length, address: Option<&str>| {
         serde_json::json!({
             "id": id, "timestamp": timestamp, "method": method, "path": path,
-            "content_length": length, "remote_addr": address,
+            "content_length": length, "remote_addr": address, "status": null, "duration_us": null,
         })
     };
     let odd = record(

@@ -16,6 +16,9 @@ pub struct Row {
     /// Bytes of body that the server read.
     pub content_length: i64,
     pub remote_addr: Option<String>,
+    /// None in a row of the seed, and as long as the request runs.
+    pub status: Option<u16>,
+    pub duration_us: Option<i64>,
 }
 
 /// Opens the file for reading and writing, with a busy timeout of 5 s.
@@ -35,7 +38,7 @@ pub fn count(connection: &Connection) -> i64 {
 }
 
 pub fn row(connection: &Connection, id: i64) -> Option<Row> {
-    let sql = "select id, timestamp, method, path, content_length, remote_addr from requests where id = ?1";
+    let sql = "select id, timestamp, method, path, content_length, remote_addr, status, duration_us from requests where id = ?1";
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Row {
             id: row.get(0)?,
@@ -44,6 +47,8 @@ pub fn row(connection: &Connection, id: i64) -> Option<Row> {
             path: row.get(3)?,
             content_length: row.get(4)?,
             remote_addr: row.get(5)?,
+            status: row.get(6)?,
+            duration_us: row.get(7)?,
         })
     };
     connection

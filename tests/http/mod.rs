@@ -7,6 +7,7 @@ mod handlers;
 mod head_memory;
 mod limits;
 mod listeners;
+mod outcomes;
 mod real_clients;
 mod recording;
 mod refusal_reasons;

@@ -33,11 +33,11 @@ fn a_start_creates_the_database_its_lock_file_and_the_table() {
     };
     assert_eq!(
         text(columns).to_lowercase(),
-        "id integer 0, timestamp real 1, method text 1, path text 1, content_length integer 1, remote_addr text 0"
+        "id integer 0, timestamp real 1, method text 1, path text 1, content_length integer 1, remote_addr text 0, status integer 0, duration_us integer 0"
     );
     assert_eq!(text("pragma journal_mode"), "wal");
     let versions = "select version || ' ' || oldest from daybook_schema";
-    assert_eq!(text(versions), "1 1");
+    assert_eq!(text(versions), "2 1");
 }
 
 #[test]
