@@ -1,4 +1,4 @@
-//! What retention leaves alone.
+//! Retention spares young records, odd rows, the application's tables and the ids.
 
 use super::{BYTES_MAX, DAY, Database, HOUR, deleted};
 use crate::common::{TIMEOUT, eventually};
