@@ -114,7 +114,7 @@ def test_what_was_changed_by_hand_is_put_back_but_for_what_the_servers_own_progr
 ):
     server.host.run("sh", "-c", "printf 'HAPROXY_NEXT=on\\nHAPROXY_NEXT_PERCENT=5\\n' >>/etc/daybook/daybook.env")
     server.host.run("tee", "-a", "/etc/daybook/checks.toml", input='[[request]]\nmethod = "GET"\npath = "/by-hand"\n')
-    # A new server has both. What deletes something comes back neither with its old value nor at all.
+    # A new server has both. The playbook never puts back a setting that deletes something.
     lines = "s/^DAYBOOK_RETENTION__BYTES_MAX=25%$/DAYBOOK_RETENTION__BYTES_MAX=30%/; /^BACKUP_RETENTION=24h$/d"
     server.host.run("sed", "-i", lines, "/etc/daybook/daybook.env")
     wanted = {**SETTINGS, "DAYBOOK_COMMIT__DEADLINE": "4s"}
