@@ -1,0 +1,4 @@
+//! The means of an application's code.
+
+mod changed;
+mod store;
