@@ -114,10 +114,14 @@ def test_what_was_changed_by_hand_is_put_back_but_for_what_the_servers_own_progr
 ):
     server.host.run("sh", "-c", "printf 'HAPROXY_NEXT=on\\nHAPROXY_NEXT_PERCENT=5\\n' >>/etc/daybook/daybook.env")
     server.host.run("tee", "-a", "/etc/daybook/checks.toml", input='[[request]]\nmethod = "GET"\npath = "/by-hand"\n')
+    # A new server has both. The playbook never puts back a setting that deletes something.
+    lines = "s/^DAYBOOK_RETENTION__BYTES_MAX=25%$/DAYBOOK_RETENTION__BYTES_MAX=30%/; /^BACKUP_RETENTION=24h$/d"
+    server.host.run("sed", "-i", lines, "/etc/daybook/daybook.env")
     wanted = {**SETTINGS, "DAYBOOK_COMMIT__DEADLINE": "4s"}
     operator.provision(daybook_settings=wanted, daybook_replicas=2).succeeded()
     settings = server.host.run("cat", "/etc/daybook/daybook.env").splitlines()
-    assert {"HAPROXY_NEXT=on", "HAPROXY_NEXT_PERCENT=5"} <= set(settings)
+    assert {"HAPROXY_NEXT=on", "HAPROXY_NEXT_PERCENT=5", "DAYBOOK_RETENTION__BYTES_MAX=30%"} <= set(settings)
+    assert [line for line in settings if line.startswith("BACKUP_RETENTION")] == []
     assert server.host.run("cat", "/etc/daybook/checks.toml") == (REPOSITORY / "deploy/checks.toml").read_text()
     server.host.run("sed", "-i", "/^HAPROXY_NEXT/d", "/etc/daybook/daybook.env")
 

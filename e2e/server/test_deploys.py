@@ -71,16 +71,19 @@ def test_what_runs_already_is_not_deployed_again(server: Server, operator: Opera
 
 
 def test_a_deploy_that_migrates_the_database_costs_no_request(server: Server, operator: Operator, figure):
+    """As on a server that was installed before there was retention."""
+    server.host.run("sed", "-i", "/^DAYBOOK_RETENTION/d", "/etc/daybook/daybook.env")
     old = running(server)
     with Steady(server.http) as load:
-        said = operator.make("deploy", IMAGE="localhost/daybook-e2e-next")
+        *_, done, advice, _, line = operator.make("deploy", IMAGE="localhost/daybook-e2e-next").splitlines()
+    assert line == "DAYBOOK_RETENTION__BYTES_MAX=25%" and "Old records are never deleted on this server" in advice
     assert load.failures == []
     assert server.missing(load.record_ids) == set()
     assert running(server) == [image_of("next")] * 4 != old
     assert server.rows("select version, oldest from daybook_schema") == [(3, 1)]
     assert server.rows("select count(*) from notes")[0][0] > 0
     assert named(server, "previous") == old[0]
-    figure(f"{said.splitlines()[-1]}; {load}")
+    figure(f"{done}; {load}")
 
 
 def test_a_rollback_costs_no_request_and_the_old_version_goes_on_with_the_file(server: Server, operator: Operator, figure):

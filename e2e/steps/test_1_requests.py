@@ -63,6 +63,31 @@ def test_the_socket_directory_keeps_its_owner(composed: Composed):
     assert (composed.volumes / "daybook_sockets/_data").stat().st_uid == 10001
 
 
+def test_a_new_installation_bounds_its_records_and_an_older_one_does_not_begin_to(composed: Composed):
+    def bound() -> str:
+        replica, *_ = composed.containers("daybook")
+        section = composed.host.run("podman", "exec", replica, "/daybook", "config").split("[retention]")[1]
+        return section.split("bytes_max = ")[1].splitlines()[0]
+
+    composed.clear()
+    settings = f"{DIRECTORY}/.env"
+    composed.host.run("tee", settings, input="HAPROXY_LOG=all")
+    try:
+        assert "RETENTION_BYTES_MAX=25% BACKUP_RETENTION=24h (in .env)" in composed.start()
+        written = composed.host.run("cat", settings)
+        assert written == "HAPROXY_LOG=all\nRETENTION_BYTES_MAX=25%\nBACKUP_RETENTION=24h\n"
+        assert bound() == '"25%"'
+        assert "RETENTION" not in composed.start(), "once"
+    finally:
+        composed.host.run("rm", settings)
+    composed.script("down", seconds_max=90)
+    # As an installation of an older version, whose database is lost.
+    composed.host.run("podman", "volume", "rm", "daybook_data")
+    assert "RETENTION" not in composed.start()
+    assert bound() == '""'
+    assert composed.host.attempt("ls", settings).returncode != 0
+
+
 def test_make_up_starts_everything_and_a_first_request_is_recorded(composed: Composed, figure):
     started = time.monotonic()
     composed.start()

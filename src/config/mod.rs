@@ -21,7 +21,6 @@ mod section_type;
 mod tests;
 mod values;
 
-pub(crate) use bytes_max::BytesMax;
 pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Retention, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};

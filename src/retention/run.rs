@@ -73,19 +73,28 @@ impl Retention {
         now: impl Fn() -> UnixSeconds,
         stopping: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
-        let mut stopping = pin!(stopping);
+        let result = self.delete_all(&now, pin!(stopping)).await;
+        self.show_oldest(now()).await?;
+        result
+    }
+
+    async fn delete_all<S: Future<Output = ()> + Unpin>(
+        &self,
+        now: &impl Fn() -> UnixSeconds,
+        mut stopping: S,
+    ) -> Result<(), RunError> {
         if let Some(age) = self.settings.age {
             let cut_off = |now: UnixSeconds| now - age.get().as_secs_f64();
-            let end = self.delete(&now, cut_off, usize::MAX, stopping.as_mut());
+            let end = self.delete(now, cut_off, usize::MAX, &mut stopping);
             if end.await? == End::Stopping {
                 return Ok(());
             }
         }
         if let Some(bytes_max) = self.settings.bytes_max {
             let bytes_max = bytes_max.of(self.store.disk_bytes()?);
-            self.bound(&now, bytes_max, stopping.as_mut()).await?;
+            self.bound(now, bytes_max, stopping).await?;
         }
-        self.show_oldest(now()).await
+        Ok(())
     }
 
     /// Deletes the oldest rows until the table is within `bytes_max`.
@@ -136,7 +145,11 @@ impl Retention {
                 now,
             };
             let reader = self.store.reader();
-            let look = reader.read(move |db| cut_off.look(db, from)).await?;
+            let look = tokio::select! {
+                biased;
+                () = &mut stopping => return Ok(End::Stopping),
+                look = reader.read(move |db| cut_off.look(db, from)) => look?,
+            };
             next = look.next;
             let Some(until) = look.until else {
                 continue;
@@ -187,7 +200,19 @@ struct Step {
 }
 
 /// Deletes the first `rows_max` rows up to the id `until`, or fewer if the time is up.
+///
+/// SQLite fills the freed pages with zeros, which it writes anyway: the log is as long and the step as fast. So a deleted record
+/// is gone from the file, and a compressed copy of the free pages takes nothing: the backup shrinks.
 fn delete_step(tx: &Connection, until: i64, rows_max: usize) -> rusqlite::Result<Step> {
+    let fill = |on: bool| tx.pragma_update_and_check(None, "secure_delete", on, |_| Ok(()));
+    fill(true)?;
+    let step = delete_rows(tx, until, rows_max);
+    // The application's own deletions are as they were.
+    fill(false)?;
+    step
+}
+
+fn delete_rows(tx: &Connection, until: i64, rows_max: usize) -> rusqlite::Result<Step> {
     let begun = Instant::now();
     let mut statement = tx.prepare_cached(
         "delete from requests where id <= (select max(id) from (select id from requests where id <= ? order by id limit ?))",

@@ -3,7 +3,7 @@
 //! The pages that the file uses are an upper bound that costs microseconds. Only if it is above the bound, the share of
 //! `requests` is estimated. `dbstat` on the whole table would read each page: 0.6 s for 10 M rows in memory, and far longer from
 //! a disk, while its snapshot lets the WAL grow. The estimate reads 1,000 pages of each b-tree and 4,000 rows, so it takes the
-//! same few milliseconds for any file. Against `dbstat` it is within 4 % in the tests, and within 1 % for usual rows.
+//! same few milliseconds for any file. Against `dbstat` it is within 3 % in the tests, and within 0.5 % for usual rows.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -13,6 +13,8 @@ const PAGES: i64 = 1000;
 /// Places, at equal distances between the first id and the last, and the rows that are read at each.
 const PLACES: i64 = 100;
 const ROWS_AT_A_PLACE: i64 = 20;
+/// Its multiples spread evenly between 0 and 1.
+const GOLDEN_RATIO: f64 = 0.618_033_988_75;
 
 /// The table's size.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,61 +94,90 @@ fn bytes_per_row(db: &Connection, b_tree: &str, first: i64, all: &Sample) -> rus
     Ok(bytes_per_row * all.bytes_per_row / here.bytes_per_row)
 }
 
+/// Reads some rows at places all over a range of ids.
 fn sample(db: &Connection, first: i64, last: i64) -> rusqlite::Result<Sample> {
     let width = (last as f64 - first as f64 + 1.0) / PLACES as f64;
-    let mut statement =
-        db.prepare_cached("select * from requests where id between ? and ? order by id limit ?")?;
-    let mut last_row =
-        db.prepare_cached("select max(id) from requests where id between ? and ?")?;
-    let (mut rows, mut sampled, mut bytes) = (0.0, 0.0, 0.0);
+    // Two subqueries: one `select` with both `min` and `max` reads all rows between.
+    let mut ends = db.prepare_cached(
+        "select (select min(id) from requests where id between ?1 and ?2), (select max(id) from requests where id between ?1 and ?2)",
+    )?;
+    let mut total = Rows::default();
+    let mut rows = 0.0;
     for place in 0..PLACES {
         let begin = first.saturating_add((place as f64 * width) as i64);
-        let end = first
-            .saturating_add(((place + 1) as f64 * width) as i64 - 1)
-            .max(begin);
-        let mut found = statement.query((begin, end, ROWS_AT_A_PLACE))?;
-        let (mut here, mut lowest, mut highest) = (0.0, 0, 0);
-        while let Some(row) = found.next()? {
-            highest = row.get("id")?;
-            if here == 0.0 {
-                lowest = highest;
-            }
-            here += 1.0;
-            bytes += row_bytes(row)?;
-        }
-        sampled += here;
-        rows += match here < ROWS_AT_A_PLACE as f64 {
-            // All of them were read.
-            true => here,
-            // As dense as those that were read, up to the last row before the next place: there may be a gap.
-            false => {
-                let last: i64 = last_row.query_row((begin, end), |row| row.get(0))?;
-                (last - lowest + 1) as f64 * (here - 1.0) / (highest - lowest) as f64
-            }
+        let end = first.saturating_add(((place + 1) as f64 * width) as i64 - 1);
+        let ends: (Option<i64>, Option<i64>) = ends.query_row((begin, end.max(begin)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        let (Some(lowest), Some(highest)) = ends else {
+            continue;
         };
+        // Not always at its beginning: the records may have a rhythm.
+        let distance = highest as f64 - lowest as f64;
+        let offset = (place as f64 * GOLDEN_RATIO).fract() * distance;
+        let mut here = Rows::read(db, lowest.saturating_add(offset as i64), highest)?;
+        if here.rows < ROWS_AT_A_PLACE {
+            here = Rows::read(db, lowest, highest)?;
+        }
+        rows += match here.rows < ROWS_AT_A_PLACE {
+            // All of them were read.
+            true => here.rows as f64,
+            // As dense as those that were read.
+            false => (distance + 1.0) * (here.rows - 1) as f64 / here.distance,
+        };
+        total.rows += here.rows;
+        total.bytes += here.bytes;
     }
     Ok(Sample {
         rows,
-        bytes_per_row: bytes / f64::max(sampled, 1.0),
+        bytes_per_row: total.bytes / total.rows.max(1) as f64,
     })
 }
 
+/// The rows that were read at a place.
+#[derive(Default)]
+struct Rows {
+    rows: i64,
+    bytes: f64,
+    /// From the first id to the last.
+    distance: f64,
+}
+
+impl Rows {
+    fn read(db: &Connection, from: i64, to: i64) -> rusqlite::Result<Self> {
+        let sql = "select * from requests where id between ? and ? order by id limit ?";
+        let mut statement = db.prepare_cached(sql)?;
+        let mut found = statement.query((from, to, ROWS_AT_A_PLACE))?;
+        let mut read = Self::default();
+        let mut lowest = None;
+        while let Some(row) = found.next()? {
+            let id: i64 = row.get("id")?;
+            read.rows += 1;
+            read.bytes += row_bytes(id, row);
+            read.distance = id as f64 - *lowest.get_or_insert(id) as f64;
+        }
+        Ok(read)
+    }
+}
+
 /// About the bytes of a row in its page (sqlite.org, "Database File Format").
-fn row_bytes(row: &Row<'_>) -> rusqlite::Result<f64> {
-    // The pointer to the row, its length, its id, which is no part of the record, and the length and first byte of the header.
-    let mut bytes = 2 + 2 + 4 + 1 + 1;
-    let mut column = 1;
-    while let Ok(value) = row.get_ref(column) {
-        // One byte of the header says its type.
-        bytes += 1 + match value {
+fn row_bytes(id: i64, row: &Row<'_>) -> f64 {
+    // The header has its own length, and a type of one byte for each column. The id is no part of the record.
+    let mut record = 2;
+    for column in 1.. {
+        let Ok(value) = row.get_ref(column) else {
+            break;
+        };
+        record += 1 + match value {
             ValueRef::Null | ValueRef::Integer(0 | 1) => 0,
             ValueRef::Integer(number) => (72 - number.unsigned_abs().leading_zeros() as usize) / 8,
             ValueRef::Real(_) => 8,
             ValueRef::Text(text) | ValueRef::Blob(text) => text.len(),
         };
-        column += 1;
     }
+    // A pointer to the row, the record's length, and the id: seven bits a byte.
+    let id_bytes = (70 - (id | 1).leading_zeros() as usize) / 7;
+    let bytes = (2 + 1 + id_bytes + record) as f64;
     // Half a row, on average, is the end of a page into which the next one does not fit.
-    let bytes = bytes as f64;
-    Ok(bytes + bytes * bytes.min(1000.0) / 2.0 / 4096.0)
+    bytes + bytes * bytes.min(1000.0) / 2.0 / 4096.0
 }

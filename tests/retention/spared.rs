@@ -1,4 +1,4 @@
-//! What retention leaves alone.
+//! Retention spares young records, odd rows, the application's tables and the ids.
 
 use super::{BYTES_MAX, DAY, Database, HOUR, deleted};
 use crate::common::{TIMEOUT, eventually};
@@ -97,4 +97,25 @@ fn a_reader_of_an_old_page_finds_it_empty() {
     assert_eq!((page.status, page.text().contains("\"id\"")), (200, false));
     assert_eq!(server.get_admin("/requests/5").status, 404);
     assert_eq!(server.get_admin("/requests/1005").status, 200);
+}
+
+#[test]
+fn the_bytes_of_a_deleted_record_are_gone_from_the_file() {
+    let database = Database::new();
+    database.add(1000, 91.0 * DAY);
+    database.add(1, 1.0 * DAY);
+    let checkpoint = "pragma wal_checkpoint(truncate)";
+    let is_in_the_file = |text: &str| {
+        let _ = database.db.query_row(checkpoint, [], |_| Ok(()));
+        let bytes = std::fs::read(&database.path).expect("the file");
+        bytes
+            .windows(text.len())
+            .any(|found| found == text.as_bytes())
+    };
+    assert!(is_in_the_file("/some/path/777"));
+    let server = database.serve(&[("age", "'90d'")]);
+    eventually("the old ones are gone", TIMEOUT, || database.rows() == 1);
+    drop(server);
+    assert!(!is_in_the_file("/some/path/777"));
+    assert!(is_in_the_file("/some/path/1"));
 }
