@@ -40,6 +40,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
+mod admin_client;
 mod app;
 mod cli;
 mod config;
@@ -49,6 +50,7 @@ mod jobs;
 mod lock_file;
 mod metrics;
 mod process;
+mod query;
 mod readiness;
 mod rejected;
 mod serve;

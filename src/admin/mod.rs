@@ -3,6 +3,7 @@
 mod access;
 mod problem;
 mod requests;
+pub(crate) mod stream;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -16,6 +17,7 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
@@ -23,9 +25,11 @@ use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::shutdown::Phase;
 use crate::store::Store;
 use crate::telemetry::log_rate_limited;
 use problem::Problem;
+use stream::Streams;
 
 /// The state that the routes share.
 pub struct AdminState {
@@ -34,6 +38,8 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// Memory for the heads of public requests.
     pub heads: HeadBudget,
+    pub streams: Streams,
+    pub phase: watch::Receiver<Phase>,
 }
 
 pub fn router(admin: Arc<AdminState>) -> Router {
@@ -41,6 +47,7 @@ pub fn router(admin: Arc<AdminState>) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/api/stream", get(stream::stream))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(requests::get))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))

@@ -1,10 +1,13 @@
 //! The command line of every application: parse, dispatch, exit code.
 
+mod export;
 mod failure;
 mod healthcheck;
 mod init;
 mod output;
+mod records;
 mod serve;
+mod tail;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,8 +19,10 @@ use crate::app::App;
 use crate::config::{self, Config, Listen};
 use crate::healthcheck::Probe;
 use crate::telemetry;
+use export::ExportArgs;
 use failure::Failure;
 use output::print;
+use tail::TailArgs;
 
 /// HTTP service that writes each request to SQLite, durably, before it responds
 #[derive(Parser)]
@@ -105,6 +110,12 @@ Exit status:
         #[arg(long, value_name = "ADDRESS")]
         address: Option<Listen>,
     },
+    /// Show requests while they are recorded
+    #[command(after_help = tail::HELP)]
+    Tail(TailArgs),
+    /// Write recorded requests to a file, as NDJSON or CSV
+    #[command(after_help = export::HELP)]
+    Export(ExportArgs),
     /// Print the effective configuration as TOML
     ///
     /// The output is itself a configuration file, except that secrets are hidden. Use it to check a file or an environment
@@ -137,8 +148,8 @@ Exit status:
     },
 }
 
-/// Runs the program of an application: its command line, with `serve`, `init`, `healthcheck`, `config` and `completions`.
-/// `main` returns the exit code.
+/// Runs the program of an application: its command line, with `serve`, `init`, `healthcheck`, `tail`, `export`,
+/// `config` and `completions`. `main` returns the exit code.
 pub fn run(app: App) -> ExitCode {
     let name = app.name;
     let matches = named(Cli::command(), name).name(name).get_matches();
@@ -160,6 +171,8 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
             let probe = if live { Probe::Live } else { Probe::Ready };
             healthcheck::run(file, &app, address, probe)
         }
+        Command::Tail(args) => tail::run(file, &app, args),
+        Command::Export(args) => export::run(file, &app, args),
         Command::Config { default: true } => {
             let toml = config::default_toml(&app).map_err(|error| Failure::new(error, false))?;
             print(toml.as_bytes())

@@ -1,6 +1,6 @@
 //! Standard output.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::failure::Failure;
@@ -16,4 +16,19 @@ pub(super) fn print(text: &[u8]) -> Result<ExitCode, Failure> {
         .write_all(text)
         .map_err(|error| Failure::new(format!("standard output: {error}"), true))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came of writing output: the reader may have had enough, as `head` has.
+pub(super) enum Written {
+    All,
+    ReaderGone,
+}
+
+/// Tells a reader that has gone, which is no failure, from an error.
+pub(super) fn written(result: io::Result<()>, to: &str) -> Result<Written, Failure> {
+    match result {
+        Ok(()) => Ok(Written::All),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Written::ReaderGone),
+        Err(error) => Err(Failure::new(format!("{to}: {error}"), true)),
+    }
 }

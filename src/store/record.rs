@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::http::Method;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The columns after `id`, in the order in which [`Record::bind`] binds them.
 const COLUMNS: [&str; 7] = [
@@ -55,12 +56,12 @@ pub(crate) struct LateOutcome {
 
 /// A row of `requests`, as read and as the read API prints it. Other programs write rows too, and SQLite lets any
 /// column hold any type: a value of another type must not hide its page.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct StoredRecord {
     pub id: i64,
     /// Unix seconds, in JSON as RFC 3339; none where the value is not a number. (SQLite reads an integer in a column of
     /// type `real` as a real number.)
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "rfc3339", deserialize_with = "from_rfc3339")]
     pub timestamp: Option<f64>,
     pub method: String,
     pub path: String,
@@ -112,7 +113,7 @@ impl LateOutcome {
 
 impl StoredRecord {
     /// Reads a row of a [`select_sql`] statement.
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             timestamp: match row.get_ref("timestamp")? {
@@ -138,7 +139,7 @@ pub(super) fn insert_sql(rows: usize) -> String {
 }
 
 /// A statement that reads the records for which `condition` holds: all that follows `where`.
-pub(super) fn select_sql(condition: &str) -> String {
+pub(crate) fn select_sql(condition: &str) -> String {
     let columns = COLUMNS.join(", ");
     format!("select id, {columns} from requests where {condition}")
 }
@@ -177,6 +178,15 @@ fn rfc3339<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok,
         .and_then(|seconds| jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64).ok())
         .map(|time| format!("{time:.6}"))
         .serialize(serializer)
+}
+
+/// The command line reads what another replica has printed.
+fn from_rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let time: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+    Ok(Some(time.as_microsecond() as f64 / 1e6))
 }
 
 #[cfg(test)]
