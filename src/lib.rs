@@ -30,8 +30,9 @@
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
 //! 4. `store`: the queue, the writer thread, the lock between replicas.
 //! 5. `jobs`: the application's work on a schedule.
-//! 6. `admin`: health, metrics and the recorded requests, for the operator.
-//! 7. `process` and `config`: what surrounds the server.
+//! 6. `query`: which recorded requests somebody wants, and their pages.
+//! 7. `admin`: health, metrics and the recorded requests, for the operator.
+//! 8. `process` and `config`: what surrounds the server.
 //!
 //! ARCHITECTURE.md shows how these parts work together.
 

@@ -12,8 +12,8 @@ use super::{load, runtime};
 use crate::admin_client::Target;
 use crate::app::App;
 use crate::store::ReadOnlyDatabase;
-pub(super) use admin::AdminClient;
-pub(super) use filters::FilterArgs;
+pub(super) use admin::{AdminClient, AdminError};
+pub(super) use filters::{FilterArgs, ParsedFilter};
 
 #[derive(Args)]
 pub(super) struct SourceArgs {
