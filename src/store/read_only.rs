@@ -1,7 +1,7 @@
 //! The database for a command that only reads it, beside running replicas or without any.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -62,11 +62,6 @@ impl ReadOnlyDatabase {
     /// Each statement must be short: a long one would keep the WAL from its reset.
     pub fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// The database's file itself, even if `database.path` is a link.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The ids of the oldest and of the newest record; none if there is no record.

@@ -38,7 +38,6 @@ pub(super) struct Pages {
 #[derive(Deserialize)]
 struct AdminPage {
     requests: Vec<StoredRecord>,
-    next_before: Option<i64>,
     next_after: Option<i64>,
 }
 
