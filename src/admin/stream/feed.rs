@@ -127,3 +127,97 @@ impl Feed {
 pub(crate) fn cost(record: &StoredRecord) -> usize {
     1 + record.path.len() / PATH_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Time;
+
+    fn record(id: i64, status: Option<i64>) -> StoredRecord {
+        StoredRecord {
+            id,
+            timestamp: Some(1.5),
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            content_length: 0,
+            remote_addr: None,
+            status,
+            duration_us: status,
+        }
+    }
+
+    fn new(ids: std::ops::RangeInclusive<i64>, status: Option<i64>) -> Found {
+        Found {
+            records: ids.map(|id| record(id, status)).collect(),
+            ..Found::default()
+        }
+    }
+
+    fn finished(record: StoredRecord) -> Found {
+        Found {
+            finished: vec![record],
+            ..Found::default()
+        }
+    }
+
+    fn feed(status: Option<&str>, now: Instant) -> Feed {
+        let mut filter = Filter::default();
+        for status in status {
+            assert_eq!(filter.set("status", status, Time::now()), Ok(true));
+        }
+        Feed::new(filter, now)
+    }
+
+    fn names(events: &[Event]) -> Vec<(&'static str, i64)> {
+        events.iter().map(|e| (e.name(), e.id())).collect()
+    }
+
+    #[test]
+    fn the_rate_is_200_a_second_and_after_a_pause_200_at_once() {
+        let begin = Instant::now();
+        let mut feed = feed(None, begin);
+        let mut shown_at = |millis, ids| {
+            let events = feed.events(&new(ids, Some(200)), begin + Duration::from_millis(millis));
+            let is_request = |event: &&Event| matches!(event, Event::Request(_));
+            events.iter().filter(is_request).count()
+        };
+        assert_eq!(shown_at(0, 1..=300), 200);
+        assert_eq!(shown_at(100, 301..=600), 20);
+        assert_eq!(shown_at(200, 601..=900), 20);
+        assert_eq!(shown_at(60_000, 901..=1200), 200);
+    }
+
+    #[test]
+    fn a_record_without_an_outcome_waits_for_it_a_minute() {
+        let begin = Instant::now();
+        let mut all = feed(None, begin);
+        let mut errors = feed(Some("5xx"), begin);
+        for feed in [&mut all, &mut errors] {
+            feed.events(&new(1..=2, None), begin);
+            assert_eq!(feed.unfinished().collect::<Vec<_>>(), [1, 2]);
+        }
+        let failed = finished(record(1, Some(500)));
+        assert_eq!(names(&all.events(&failed, begin)), [("outcome", 1)]);
+        assert_eq!(names(&errors.events(&failed, begin)), [("request", 1)]);
+        let fine = finished(record(2, Some(200)));
+        assert_eq!(names(&all.events(&fine, begin)), [("outcome", 2)]);
+        assert_eq!(names(&errors.events(&fine, begin)), []);
+        for feed in [&mut all, &mut errors] {
+            feed.events(&new(3..=3, None), begin);
+            assert_eq!(feed.unfinished().count(), 1);
+            feed.events(&Found::default(), begin + OUTCOME_WAIT_MAX);
+            assert_eq!(feed.unfinished().count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_record_that_no_longer_waits_for_its_outcome_is_part_of_a_gap() {
+        let begin = Instant::now();
+        let mut feed = feed(Some("5xx"), begin);
+        let last = WAITING_MAX as i64;
+        assert_eq!(names(&feed.events(&new(1..=last, None), begin)), []);
+        let events = feed.events(&new(last + 1..=last + 2, None), begin);
+        assert_eq!(events, [Event::Gap(Gap::of(1..=2))]);
+        assert_eq!(feed.unfinished().count(), WAITING_MAX);
+    }
+}

@@ -213,3 +213,43 @@ fn body(
         Some((part, (None, events, comments, place)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::StreamExt;
+    use tokio::time::Instant as TokioInstant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_has_comments_and_ends_with_an_error_for_a_slow_client() {
+        let (sender, events) = broadcast::channel(2);
+        let places = Arc::new(Semaphore::new(1));
+        let place = places.clone().try_acquire_owned().expect("a place");
+        let begun = TokioInstant::now();
+        {
+            let mut body = pin!(body(Bytes::from_static(b"begin"), events, place));
+            let mut next = async || {
+                body.next()
+                    .await
+                    .expect("a part")
+                    .map_err(|e| e.to_string())
+            };
+            assert_eq!(next().await.as_deref(), Ok(&b"begin"[..]));
+            for second in [10, 20] {
+                assert_eq!(next().await.as_deref(), Ok(&b":\n\n"[..]));
+                assert_eq!(begun.elapsed().as_secs(), second);
+            }
+            sender.send(Bytes::from_static(b"event")).expect("a client");
+            assert_eq!(next().await.as_deref(), Ok(&b"event"[..]));
+            for _ in 0..3 {
+                sender.send(Bytes::from_static(b"event")).expect("a client");
+            }
+            assert_eq!(next().await, Err("the client reads too slowly".to_owned()));
+            assert_eq!(places.available_permits(), 0);
+        }
+        assert_eq!(places.available_permits(), 1);
+    }
+}
