@@ -18,7 +18,7 @@ pub(super) fn print(text: &[u8]) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What came of writing output: the reader may have had enough, as `head` has.
+/// The result of a write: the reader may have had enough, as `head` has.
 pub(super) enum Written {
     All,
     ReaderGone,

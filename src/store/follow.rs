@@ -1,4 +1,4 @@
-//! Follows the table: what is new since the last look, and which earlier records have their outcome now.
+//! Follows the table: new records since the last look, and the outcomes of earlier ones.
 
 use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
@@ -23,7 +23,7 @@ pub(crate) struct Look {
     pub unfinished: Vec<i64>,
 }
 
-/// What a look at the table found.
+/// The result of a look at the table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     /// New records, the oldest first.

@@ -1,4 +1,4 @@
-//! What a stream says, and how server-sent events write it.
+//! The events of a stream, and their form as server-sent events.
 
 use serde::{Deserialize, Serialize};
 

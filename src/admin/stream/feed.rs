@@ -1,4 +1,4 @@
-//! [`Feed`]: what the streams of one filter show of the new records.
+//! [`Feed`]: decides which of the new records the streams of one filter show.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -28,7 +28,7 @@ pub(super) struct Join {
     pub subscription: oneshot::Sender<Subscription>,
 }
 
-/// What a client gets.
+/// A client's place in the streams of its filter.
 pub(super) struct Subscription {
     /// Events show what is newer.
     pub after: i64,

@@ -34,7 +34,10 @@ pub(super) fn parse_target(text: &str) -> Result<Target, String> {
     if authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(wrong());
     }
-    let port = authority.port_u16().unwrap_or(HTTP_PORT);
+    let port = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => HTTP_PORT,
+        _ => authority.port_u16().ok_or_else(wrong)?,
+    };
     Ok(Target::Tcp(format!("{}:{port}", authority.host())))
 }
 
