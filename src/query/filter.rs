@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rusqlite::types::Value;
 
-use super::parameter::ParameterError;
+use super::parameter::{Parameter, ParameterError};
 use super::status::{self, StatusFilter};
 use super::time::{self, Time};
 use crate::store::StoredRecord;
@@ -28,15 +28,50 @@ pub(crate) struct Filter {
 pub(super) type Condition = (String, Vec<Value>);
 
 impl Filter {
-    /// Their names.
-    pub const PARAMETERS: [&str; 7] = [
-        "since",
-        "until",
-        "method",
-        "path_prefix",
-        "status",
-        "remote_addr",
-        "q",
+    /// All of them.
+    pub const PARAMETERS: [Parameter; 7] = [
+        Parameter {
+            name: "since",
+            help: "Requests that arrived at this time or later: RFC 3339, Unix seconds, or an age such as 15m.",
+            pattern: Some(time::PATTERN),
+            is_repeatable: false,
+        },
+        Parameter {
+            name: "until",
+            help: "Requests that arrived before this time, written as since.",
+            pattern: Some(time::PATTERN),
+            is_repeatable: false,
+        },
+        Parameter {
+            name: "method",
+            help: "Requests with this method, or one of these.",
+            pattern: Some("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),
+            is_repeatable: true,
+        },
+        Parameter {
+            name: "path_prefix",
+            help: "Requests whose path begins so, byte by byte: recorded paths are still percent-encoded.",
+            pattern: Some("^.+$"),
+            is_repeatable: false,
+        },
+        Parameter {
+            name: "status",
+            help: "Requests with this status, or one of these: 500, 5xx, or none for a request without one.",
+            pattern: Some("^([1-9][0-9][0-9]|[1-9]xx|none)$"),
+            is_repeatable: true,
+        },
+        Parameter {
+            name: "remote_addr",
+            help: "Requests from this address, or from this network in CIDR form.",
+            pattern: None,
+            is_repeatable: false,
+        },
+        Parameter {
+            name: "q",
+            help: "Requests whose path contains this text, in the same case.",
+            pattern: Some("^.+$"),
+            is_repeatable: false,
+        },
     ];
 
     /// Takes one parameter. False if it belongs to no filter. Ages count from `now`.

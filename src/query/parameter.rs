@@ -1,7 +1,19 @@
-//! A wrong parameter: which one, and what would be right.
+//! The parameters of a question, and a wrong one: which it is, and what would be right.
 
 /// Longer values are cut in messages.
 const VALUE_CHARS_MAX: usize = 100;
+
+/// What there is to know about a parameter: for the page of the read API, and for the help of the command line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub name: &'static str,
+    /// What it asks for.
+    pub help: &'static str,
+    /// A regular expression of ECMA 262: all its texts are good values.
+    pub pattern: Option<&'static str>,
+    /// Whether it may be there more than once.
+    pub is_repeatable: bool,
+}
 
 /// A parameter that cannot be used. The message names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +43,11 @@ impl ParameterError {
 }
 
 /// No parameter has this name; `known` are all that there are.
-pub(crate) fn unknown(parameter: &str, known: &[&str]) -> ParameterError {
+pub(crate) fn unknown<'a>(
+    parameter: &str,
+    known: impl IntoIterator<Item = &'a Parameter>,
+) -> ParameterError {
+    let known: Vec<&str> = known.into_iter().map(|known| known.name).collect();
     ParameterError {
         message: format!(
             "there is no parameter {}: use {}",

@@ -10,6 +10,9 @@ use serde::{Serialize, Serializer};
 pub(super) const EXPECTED: &str =
     "use a time as 2030-01-31T10:00:00Z, Unix seconds, or an age such as 15m or 2h";
 
+/// Every text of this pattern is a time.
+pub(super) const PATTERN: &str = "^((19|20)[0-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?Z|[0-9]{1,10}(\\.[0-9]{1,6})?|[0-9]{1,4}[smhd])$";
+
 const MICROS: f64 = 1e6;
 
 /// A moment in microseconds since 1970: as exact as the responses show it, so that a time from a response finds its row.
@@ -17,6 +20,8 @@ const MICROS: f64 = 1e6;
 pub(crate) struct Time(i64);
 
 impl Time {
+    pub const EPOCH: Self = Self(0);
+
     /// The present.
     pub fn now() -> Self {
         Self(Timestamp::try_from(SystemTime::now()).map_or(0, |now| now.as_microsecond()))
@@ -28,6 +33,26 @@ impl Time {
         let micros = (seconds * MICROS).round() as i64;
         let is_time = seconds.is_finite() && Timestamp::from_microsecond(micros).is_ok();
         is_time.then_some(Self(micros))
+    }
+
+    /// The last multiple of `step` seconds that is not later.
+    pub fn floor(self, step: i64) -> Self {
+        let step = step * 1_000_000;
+        Self(self.0.div_euclid(step) * step)
+    }
+
+    /// Later by so many seconds.
+    pub fn add(self, seconds: i64) -> Self {
+        Self(self.0 + seconds * 1_000_000)
+    }
+
+    pub fn add_micros(self, micros: i64) -> Self {
+        Self(self.0 + micros)
+    }
+
+    /// How many steps of so many seconds lie between an earlier time and this one.
+    pub fn steps_since(self, earlier: Self, step: i64) -> i64 {
+        (self.0 - earlier.0).div_euclid(step * 1_000_000)
     }
 
     /// In Unix seconds.

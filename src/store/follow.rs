@@ -66,7 +66,7 @@ impl Store {
     /// before that replica has synced it.
     pub async fn look(&self, look: Look) -> Result<Found, NewestIdError> {
         let found = self
-            .reader()
+            .admin_reader()
             .read_uncounted(move |connection| look.read(connection));
         let found = found.await.map_err(NewestIdError::Read)?;
         if !found.records.is_empty() || !found.finished.is_empty() {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::interval;
 
 use super::AdminState;
+use super::parameters::{borrowed, pairs};
 use super::problem::Problem;
 use crate::app::Context;
 use crate::http::streaming_body::end_when_closing;
@@ -92,10 +92,10 @@ impl Streams {
 
 pub(super) async fn stream(
     State(admin): State<Arc<AdminState>>,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    RawQuery(parameters): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filter = filter(query)?;
+    let filter = filter(parameters.as_deref())?;
     let last_id = last_event_id(&headers)?;
     if *admin.phase.borrow() >= Phase::Closing {
         let why = "this replica is stopping: ask another one";
@@ -116,20 +116,12 @@ pub(super) async fn stream(
     Ok(end_when_closing(response, &admin.phase))
 }
 
-fn filter(query: Result<Query<Vec<(String, String)>>, QueryRejection>) -> Result<Filter, Problem> {
-    let wrong = |why: String| Problem::new(StatusCode::BAD_REQUEST, why);
-    let Query(pairs) = query.map_err(|error| wrong(error.body_text()))?;
+fn filter(parameters: Option<&str>) -> Result<Filter, Problem> {
     let now = Time::now();
     let mut filter = Filter::default();
-    for (name, value) in pairs {
-        match filter.set(&name, &value, now) {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(wrong(
-                    query::unknown(&name, &Filter::PARAMETERS).to_string(),
-                ));
-            }
-            Err(error) => return Err(wrong(error.to_string())),
+    for (name, value) in borrowed(&pairs(parameters)?) {
+        if !filter.set(name, value, now)? {
+            return Err(query::unknown(name, &Filter::PARAMETERS).into());
         }
     }
     Ok(filter)
@@ -156,7 +148,7 @@ async fn replay(
     newest: i64,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
-    let page = store.reader().read(move |connection| {
+    let page = store.admin_reader().read(move |connection| {
         let deadline = Instant::now() + REPLAY_TIME_MAX;
         let cursor = Cursor::After(last_id);
         query::page(connection, &filter, cursor, REPLAY_RECORDS_MAX, deadline)

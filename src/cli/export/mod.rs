@@ -73,12 +73,12 @@ enum Format {
 }
 
 pub(super) fn run(file: Option<&Path>, app: &App, args: ExportArgs) -> Result<ExitCode, Failure> {
-    let filter = args.filters.parse()?;
+    let filter = args.filters.filter()?;
     // Before the target is touched.
     let records = args.source.open(file, app)?;
     let (mut target, last) = Target::open(args.output.as_deref(), args.format)?;
     let after = last.unwrap_or(0).max(args.after);
-    let mut pages = Pages::begin(records, filter, after)?;
+    let mut pages = Pages::begin(records, filter, args.filters.query(), after)?;
     let mut encoder = Encoder::new(args.format, target.is_empty());
     let mut progress = Progress::new(after, pages.ids());
     while let Some(page) = pages.next()? {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::Failure;
-use crate::cli::records::{AdminClient, AdminError, ParsedFilter, Records};
+use crate::cli::records::{AdminClient, AdminError, Records};
 use crate::query::{self, Cursor, Filter};
 use crate::store::{ReadOnlyDatabase, StoredRecord};
 
@@ -42,8 +42,13 @@ struct AdminPage {
 }
 
 impl Pages {
-    /// The pages of all records after this id that there are now.
-    pub fn begin(mut source: Records, filter: ParsedFilter, after: i64) -> Result<Self, Failure> {
+    /// The pages of all records after this id that there are now. `query` is the filter for a URL.
+    pub fn begin(
+        mut source: Records,
+        filter: Filter,
+        query: String,
+        after: i64,
+    ) -> Result<Self, Failure> {
         let ids = match &mut source {
             Records::File(database) => {
                 let ids = database.ends()?;
@@ -54,8 +59,8 @@ impl Pages {
         };
         Ok(Self {
             source,
-            filter: filter.filter,
-            query: filter.query,
+            filter,
+            query,
             ids,
             after: Some(after),
         })

@@ -1,85 +1,82 @@
-//! The filters of the read API, as flags.
+//! The parameters of the read API, as flags of the same names.
 
-use clap::Args;
+use clap::builder::{Arg, ArgAction, Command};
+use clap::error::Error;
+use clap::{ArgMatches, Args, FromArgMatches};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Failure;
-use crate::query::{Filter, Time};
+use crate::query::{Filter, Parameter, Time};
 
-#[derive(Args)]
-#[command(next_help_heading = "Filters")]
-pub(crate) struct FilterArgs {
-    /// Requests that arrived at this time or later: 2030-01-31T10:00:00Z, Unix seconds, or an age such as 15m or 2h
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Requests that arrived before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// Requests with this method; may be repeated
-    #[arg(long)]
-    method: Vec<String>,
-    /// Requests whose path begins with this
-    #[arg(long, value_name = "PATH")]
-    path_prefix: Option<String>,
-    /// Requests with this status: 500, 5xx, or none; may be repeated
-    #[arg(long)]
-    status: Vec<String>,
-    /// Requests of this client: an address, or a network such as 10.0.0.0/8
-    #[arg(long, value_name = "ADDRESS")]
-    remote_addr: Option<String>,
-    /// Requests whose path contains this text
-    #[arg(long, value_name = "TEXT")]
-    q: Option<String>,
-}
-
-/// The filter, and its parameters for a URL.
-pub(crate) struct ParsedFilter {
-    pub filter: Filter,
-    /// `status=5xx&method=GET`.
-    pub query: String,
-}
+/// The filters that were given: names and values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FilterArgs(Vec<(&'static str, String)>);
 
 impl FilterArgs {
-    pub fn parse(&self) -> Result<ParsedFilter, Failure> {
-        let Self {
-            since,
-            until,
-            method,
-            path_prefix,
-            status,
-            remote_addr,
-            q,
-        } = self;
-        let once = [
-            ("since", since),
-            ("until", until),
-            ("path_prefix", path_prefix),
-            ("remote_addr", remote_addr),
-            ("q", q),
-        ];
-        let once = once
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let method = method.iter().map(|value| ("method", value));
-        let status = status.iter().map(|value| ("status", value));
+    pub fn filter(&self) -> Result<Filter, Failure> {
         let now = Time::now();
         let mut filter = Filter::default();
-        let mut query = Vec::new();
-        for (name, value) in once.chain(method).chain(status) {
-            let is_known = filter.set(name, value, now).map_err(Failure::usage)?;
-            debug_assert!(is_known, "{name}");
-            // An age counts from the start of the command, for each page.
+        for (name, value) in self.pairs() {
+            filter.set(name, value, now).map_err(Failure::usage)?;
+        }
+        Ok(filter)
+    }
+
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// As the query of a URL: `status=5xx&method=GET`. An age counts from now, not from each request.
+    pub fn query(&self) -> String {
+        let now = Time::now();
+        let encoded = self.pairs().map(|(name, value)| {
             let time = match name {
                 "since" | "until" => Time::parse(value, now),
                 _ => None,
             };
-            let value = time.map_or_else(|| value.clone(), |time| time.to_string());
-            let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
-            query.push(format!("{name}={value}"));
-        }
-        Ok(ParsedFilter {
-            filter,
-            query: query.join("&"),
-        })
+            let value = time.map_or_else(|| value.to_owned(), |time| time.to_string());
+            format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+        });
+        encoded.collect::<Vec<_>>().join("&")
     }
+}
+
+impl Args for FilterArgs {
+    fn augment_args(command: Command) -> Command {
+        let args = Filter::PARAMETERS.iter().map(flag);
+        command.args(args.map(|arg| arg.help_heading("Filters")))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for FilterArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let values = |parameter: &'static Parameter| {
+            let values = matches.get_many::<String>(parameter.name);
+            let pair = |value: &String| (parameter.name, value.clone());
+            values.into_iter().flatten().map(pair)
+        };
+        Ok(Self(Filter::PARAMETERS.iter().flat_map(values).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// `path_prefix` is `--path-prefix`.
+fn flag(parameter: &Parameter) -> Arg {
+    let (help, action) = match parameter.is_repeatable {
+        true => (" May be repeated.", ArgAction::Append),
+        false => ("", ArgAction::Set),
+    };
+    Arg::new(parameter.name)
+        .long(parameter.name.replace('_', "-"))
+        .value_name(parameter.name.to_uppercase())
+        .help(format!("{}{help}", parameter.help))
+        .action(action)
 }

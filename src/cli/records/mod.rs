@@ -13,7 +13,7 @@ use crate::admin_client::Target;
 use crate::app::App;
 use crate::store::ReadOnlyDatabase;
 pub(super) use admin::{AdminClient, AdminError};
-pub(super) use filters::{FilterArgs, ParsedFilter};
+pub(super) use filters::FilterArgs;
 
 #[derive(Args)]
 pub(super) struct SourceArgs {

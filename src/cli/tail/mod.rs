@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 
 use super::failure::Failure;
 use super::output::{Written, written};
-use super::records::{AdminClient, AdminError, FilterArgs, ParsedFilter, Records, SourceArgs};
+use super::records::{AdminClient, AdminError, FilterArgs, Records, SourceArgs};
 use crate::admin::stream::{Event, Feed, RECORDS_MAX};
 use crate::app::App;
 use crate::query::Filter;
@@ -60,7 +60,7 @@ pub(super) struct TailArgs {
 }
 
 pub(super) fn run(file: Option<&Path>, app: &App, args: TailArgs) -> Result<ExitCode, Failure> {
-    let ParsedFilter { filter, query } = args.filters.parse()?;
+    let filter = args.filters.filter()?;
     let mut printer = Printer {
         out: anstream::stdout(),
         is_json: args.json,
@@ -68,7 +68,7 @@ pub(super) fn run(file: Option<&Path>, app: &App, args: TailArgs) -> Result<Exit
     match args.source.open(file, app)? {
         Records::File(database) => follow_file(&database, filter, &mut printer)?,
         Records::Admin(runtime, client) => {
-            runtime.block_on(follow_admin(client, &query, &mut printer))?;
+            runtime.block_on(follow_admin(client, &args.filters.query(), &mut printer))?;
         }
     }
     Ok(ExitCode::SUCCESS)
