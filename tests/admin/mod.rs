@@ -12,3 +12,4 @@ mod records;
 mod reserved_connections;
 mod state;
 mod stats;
+mod stream;
