@@ -72,18 +72,14 @@ impl<'de> Deserializer<'de> for LenientValue {
             Value::Dict(..) => self.deserialize_map(visitor),
             Value::Array(..) => self.deserialize_seq(visitor),
             Value::Num(_, number) => {
-                // serde's types for whole numbers take no i128.
-                let signed = number
+                // Neither TOML nor the environment has greater whole numbers.
+                let whole = number
                     .to_i128()
                     .and_then(|number| i64::try_from(number).ok());
-                let unsigned = number
-                    .to_u128()
-                    .and_then(|number| u64::try_from(number).ok());
-                match (signed, unsigned, number.to_f64()) {
-                    (Some(number), ..) => visitor.visit_i64(number),
-                    (_, Some(number), _) => visitor.visit_u64(number),
-                    (.., Some(number)) => visitor.visit_f64(number),
-                    _ => Err(Error::custom("this number is too large")),
+                match (whole, number.to_f64()) {
+                    (Some(number), _) => visitor.visit_i64(number),
+                    (None, Some(number)) => visitor.visit_f64(number),
+                    (None, None) => Err(Error::custom("this number is too large")),
                 }
             }
         }

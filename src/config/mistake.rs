@@ -1,6 +1,6 @@
 //! A mistake in an application's section, and the words for what serde reports.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use serde::de::{Expected, Unexpected};
 
@@ -12,16 +12,9 @@ pub struct Mistake {
 }
 
 /// The message of a [`Mistake`], before its key is known.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(super) struct Error(pub String);
-
-impl std::error::Error for Error {}
-
-impl Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 impl serde::de::Error for Error {
     fn custom<T: Display>(message: T) -> Self {

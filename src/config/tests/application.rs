@@ -27,6 +27,7 @@ struct Settings {
 enum Colour {
     Red,
     Green,
+    Mixed { red: u8, green: u8 },
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -291,4 +292,23 @@ fn a_type_that_is_no_section_is_refused() {
         error.to_string().contains("no struct with named fields"),
         "{error}"
     );
+}
+
+#[test]
+fn a_field_of_any_type_keeps_the_type_of_its_value() {
+    #[derive(Debug, Default, Deserialize, Serialize)]
+    struct Anything {
+        values: Vec<serde_json::Value>,
+        colours: Vec<Colour>,
+    }
+    let file = "[app]\nvalues = [-1, 1, 1.5, true, 'text', { key = 2 }]
+        colours = ['red', { mixed = { red = 1, green = '2' } }]";
+    let config = load_section::<Anything>(file, &[], "").expect("a section");
+    let values = serde_json::json!([-1, 1, 1.5, true, "text", { "key": 2 }]);
+    assert_eq!(
+        serde_json::to_value(&config.app.get::<Anything>().values).ok(),
+        Some(values)
+    );
+    let colours = [Colour::Red, Colour::Mixed { red: 1, green: 2 }];
+    assert_eq!(config.app.get::<Anything>().colours, colours);
 }
