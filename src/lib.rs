@@ -43,6 +43,7 @@ mod admin;
 mod app;
 mod cli;
 mod config;
+mod console;
 mod healthcheck;
 mod http;
 mod jobs;

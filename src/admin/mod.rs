@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
+use crate::console;
 use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget};
 use crate::metrics::Metrics;
@@ -43,6 +44,7 @@ pub fn router(admin: Arc<AdminState>) -> Router {
         .route("/metrics", get(metrics))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(requests::get))
+        .merge(console::router())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
         .method_not_allowed_fallback(async || {
             Problem::new(

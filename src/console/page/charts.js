@@ -1,0 +1,210 @@
+// Two charts over time: requests per second by status, and latency. uPlot draws them.
+
+/* global uPlot */
+
+import { byId, make, setText } from "./dom.js";
+import * as filters from "./filters.js";
+import { clock, count, dateAndTime, duration, rate, secondsOf, together, wholeSeconds } from "./format.js";
+
+/** The time in the charts, and the parameters of its figures. */
+const RANGES = {
+  "1h": { name: "last hour", parameters: "bucket=1m&since=1h", step: 60 },
+  "24h": { name: "last day", parameters: "bucket=5m&since=24h", step: 300 },
+  "7d": { name: "last 7 days", parameters: "bucket=1h&since=7d", step: 3600 },
+};
+const FIRST = "1h";
+
+const CLASSES = ["2xx", "3xx", "4xx", "5xx", "1xx", "none"];
+const QUANTILES = ["p50", "p90", "p99"];
+const QUANTILE_NAMES = { p50: "50 %", p90: "90 %", p99: "99 %" };
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+let range = FIRST;
+let charts = [];
+let stats;
+
+export const parameters = () => RANGES[range].parameters;
+
+/** Text for the axis and the legend. */
+const latency = (value) => together(duration(value));
+
+function axes(format) {
+  const common = { stroke: () => color("muted"), grid: { stroke: () => color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  return [
+    { ...common, space: 60, values: (_, splits) => splits.map(clock) },
+    { ...common, size: 62, space: 34, values: (_, splits) => splits.map((value) => (value == null ? "" : format(value))) },
+  ];
+}
+
+class Chart {
+  constructor(id, { names, label, color: colorOf, values, stacked, scale, format, summary }) {
+    this.figure = byId(id);
+    this.plot = this.figure.querySelector(".plot");
+    this.legend = this.figure.querySelector(".legend");
+    Object.assign(this, { names, label, colorOf, values, stacked, format, summary });
+    this.caption = this.figure.querySelector("figcaption").textContent;
+    this.plot.setAttribute("role", "img");
+    this.options = {
+      width: 300,
+      height: 200,
+      legend: { show: false },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      padding: [8, 8, 0, 0],
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { show: !stacked }, y: false },
+      scales: { x: { time: true }, y: scale },
+      axes: axes(format),
+      // The last series is drawn on top, so a stack begins with its top.
+      series: [{}, ...drawOrder(names, stacked).map((name) => ({ stroke: () => color(colorOf(name)), fill: stacked ? () => color(colorOf(name)) : undefined, width: stacked ? 0 : 2, points: { show: false }, spanGaps: false }))],
+      hooks: {
+        setCursor: [(u) => this.showLegend(u.cursor.idx)],
+        setSelect: [(u) => this.select(u)],
+        drawClear: [(u) => this.markSelected(u)],
+      },
+    };
+    new ResizeObserver(([{ contentRect }]) => this.u?.setSize({ width: contentRect.width, height: contentRect.height })).observe(this.plot);
+  }
+
+  show(buckets, seconds) {
+    this.buckets = buckets;
+    this.seconds = seconds;
+    const times = buckets.map((bucket) => secondsOf(bucket.start));
+    const rows = this.names.map((name) => buckets.map((bucket) => this.values(bucket, name, seconds)));
+    const drawn = drawOrder(this.stacked ? stack(rows) : rows, this.stacked);
+    const data = [times, ...drawn];
+    const size = { width: this.plot.clientWidth || 300, height: this.plot.clientHeight || 200 };
+    if (this.u) this.u.setData(data);
+    else this.u = new uPlot({ ...this.options, ...size }, data, this.plot);
+    const total = buckets.reduce((sum, bucket) => sum + bucket.requests, 0);
+    this.plot.querySelector(".empty")?.remove();
+    if (total === 0) this.plot.append(make("p", { className: "empty" }, "No requests in this time."));
+    this.showLegend(null);
+    this.plot.setAttribute("aria-label", `${this.caption}, ${RANGES[range].name}: ${this.summary(buckets, seconds)}`);
+  }
+
+  /** The values at the pointer, or of the newest bucket. */
+  showLegend(index) {
+    const bucket = this.buckets?.[index ?? this.buckets.length - 1];
+    if (!bucket) return;
+    const [date, time] = dateAndTime(bucket.start);
+    const texts = this.names
+      .map((name) => [name, this.values(bucket, name, this.seconds)])
+      // A status that never occurs takes no room.
+      .filter(([name]) => !this.stacked || name === "2xx" || this.buckets.some((each) => each.status[name] > 0));
+    const items = texts.map(([name, value]) => {
+      const swatch = make("i");
+      swatch.style.background = `var(--${this.colorOf(name)})`;
+      return make("li", {}, swatch, `${this.label(name)} `, make("b", {}, value == null ? "–" : this.format(value)));
+    });
+    items.push(make("li", {}, range === "1h" ? time.slice(0, 5) : `${date.slice(5)} ${time.slice(0, 5)}`));
+    this.legend.replaceChildren(...items);
+  }
+
+  /** A drag filters the list by its time. */
+  select(u) {
+    if (u.select.width < 3) return;
+    const [since, until] = [u.select.left, u.select.left + u.select.width].map((at) => u.posToVal(at, "x"));
+    u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    filters.set({ since: wholeSeconds(Math.floor(since)), until: wholeSeconds(Math.ceil(until)) });
+    byId("requests").scrollIntoView({ block: "nearest" });
+  }
+
+  /** Shows which time the list is filtered by. */
+  markSelected(u) {
+    const given = filters.parameters();
+    const at = (name) => Date.parse(given.get(name)) / 1000;
+    const [since, until] = [at("since"), at("until")];
+    if (Number.isNaN(since) && Number.isNaN(until)) return;
+    const { left, width, top, height } = u.bbox;
+    const position = (time, otherwise) => (Number.isNaN(time) ? otherwise : Math.max(left, Math.min(left + width, u.valToPos(time, "x", true))));
+    const from = position(since, left);
+    const to = position(until, left + width);
+    u.ctx.save();
+    u.ctx.fillStyle = color("accent-weak");
+    u.ctx.fillRect(from, top, Math.max(1, to - from), height);
+    u.ctx.restore();
+  }
+
+  redraw() {
+    this.u?.redraw(false);
+  }
+}
+
+const drawOrder = (all, stacked) => (stacked ? all.toReversed() : all);
+
+/** Sums from below: the first row stays as it is. */
+function stack(rows) {
+  const below = rows[0].map(() => 0);
+  return rows.map((row) => row.map((value, index) => (below[index] += value)));
+}
+
+function scaleFromZero(_, __, most) {
+  return [0, most > 0 ? most * 1.08 : 1];
+}
+
+/** Whole powers of ten around the values. */
+function logScale(_, least, most) {
+  if (least == null || most == null || least <= 0) return [100, 100_000];
+  const low = 10 ** Math.floor(Math.log10(least));
+  const high = 10 ** Math.ceil(Math.log10(most));
+  return [low, high > low ? high : low * 10];
+}
+
+function create() {
+  const requests = new Chart("chart-requests", {
+    names: CLASSES,
+    label: (name) => (name === "none" ? "not known" : name),
+    color: (name) => `c${name}`,
+    values: (bucket, name, seconds) => bucket.status[name] / seconds,
+    stacked: true,
+    scale: { range: scaleFromZero },
+    format: (value) => rate(value),
+    summary: (buckets, seconds) => {
+      const rates = buckets.map((bucket) => bucket.requests / seconds);
+      return `${rate(rates.at(-1) ?? 0)} at the end, ${rate(Math.max(0, ...rates))} at most, ${count(buckets.reduce((sum, each) => sum + each.status["5xx"], 0))} responses of 5xx`;
+    },
+  });
+  const latencies = new Chart("chart-latency", {
+    names: QUANTILES,
+    label: (name) => QUANTILE_NAMES[name],
+    color: (name) => name,
+    values: (bucket, name) => (bucket.duration_us ? Math.max(1, bucket.duration_us[name]) : null),
+    stacked: false,
+    scale: { distr: 3, range: logScale },
+    format: latency,
+    summary: (buckets) => {
+      const last = buckets.findLast((bucket) => bucket.duration_us)?.duration_us;
+      return last ? `at the end 50 % of the requests within ${latency(last.p50)}, 99 % within ${latency(last.p99)}` : "not known";
+    },
+  });
+  return [requests, latencies];
+}
+
+/** Shows the figures that `parameters` asked for. The last bucket is left out while it fills. */
+export function show(fresh, now) {
+  stats = fresh;
+  const { step } = RANGES[range];
+  const whole = stats.buckets.filter((bucket) => secondsOf(bucket.start) + step <= now);
+  const buckets = whole.length > 1 ? whole : stats.buckets;
+  for (const chart of charts) chart.show(buckets, step);
+}
+
+export function start(onRange) {
+  charts = create();
+  const given = filters.pageParameter("range");
+  if (given in RANGES) range = given;
+  const buttons = [...byId("ranges").querySelectorAll("button")];
+  const press = () => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.range === range)));
+  press();
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      range = button.dataset.range;
+      filters.setPageParameter("range", range === FIRST ? null : range);
+      press();
+      onRange();
+    });
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+}
+
+export const redraw = () => charts.forEach((chart) => chart.redraw());
