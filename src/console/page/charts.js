@@ -16,7 +16,6 @@ const FIRST = "1h";
 
 const CLASSES = ["2xx", "3xx", "4xx", "5xx", "1xx", "none"];
 const QUANTILES = ["p50", "p90", "p99"];
-const QUANTILE_NAMES = { p50: "50 %", p90: "90 %", p99: "99 %" };
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -26,19 +25,22 @@ let stats;
 
 export const parameters = () => RANGES[range].parameters;
 
-/** Text for the axis and the legend. */
 const latency = (value) => together(duration(value));
 
-function axes(format) {
+/** Round numbers need no zeros after the point. */
+const short = (text) => text.replace(/\.0+(?=\D|$)/, "");
+
+/** `splits` is where the lines of the vertical axis are; without it uPlot decides. */
+function axes(format, splits) {
   const common = { stroke: () => color("muted"), grid: { stroke: () => color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   return [
-    { ...common, space: 60, values: (_, splits) => splits.map(clock) },
-    { ...common, size: 62, space: 34, values: (_, splits) => splits.map((value) => (value == null ? "" : format(value))) },
+    { ...common, size: 26, space: 60, values: (_, splits) => splits.map(clock) },
+    { ...common, size: 58, space: 34, splits, values: (_, at) => at.map((value) => short(format(value))) },
   ];
 }
 
 class Chart {
-  constructor(id, { names, label, color: colorOf, values, stacked, scale, format, summary }) {
+  constructor(id, { names, label, color: colorOf, values, stacked, scale, splits, format, summary }) {
     this.figure = byId(id);
     this.plot = this.figure.querySelector(".plot");
     this.legend = this.figure.querySelector(".legend");
@@ -50,10 +52,10 @@ class Chart {
       height: 200,
       legend: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: !stacked }, y: false },
       scales: { x: { time: true }, y: scale },
-      axes: axes(format),
+      axes: axes(format, splits),
       // The last series is drawn on top, so a stack begins with its top.
       series: [{}, ...drawOrder(names, stacked).map((name) => ({ stroke: () => color(colorOf(name)), fill: stacked ? () => color(colorOf(name)) : undefined, width: stacked ? 0 : 2, points: { show: false }, spanGaps: false }))],
       hooks: {
@@ -150,6 +152,14 @@ function logScale(_, least, most) {
   return [low, high > low ? high : low * 10];
 }
 
+/** Lines at powers of ten, and between them if there are few. */
+function logSplits(_, __, low, high) {
+  const steps = high / low <= 100 ? [1, 2, 5] : [1];
+  const splits = [];
+  for (let power = low; power <= high; power *= 10) splits.push(...steps.map((step) => step * power));
+  return splits.filter((value) => value <= high * 1.001);
+}
+
 function create() {
   const requests = new Chart("chart-requests", {
     names: CLASSES,
@@ -166,15 +176,16 @@ function create() {
   });
   const latencies = new Chart("chart-latency", {
     names: QUANTILES,
-    label: (name) => QUANTILE_NAMES[name],
+    label: (name) => name,
     color: (name) => name,
     values: (bucket, name) => (bucket.duration_us ? Math.max(1, bucket.duration_us[name]) : null),
     stacked: false,
     scale: { distr: 3, range: logScale },
+    splits: logSplits,
     format: latency,
     summary: (buckets) => {
       const last = buckets.findLast((bucket) => bucket.duration_us)?.duration_us;
-      return last ? `at the end 50 % of the requests within ${latency(last.p50)}, 99 % within ${latency(last.p99)}` : "not known";
+      return last ? `at the end p50 ${latency(last.p50)}, p99 ${latency(last.p99)}` : "not known";
     },
   });
   return [requests, latencies];

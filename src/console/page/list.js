@@ -70,8 +70,8 @@ function recordEntry(content) {
 function gapEntry(gap) {
   const text = gap.count == null ? "Further requests are not shown." : `${count(gap.count)} requests are not shown: more than the list follows.`;
   const entry = { id: gap.to_id, gap };
-  const cell = make("td", { colSpan: 8 }, text, button("Show", () => fillGap(gap).then((page) => page && fill(entry, page))));
-  entry.element = make("tr", { className: "gap" }, cell);
+  const cell = make("td", { colSpan: 8, role: "cell" }, text, button("Show", () => fillGap(gap).then((page) => page && fill(entry, page))));
+  entry.element = make("tr", { className: "gap", role: "row" }, cell);
   return entry;
 }
 

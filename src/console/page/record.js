@@ -9,31 +9,34 @@ export const linkTo = (id) => `?id=${id}`;
 export const statusClass = (status) => (status == null ? "none" : `${Math.floor(status / 100)}xx`);
 
 function timeCell(timestamp) {
-  if (timestamp == null) return make("td", {}, "–");
+  if (timestamp == null) return make("td", CELL, "–");
   const [date, time] = dateAndTime(timestamp);
   return make(
     "td",
-    { title: timestamp },
+    { ...CELL, title: timestamp },
     make("span", { className: "date" }, `${date.slice(5)} `),
     time.slice(0, 8),
     make("span", { className: "unit fraction" }, time.slice(8)),
   );
 }
 
+/** Roles, because a narrow page lays the table out as a grid. */
+const CELL = { role: "cell" };
+
 /** The row of a record. Its link is what the keyboard reaches. */
 export function row(record) {
   const link = make("a", { href: linkTo(record.id), tabIndex: -1 }, record.path);
   const element = make(
     "tr",
-    {},
+    { role: "row" },
     timeCell(record.timestamp),
-    make("td"),
-    make("td", {}, record.method),
-    make("td", { title: record.path.slice(0, 1000) }, link),
-    make("td", { className: "number" }),
-    make("td", { className: "number wide" }, count(record.content_length)),
-    make("td", { className: "wide", title: record.remote_addr ?? "" }, record.remote_addr ?? "–"),
-    make("td", { className: "number wide" }, String(record.id)),
+    make("td", CELL),
+    make("td", CELL, record.method),
+    make("td", { ...CELL, title: record.path.slice(0, 1000) }, link),
+    make("td", { ...CELL, className: "number" }),
+    make("td", { ...CELL, className: "number wide" }, count(record.content_length)),
+    make("td", { ...CELL, className: "wide", title: record.remote_addr ?? "" }, record.remote_addr ?? "–"),
+    make("td", { ...CELL, className: "number wide" }, String(record.id)),
   );
   element.dataset.id = record.id;
   showOutcome(element, record);

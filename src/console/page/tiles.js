@@ -29,7 +29,7 @@ function set(name, [number, unit], note, level = "") {
 for (const [name, label] of [
   ["requests", "Requests"],
   ["errors", "Errors"],
-  ["latency", "Latency, half within"],
+  ["latency", "Latency (p50)"],
   ["queue", "Queue"],
   ["commits", "Commits"],
   ["wal", "Log (WAL)"],
@@ -50,7 +50,7 @@ export function showFigures(stats, now) {
   const share = requests === 0 ? 0 : (100 * failed) / requests;
   const note = `${count(failed)} of 5xx, ${count(status["4xx"])} of 4xx`;
   set("errors", [share === 0 ? "0" : share < 0.01 ? "< 0.01" : share.toFixed(share < 10 ? 2 : 0), "%"], note, failed > 0 ? (share >= 1 ? "bad" : "warn") : "");
-  if (latency) set("latency", duration(latency.p50), `99 % within ${together(duration(latency.p99))}`);
+  if (latency) set("latency", duration(latency.p50), `p99 ${together(duration(latency.p99))}`);
   else set("latency", ["–", ""], "no request in the last minute", "unknown");
 }
 
