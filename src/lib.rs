@@ -29,9 +29,10 @@
 //! 2. `serve`: the lifecycle: open the database, listen, serve, drain.
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
 //! 4. `store`: the queue, the writer thread, the lock between replicas.
-//! 5. `jobs`: the application's work on a schedule.
-//! 6. `admin`: health, metrics and the recorded requests, for the operator.
-//! 7. `process` and `config`: what surrounds the server.
+//! 5. `jobs`: work on a schedule, the application's and daybook's own; `retention` deletes old records, `minutes` adds them up.
+//! 6. `query`: which recorded requests somebody wants, their pages and figures.
+//! 7. `admin`: health, metrics and the recorded requests, for the operator.
+//! 8. `process` and `config`: what surrounds the server.
 //!
 //! ARCHITECTURE.md shows how these parts work together.
 
@@ -49,9 +50,12 @@ mod http;
 mod jobs;
 mod lock_file;
 mod metrics;
+mod minutes;
 mod process;
+mod query;
 mod readiness;
 mod rejected;
+mod retention;
 mod serve;
 mod shutdown;
 mod store;

@@ -94,6 +94,10 @@ metrics! {
     database_bytes: Gauge = Gauge::with_opts;
     /// Free space in the database's file system for an unprivileged user.
     disk_free_bytes: Gauge = Gauge::with_opts;
+    /// Records that retention has deleted.
+    retention_deleted_records_total: IntCounter = IntCounter::with_opts;
+    /// Unix time of the oldest record after this replica's last run of retention. The newest value over all replicas counts.
+    retention_oldest_record_timestamp_seconds: GaugeVec = |opts| GaugeVec::new(opts, &[]);
     /// Unix time at which a job last succeeded, over all replicas.
     job_last_success_timestamp_seconds: GaugeVec = |opts| GaugeVec::new(opts, &["job"]);
     /// Unix time after which a job is overdue: two periods after its last success or, before its first, its declaration.
@@ -157,6 +161,12 @@ impl Metrics {
     /// Counts a connection closed without a response.
     pub fn count_closed(&self, reason: CloseReason) {
         self.closed(reason).inc();
+    }
+
+    /// Counted records that were not written, for any reason.
+    pub fn rejected_total(&self) -> u64 {
+        let counts = Rejected::ALL.map(|reason| self.rejected(reason).get());
+        counts.into_iter().sum()
     }
 
     fn rejected(&self, reason: Rejected) -> IntCounter {

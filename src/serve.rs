@@ -18,19 +18,18 @@ use crate::http::guard::{ConnectionState, HeadBudget, Limits};
 use crate::http::layers::add_layers;
 use crate::http::listen::{Inherited, ListenError, Listener, Sharing, bind};
 use crate::http::recorder::Recorder;
-use crate::jobs::{self, Jobs, JobsEnvironment};
+use crate::jobs::{self, Job, Jobs, JobsEnvironment};
 use crate::metrics::Metrics;
+use crate::minutes;
 use crate::process::drain::{Drain, PublicSide};
 use crate::process::exit::writer_error;
 pub use crate::process::exit::{ServeError, StopOutcome};
 use crate::process::{file_descriptors, scheduling, systemd};
 use crate::readiness::Readiness;
+use crate::retention;
 use crate::shutdown::{Shutdown, StopSignal};
 use crate::store::{AppSchema, OpenError, Opened, Store};
 use crate::telemetry;
-
-/// Connections of all admin listeners together.
-const ADMIN_CONNECTIONS_MAX: usize = 256;
 
 /// The addresses in use, in the form of the configuration.
 #[derive(Clone, Debug)]
@@ -56,7 +55,7 @@ pub async fn serve(
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
     let schema = app.schema()?;
-    let jobs = jobs::check(&app.jobs)?;
+    let mut jobs = jobs::check(&app.jobs)?;
     prepare_process(&mut config)?;
     let config = Arc::new(config);
     let metrics = Arc::new(Metrics::new(&config.replica)?);
@@ -105,6 +104,7 @@ pub async fn serve(
         store,
         shutdown,
     };
+    jobs.extend(server.own_jobs());
     let mut jobs =
         Jobs::start(jobs, server.jobs_environment(&context)).map_err(ServeError::JobsThread)?;
     let mut public = server.accept_public(routes, context, public_listeners);
@@ -137,7 +137,7 @@ pub async fn serve(
         Some(stop) = stops.recv() => Ok(StopOutcome::Forced(stop)),
     };
     // Within the runtime, which the pool needs to close its connections: the application may keep its context for longer.
-    server.store.reader().close();
+    server.store.close_readers();
     outcome
 }
 
@@ -148,7 +148,7 @@ fn prepare_process(config: &mut Config) -> Result<(), ServeError> {
     }
     let connections_max = file_descriptors::connections_max(
         config,
-        ADMIN_CONNECTIONS_MAX,
+        admin::CONNECTIONS_MAX,
         file_descriptors::raise_limit(),
     )?;
     config.http.connections_max = config.http.connections_max.at_most(connections_max);
@@ -210,6 +210,7 @@ impl Server {
             heads: self.heads.clone(),
             phase: self.shutdown.watch(),
             connections: connections.clone(),
+            reserved: None,
             metrics: Some(self.metrics.clone()),
             respond: move |peer: Peer,
                            connection: Arc<ConnectionState>,
@@ -225,6 +226,15 @@ impl Server {
                 .collect(),
             connections,
         }
+    }
+
+    /// daybook's own jobs, which run beside the application's.
+    fn own_jobs(&self) -> Vec<Job> {
+        let retention = retention::job(&self.config.retention, &self.store, &self.metrics);
+        retention
+            .into_iter()
+            .chain([minutes::job(&self.store)])
+            .collect()
     }
 
     fn jobs_environment<'a>(&'a self, context: &'a Context) -> JobsEnvironment<'a> {
@@ -245,7 +255,9 @@ impl Server {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             heads: self.heads.clone(),
+            config: self.config.clone(),
         }));
+        let permits = |count| Arc::new(Semaphore::new(count));
         let hosts: Arc<[String]> = config.admin.hosts.as_slice().into();
         let shutdown = Shutdown::new();
         let acceptor = Acceptor {
@@ -253,7 +265,8 @@ impl Server {
             // Its own budget, which public clients cannot use up.
             heads: HeadBudget::new(config.http.heads_bytes_in_flight_max.get()),
             phase: shutdown.watch(),
-            connections: Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)),
+            connections: permits(admin::CONNECTIONS_MAX - admin::HEALTH_CONNECTIONS),
+            reserved: Some(permits(admin::HEALTH_CONNECTIONS)),
             metrics: None,
             respond: move |peer: Peer,
                            connection: Arc<ConnectionState>,

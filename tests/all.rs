@@ -11,6 +11,7 @@ mod healthcheck;
 mod http;
 mod jobs;
 mod process;
+mod retention;
 mod store;
 mod telemetry;
 mod testing;

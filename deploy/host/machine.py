@@ -78,6 +78,10 @@ class Settings:
         values = re.findall(rf"^{name}=(.*)$", self._file.read(), re.MULTILINE)
         return values[-1] if values else default
 
+    def has(self, name: str) -> bool:
+        self._file.seek(0)
+        return re.search(rf"^{name}=", self._file.read(), re.MULTILINE) is not None
+
     def set(self, **values: str | None) -> None:
         """Sets values, and removes those that are None. In place, because others wait for a lock on this file."""
         self._file.seek(0)

@@ -42,4 +42,5 @@ def lines_of(process):
 
 
 def settings(path, url, address, **more):
-    return {"DAYBOOK_DATABASE__PATH": path, "BACKUP_URL": url, "BACKUP_METRICS_LISTEN": address} | more
+    own = {"DAYBOOK_DATABASE__PATH": path, "BACKUP_URL": url, "BACKUP_RETENTION": "168h", "BACKUP_METRICS_LISTEN": address}
+    return own | more

@@ -1,8 +1,12 @@
 //! The admin listener: health, metrics and the recorded requests.
 
 mod access;
+mod openapi;
+mod parameters;
 mod problem;
+mod records;
 mod requests;
+mod state;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -19,7 +23,9 @@ use hyper::body::Incoming;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
+use crate::config::Config;
 use crate::console;
+use crate::http::accept::ReservedConnection;
 use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget};
 use crate::metrics::Metrics;
@@ -28,6 +34,12 @@ use crate::store::Store;
 use crate::telemetry::log_rate_limited;
 use problem::Problem;
 
+/// Connections of all admin listeners together.
+pub const CONNECTIONS_MAX: usize = 256;
+/// So many of them serve [`HEALTH_PATHS`] alone, so that no number of readers makes a replica look dead.
+pub const HEALTH_CONNECTIONS: usize = 16;
+const HEALTH_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 /// The state that the routes share.
 pub struct AdminState {
     pub store: Store,
@@ -35,6 +47,7 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// Memory for the heads of public requests.
     pub heads: HeadBudget,
+    pub config: Arc<Config>,
 }
 
 pub fn router(admin: Arc<AdminState>) -> Router {
@@ -44,6 +57,11 @@ pub fn router(admin: Arc<AdminState>) -> Router {
         .route("/metrics", get(metrics))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(requests::get))
+        .route("/api/requests", get(records::list))
+        .route("/api/requests/{id}", get(records::get))
+        .route("/api/stats", get(records::get_stats))
+        .route("/api/state", get(state::get))
+        .route("/openapi.json", get(openapi::get))
         .merge(console::router())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
         .method_not_allowed_fallback(async || {
@@ -81,7 +99,20 @@ pub async fn respond(
     if let Err((status, reason)) = access::check(peer, &request, &hosts) {
         return Ok(Problem::new(status, reason).into_response());
     }
-    router.call(request.map(Body::new)).await
+    if request.extensions().get::<ReservedConnection>().is_none() {
+        return router.call(request.map(Body::new)).await;
+    }
+    let mut response = match HEALTH_PATHS.contains(&request.uri().path()) {
+        true => router.call(request.map(Body::new)).await?,
+        false => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many connections of the admin listener are open: close some",
+        )
+        .into_response(),
+    };
+    // It must not wait for its client's next request.
+    (response.headers_mut()).insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 async fn readyz(State(admin): State<Arc<AdminState>>) -> (StatusCode, String) {

@@ -1,6 +1,7 @@
-//! The recorded requests: `GET /requests`, newest first, and `GET /requests/{id}`.
+//! The recorded requests: `GET /requests`, newest first, and `GET /requests/{id}`. `/api/requests` has filters.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -10,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::AdminState;
 use super::problem::Problem;
-use crate::store::{ReadError, StoredRecord};
-use crate::telemetry::log_rate_limited;
+use crate::query::{Cursor, Filter, page};
+use crate::store::StoredRecord;
 
 /// The default `limit`.
 const PAGE_RECORDS: u32 = 50;
@@ -45,14 +46,23 @@ pub(super) async fn list(
             format!("limit={limit}: use a number from 1 to {PAGE_RECORDS_MAX}"),
         ));
     }
-    let before = query.before.unwrap_or(i64::MAX);
-    // One record more shows whether there is a next page.
-    let mut records = admin.store.reader().page(before, limit + 1).await?;
-    let has_next = records.len() > limit as usize;
-    records.truncate(limit as usize);
+    let cursor = Cursor::Before(query.before.unwrap_or(i64::MAX));
+    let reader = admin.store.admin_reader();
+    let deadline = Instant::now() + reader.timeout();
+    let page = reader
+        .read(move |connection| {
+            page(
+                connection,
+                &Filter::default(),
+                cursor,
+                limit as usize,
+                deadline,
+            )
+        })
+        .await?;
     Ok(Json(Page {
-        next_before: records.last().filter(|_| has_next).map(|record| record.id),
-        requests: records,
+        requests: page.records,
+        next_before: page.next,
     }))
 }
 
@@ -60,26 +70,18 @@ pub(super) async fn get(
     State(admin): State<Arc<AdminState>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<StoredRecord>, Problem> {
-    // Extracted as text, so that an id that is no number is a 404 like one without a row.
-    let found = match id.ok().and_then(|Path(id)| id.parse().ok()) {
-        Some(id) => admin.store.reader().record(id).await?,
-        None => None,
-    };
-    match found {
-        Some(record) => Ok(Json(record)),
-        None => Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "no request has this id",
-        )),
-    }
+    find(&admin, id).await.map(Json)
 }
 
-impl From<ReadError<rusqlite::Error>> for Problem {
-    fn from(error: ReadError<rusqlite::Error>) -> Self {
-        log_rate_limited("reading the records failed", &error);
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "reading the records failed: see the log",
-        )
-    }
+/// The record with this id.
+pub(super) async fn find(
+    admin: &AdminState,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StoredRecord, Problem> {
+    // Extracted as text, so that an id that is no number is a 404 like one without a row.
+    let found = match id.ok().and_then(|Path(id)| id.parse().ok()) {
+        Some(id) => admin.store.admin_reader().record(id).await?,
+        None => None,
+    };
+    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no request has this id"))
 }

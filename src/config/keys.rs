@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::bounded::{BoundedDuration, BoundedNumber, YEAR};
+use super::bytes_max::BytesMax;
 use super::{Listen, TrustedProxies, listen, values};
 use crate::app::AppConfig;
 
@@ -17,6 +18,8 @@ use crate::app::AppConfig;
 pub type Timeout = BoundedDuration<1, YEAR>;
 /// A duration that may be zero.
 pub type Delay = BoundedDuration<0, YEAR>;
+/// A record may be kept for up to a hundred years.
+pub type Age = BoundedDuration<1, { 100 * YEAR }>;
 /// SQLite takes whole milliseconds as a C `int`, so at most 24 days.
 pub type BusyTimeout = BoundedDuration<1_000_000, { 24 * 24 * 60 * 60 }>;
 /// The longest request target that a `Uri` of the `http` crate can hold.
@@ -46,6 +49,7 @@ pub struct Config {
     pub admin: Admin,
     pub database: Database,
     pub commit: Commit,
+    pub retention: Retention,
     pub http: Http,
     pub shutdown: Shutdown,
     pub log: Log,
@@ -84,6 +88,17 @@ pub struct Commit {
     pub queue_records_max: BoundedNumber<1>,
     pub batch_records_max: BoundedNumber<1>,
     pub deadline: Timeout,
+}
+
+/// `None` is written as `""`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    #[serde(with = "values::optional")]
+    pub age: Option<Age>,
+    #[serde(with = "values::optional")]
+    pub bytes_max: Option<BytesMax>,
+    pub protect: Delay,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -176,7 +191,12 @@ impl Config {
     /// Checks the rules that concern more than one key.
     pub(super) fn check_across_keys(&self) -> Result<(), Conflict> {
         let conflict = |keys, message| Err(Conflict { keys, message });
-        let Self { admin, http, .. } = self;
+        let Self {
+            admin,
+            http,
+            retention,
+            ..
+        } = self;
 
         let is_public = |listen: &&Listen| self.listen.iter().any(|other| listen.collides(other));
         if let Some(both) = admin.listen.iter().find(is_public) {
@@ -213,6 +233,17 @@ impl Config {
                     format!("`{whole_key}` is {whole}: it must be at least `{part_key}`, {part}"),
                 );
             }
+        }
+        if let Some(age) = retention.age
+            && age.get() < retention.protect.get()
+        {
+            return conflict(
+                ["retention.age", "retention.protect"],
+                format!(
+                    "`retention.age` is \"{age}\": it must be at least `retention.protect`, \"{}\"",
+                    retention.protect
+                ),
+            );
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod app_section;
 mod bounded;
+mod bytes_max;
 mod deserializer;
 mod file;
 mod keys;
@@ -17,7 +18,7 @@ mod tests;
 mod values;
 
 pub(crate) use deserializer::{Mistake, read};
-pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Synchronous};
+pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Retention, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
 pub use load::load;

@@ -127,6 +127,7 @@ fn a_printed_configuration_loads_back_to_the_same() {
         health_path = ""
         database = { path = "a'b.db", create = false, synchronous = "normal", busy_timeout = "1ms" }
         commit.deadline = "1h30m"
+        retention = { age = "90d", bytes_max = "25%", protect = "0s" }
         http = { header_timeout = "1500us", body_bytes_max = 0 }
         log = { format = "json", level = "warn" }
     "#;

@@ -96,3 +96,31 @@ pub mod health_path {
         s.serialize_str(path.as_deref().unwrap_or_default())
     }
 }
+
+/// A value that may be left out: `""` is none.
+pub mod optional {
+    use serde::{Deserializer, Serialize, Serializer};
+
+    use super::LenientString;
+
+    pub fn deserialize<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: TryFrom<LenientString, Error = String>,
+    {
+        super::read(deserializer, |text| match text.as_str() {
+            "" => Ok(None),
+            _ => T::try_from(LenientString(text)).map(Some),
+        })
+    }
+
+    pub fn serialize<S: Serializer, T: Serialize>(
+        value: &Option<T>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => value.serialize(s),
+            None => s.serialize_str(""),
+        }
+    }
+}

@@ -24,6 +24,10 @@ use crate::telemetry::log_rate_limited;
 /// The pause after accept(2) fails for lack of file descriptors or memory.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// Marks a request whose connection has one of the reserved permits: the others were taken.
+#[derive(Clone, Copy)]
+pub struct ReservedConnection;
+
 /// Accepts and serves connections. All public listeners share one, all admin listeners another.
 #[derive(Clone)]
 pub struct Acceptor<R> {
@@ -35,6 +39,8 @@ pub struct Acceptor<R> {
     pub phase: watch::Receiver<Phase>,
     /// One permit for each connection.
     pub connections: Arc<Semaphore>,
+    /// Permits for connections beyond these, whose requests are marked with [`ReservedConnection`].
+    pub reserved: Option<Arc<Semaphore>>,
     /// Counts connections. None for the admin listeners.
     pub metrics: Option<Arc<Metrics>>,
     /// Responds to one request.
@@ -89,7 +95,8 @@ where
 
     /// Waits for a permit, then serves the connection in a task of its own.
     async fn serve(&self, stream: Box<dyn Stream>, peer: Peer) {
-        let open = OpenConnection::new(self.permit().await, self.metrics.clone());
+        let (permit, is_reserved) = self.permit().await;
+        let open = OpenConnection::new(permit, self.metrics.clone());
         let Self {
             limits,
             heads,
@@ -99,7 +106,10 @@ where
         } = self.clone();
         tokio::spawn(async move {
             let close_reason =
-                connection::serve(stream, limits, heads, phase, move |state, request| {
+                connection::serve(stream, limits, heads, phase, move |state, mut request| {
+                    if is_reserved {
+                        request.extensions_mut().insert(ReservedConnection);
+                    }
                     respond(peer, state, request)
                 })
                 .await;
@@ -109,18 +119,20 @@ where
         });
     }
 
-    async fn permit(&self) -> OwnedSemaphorePermit {
+    /// A permit, and whether it is a reserved one.
+    async fn permit(&self) -> (OwnedSemaphorePermit, bool) {
         if let Ok(permit) = self.connections.clone().try_acquire_owned() {
-            return permit;
+            return (permit, false);
         }
         if let Some(metrics) = &self.metrics {
             metrics.accept_waits_total.inc();
         }
-        self.connections
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
+        let permits = self.reserved.as_ref().unwrap_or(&self.connections);
+        let permit = permits.clone().acquire_owned().await;
+        (
+            permit.expect("the semaphore is never closed"),
+            self.reserved.is_some(),
+        )
     }
 }
 

@@ -1,8 +1,9 @@
-//! The jobs that an application declares with [`App::job`](crate::App::job), and their check at the start.
+//! The jobs that an application declares with [`App::job`](crate::App::job), and their check at the start; and daybook's own.
 
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::schedule::{Schedule, Timetable};
 use crate::app::{BoxError, Context};
@@ -28,6 +29,21 @@ pub(crate) struct Job {
     pub(super) name: String,
     pub(super) timetable: Timetable,
     pub(super) function: JobFn,
+}
+
+impl Job {
+    /// A job of daybook's own, which runs with the application's: `daybook-NAME`, each `period` from the first start on.
+    pub fn own<F, R>(name: &str, period: Duration, function: F) -> Self
+    where
+        F: Fn(Context) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        Self {
+            name: format!("{RESERVED_PREFIX}{name}"),
+            timetable: Timetable::Every(period.as_secs_f64()),
+            function: Arc::new(move |context| Box::pin(function(context))),
+        }
+    }
 }
 
 /// A mistake in a job's declaration. A restart does not cure it.

@@ -1,11 +1,14 @@
 //! The table `daybook_jobs`: the last run of each job. Every replica plans the next run by it.
 //!
-//! Only an application with jobs has the table. It is no part of the schema's versions: other versions of daybook, and the
+//! Only a program with jobs has the table. It is no part of the schema's versions: other versions of daybook, and the
 //! seed's application, work beside it.
 
 use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::schedule::UnixSeconds;
+use crate::query::Time;
 use crate::store::{ReadError, Store, WriteError};
 
 const CREATE: &str = "create table if not exists daybook_jobs (
@@ -58,7 +61,8 @@ impl History {
     /// The job's row, if it is there. It needs the table.
     pub async fn last_run(&self) -> Result<Option<LastRun>, ReadError<rusqlite::Error>> {
         let job = self.job.clone();
-        self.store.reader().read(move |db| last_run(db, &job)).await
+        let reader = self.store.admin_reader();
+        reader.read(move |db| last_run(db, &job)).await
     }
 
     /// Records the start of a run, for all replicas. Only the holder of the claim may call it.
@@ -76,6 +80,49 @@ impl History {
             .write(move |tx| end(tx, &job, now, error.as_deref())))
         .await
     }
+}
+
+/// A job, as the table shows it. Times are the wall clock's.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct JobState {
+    pub name: String,
+    /// Null: it has never run.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Time>,
+    /// Null: it runs, or its process ended first.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Time>,
+    /// The end of the last run that succeeded.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub succeeded_at: Option<Time>,
+    /// Why the last run failed.
+    pub error: Option<String>,
+}
+
+/// All jobs of all replicas, by name. There are none before the first replica has declared its own.
+pub(crate) fn states(db: &Connection) -> rusqlite::Result<Vec<JobState>> {
+    let sql = "select count(*) from sqlite_schema where name = 'daybook_jobs'";
+    let tables: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    db.prepare_cached(
+        "select name, started_at, ended_at, succeeded_at, error from daybook_jobs order by name",
+    )?
+    .query_map([], |row| {
+        let time = |column| {
+            let seconds: Option<UnixSeconds> = row.get(column)?;
+            Ok::<_, rusqlite::Error>(seconds.and_then(Time::from_seconds))
+        };
+        Ok(JobState {
+            name: row.get(0)?,
+            started_at: time(1)?,
+            ended_at: time(2)?,
+            succeeded_at: time(3)?,
+            error: row.get(4)?,
+        })
+    })?
+    .collect()
 }
 
 fn declare(tx: &Connection, job: &str, now: UnixSeconds) -> rusqlite::Result<()> {

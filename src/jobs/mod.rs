@@ -1,4 +1,4 @@
-//! Jobs: an application's work on a schedule. One replica runs each.
+//! Jobs: work on a schedule, the application's and daybook's own. One replica runs each.
 //!
 //! Every replica has a [`scheduler`](Scheduler) for each job. It reads the job's last run (`history`), and when the next one
 //! is due (`schedule`) it tries to get the job's lock file (`claim`). The replica that gets it runs the job on a thread of
@@ -25,8 +25,11 @@ use crate::store::Store;
 pub use declaration::JobError;
 pub(crate) use declaration::{Declaration, Job, check};
 use history::History;
+pub(crate) use history::{JobState, states};
 pub use schedule::Schedule;
+pub(crate) use schedule::UnixSeconds;
 use scheduler::Scheduler;
+pub(crate) use scheduler::unix_now;
 
 /// The name of the canary. It runs no jobs: the replicas of the current version do.
 const CANARY: &str = "next";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::history::LastRun;
 
 /// Seconds since 1970, as in the table `requests`.
-pub(super) type UnixSeconds = f64;
+pub(crate) type UnixSeconds = f64;
 
 const DAY: f64 = 24.0 * 60.0 * 60.0;
 /// Each run writes two rows, which wait for the lock that all replicas share.

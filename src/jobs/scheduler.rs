@@ -186,7 +186,7 @@ impl Scheduler {
 }
 
 /// The wall clock: a schedule must outlive the process.
-fn unix_now() -> UnixSeconds {
+pub(crate) fn unix_now() -> UnixSeconds {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     since_1970.map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }

@@ -48,7 +48,7 @@ impl Drain<'_> {
         if !self.end_jobs(deadline).await? {
             return Ok(StopOutcome::GraceExpired);
         }
-        self.store.reader().close();
+        self.store.close_readers();
         self.finish_writing(deadline).await
     }
 

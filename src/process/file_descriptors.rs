@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
+use crate::store::ADMIN_READERS;
 
 /// The database file, its write-ahead log and its shared memory.
 const PER_DATABASE_CONNECTION: usize = 3;
@@ -51,8 +52,8 @@ pub fn connections_max(
     limit: usize,
 ) -> Result<usize, TooFewDescriptors> {
     let listeners = config.listen.len() + config.admin.listen.len();
-    // The writer, the checkpointer and the readers.
-    let database_connections = 2 + config.database.readers_max.get();
+    // The writer, the checkpointer and the readers of both pools.
+    let database_connections = 2 + config.database.readers_max.get() + ADMIN_READERS;
     let reserved = admin_connections_max
         + listeners * PER_LISTENER
         + database_connections * PER_DATABASE_CONNECTION
@@ -88,14 +89,14 @@ mod tests {
         ];
         let environment = environment.map(|(key, value)| (key.into(), value.into()));
         let config = load_from(None, environment, Path::new("/nonexistent")).unwrap();
-        // 3 listeners take 2 each, 8 connections to the database 3 each, the operator 50, all else 100.
-        let reserved = 6 + 24 + 50 + 100;
+        // 3 listeners take 2 each, 10 connections to the database 3 each, the operator 50, all else 100.
+        let reserved = 6 + 30 + 50 + 100;
         let most = |limit| connections_max(&config, 50, limit);
         assert_eq!(most(reserved + 7).unwrap(), 7);
         assert_eq!(most(1_000_000).unwrap(), 10_000);
         let error = most(reserved).unwrap_err().to_string();
         assert!(
-            error.contains(" 180; daybook needs more than 180 "),
+            error.contains(" 186; daybook needs more than 186 "),
             "{error}"
         );
     }

@@ -26,6 +26,9 @@ use crate::config::{Commit, Database, Synchronous};
 use crate::metrics::Metrics;
 use crate::rejected::Rejected;
 
+/// Connections of the read pool for the operator.
+pub(crate) const ADMIN_READERS: usize = 2;
+
 /// The handle of the store.
 #[derive(Clone)]
 pub(crate) struct Store(Arc<Inner>);
@@ -34,6 +37,7 @@ struct Inner {
     queue: Arc<Queue>,
     status: Arc<WriterStatus>,
     reader: Reader,
+    admin_reader: Reader,
     /// None at `normal`. Not the writer's own descriptor: the kernel reports a failed sync once to each.
     wal: Option<WalFile>,
     path: PathBuf,
@@ -102,7 +106,8 @@ impl Store {
             outcomes,
             metrics: metrics.clone(),
         };
-        let reader = Reader::new(&database, metrics.clone())?;
+        let reader = Reader::new(&database, database.readers_max.get(), metrics.clone())?;
+        let admin_reader = Reader::new(&database, ADMIN_READERS, metrics.clone())?;
         let (ended, writer_ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("writer".to_owned())
@@ -128,6 +133,7 @@ impl Store {
             queue,
             status,
             reader,
+            admin_reader,
             wal: second_wal,
             path: database.path,
         }));
@@ -159,9 +165,21 @@ impl Store {
         self.0.queue.push_late_outcome(LateOutcome { id, outcome });
     }
 
-    /// The read pool.
+    /// The application's read pool.
     pub fn reader(&self) -> &Reader {
         &self.0.reader
+    }
+
+    /// The read pool of the admin listener and of daybook's own jobs, so that neither waits for the application, nor it for
+    /// them.
+    pub fn admin_reader(&self) -> &Reader {
+        &self.0.admin_reader
+    }
+
+    /// Closes the idle connections of both pools. Every later read fails.
+    pub fn close_readers(&self) {
+        self.0.reader.close();
+        self.0.admin_reader.close();
     }
 
     /// At `full`, makes what this process can read survive a power failure. Blocks.
@@ -198,6 +216,12 @@ impl Store {
             disk_free_bytes: rustix::fs::statvfs(self.path())
                 .map_or(0, |found| found.f_bavail * found.f_frsize),
         }
+    }
+
+    /// The size of the database's file system.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(self.path())?;
+        Ok(found.f_blocks * found.f_frsize)
     }
 
     /// Rejects every waiting and every later record: the end of the grace period. A transaction that has begun goes on.

@@ -43,11 +43,11 @@ pub use write::WriteError;
 
 pub(crate) use app_schema::{AppMigration, AppSchema};
 pub(crate) use fatal_error::FatalError;
-pub(crate) use handle::{Opened, Store};
+pub(crate) use handle::{ADMIN_READERS, Opened, Store};
 pub(crate) use newest_id::NewestIdError;
 pub(crate) use open::init;
 pub(crate) use outcome::Outcome;
 pub(crate) use paths::beside;
-pub(crate) use record::{Record, RequestOutcome, StoredRecord};
+pub(crate) use record::{Record, RequestOutcome, StoredRecord, oldest_timestamp, select_sql};
 pub(crate) use write::split as split_write;
 pub(crate) use writer_status::WriterState;

@@ -19,7 +19,7 @@ use super::record::{StoredRecord, select_sql};
 use crate::config::Database;
 use crate::metrics::Metrics;
 
-/// The read pool.
+/// A read pool.
 pub(crate) struct Reader {
     pool: Pool,
     /// `database.read_timeout`.
@@ -29,10 +29,15 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Creates the pool for an existing database, whose path is resolved. It opens its connections when they are needed.
-    pub(super) fn new(database: &Database, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+    /// Creates a pool of so many connections for an existing database, whose path is resolved. It opens them when they are
+    /// needed.
+    pub(super) fn new(
+        database: &Database,
+        connections_max: usize,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let mut config = deadpool_sqlite::Config::new(read_only_uri(&database.path));
-        config.pool = Some(PoolConfig::new(database.readers_max.get()));
+        config.pool = Some(PoolConfig::new(connections_max));
         let pool = config
             .builder(Runtime::Tokio1)
             .map_err(|error| OpenError::Pool(error.to_string()))?
@@ -55,19 +60,9 @@ impl Reader {
         })
     }
 
-    /// At most `limit` records with an id below `before`, newest first.
-    pub async fn page(
-        &self,
-        before: i64,
-        limit: u32,
-    ) -> Result<Vec<StoredRecord>, ReadError<rusqlite::Error>> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached(&select_sql("id < ? order by id desc limit ?"))?
-                .query_map((before, limit), StoredRecord::read)?
-                .collect()
-        })
-        .await
+    /// `database.read_timeout`.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// One record.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::http::Method;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// The columns after `id`, in the order in which [`Record::bind`] binds them.
 const COLUMNS: [&str; 7] = [
@@ -55,12 +56,14 @@ pub(crate) struct LateOutcome {
 
 /// A row of `requests`, as read and as the read API prints it. Other programs write rows too, and SQLite lets any
 /// column hold any type: a value of another type must not hide its page.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Request, description = "A recorded request.")]
 pub(crate) struct StoredRecord {
     pub id: i64,
     /// Unix seconds, in JSON as RFC 3339; none where the value is not a number. (SQLite reads an integer in a column of
     /// type `real` as a real number.)
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub timestamp: Option<f64>,
     pub method: String,
     pub path: String,
@@ -112,7 +115,7 @@ impl LateOutcome {
 
 impl StoredRecord {
     /// Reads a row of a [`select_sql`] statement.
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             timestamp: match row.get_ref("timestamp")? {
@@ -138,9 +141,17 @@ pub(super) fn insert_sql(rows: usize) -> String {
 }
 
 /// A statement that reads the records for which `condition` holds: all that follows `where`.
-pub(super) fn select_sql(condition: &str) -> String {
+/// An index of somebody else's would not keep the order of ids, so none but theirs is used.
+pub(crate) fn select_sql(condition: &str) -> String {
     let columns = COLUMNS.join(", ");
-    format!("select id, {columns} from requests where {condition}")
+    format!("select id, {columns} from requests not indexed where {condition}")
+}
+
+/// The timestamp of the oldest record that has a valid one.
+pub(crate) fn oldest_timestamp(connection: &Connection) -> rusqlite::Result<Option<f64>> {
+    let sql = "select timestamp from requests not indexed where typeof(timestamp) = 'real' order by id limit 1";
+    let mut oldest = connection.prepare_cached(sql)?;
+    oldest.query_row([], |row| row.get(0)).optional()
 }
 
 /// As the standard library writes it; without its formatting, which took an eighth of the writer's instructions.

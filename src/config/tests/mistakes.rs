@@ -49,6 +49,18 @@ fn an_invalid_value_is_reported_with_its_place_and_a_valid_one() {
             r#"a number with a unit, such as "5s", "200ms" or "15m""#,
         ),
         ("commit.deadline", "'0s'", "above \"0s\""),
+        ("retention.age", "90", "such as \"90s\""),
+        ("retention.age", "'40000d'", "up to \"36500d\""),
+        (
+            "retention.age",
+            "'59m'",
+            "`retention.age` is \"59m\": it must be at least `retention.protect`, \"1h\"",
+        ),
+        ("retention.bytes_max", "'25 %'", "\"1%\" to \"100%\""),
+        ("retention.bytes_max", "'101%'", "\"1%\" to \"100%\""),
+        ("retention.bytes_max", "'3 days'", "a whole number of bytes"),
+        ("retention.bytes_max", "1000", "from 1048576"),
+        ("retention.protect", "''", "a number with a unit"),
         ("http.line_bytes_max", "65535", "64 to 65534"),
         (
             "http.line_bytes_max",

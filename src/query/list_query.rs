@@ -1,0 +1,77 @@
+//! Which page of records somebody asks for.
+
+use super::filter::Filter;
+use super::parameter::{Parameter, ParameterError, unknown};
+use super::stats_query::whole_number;
+use super::time::Time;
+
+/// The default `limit`.
+const LIMIT: usize = 50;
+/// The largest `limit`; more is capped.
+const LIMIT_MAX: usize = 1000;
+
+/// A page, newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ListQuery {
+    pub filter: Filter,
+    /// Records have an id below this one.
+    pub before: i64,
+    /// From 1 to [`LIMIT_MAX`].
+    pub limit: usize,
+}
+
+impl ListQuery {
+    /// The parameters besides the filter's.
+    pub const PARAMETERS: [Parameter; 2] = [
+        Parameter {
+            name: "limit",
+            help: "How many requests a page has at most: 50 by default. More than 1000 are 1000.",
+            pattern: Some("^0*[1-9][0-9]*$"),
+            is_repeatable: false,
+        },
+        Parameter {
+            name: "before",
+            help: "Requests with an id below this one: next_before of the page before.",
+            pattern: Some("^-?[0-9]{1,18}$"),
+            is_repeatable: false,
+        },
+    ];
+
+    /// Reads pairs of name and value.
+    pub fn parse<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+        now: Time,
+    ) -> Result<Self, ParameterError> {
+        let mut filter = Filter::default();
+        let (mut before, mut limit) = (None, None);
+        for (name, value) in parameters {
+            let wrong = |instead: &str| ParameterError::new(name, value, instead);
+            let is_second = match name {
+                "limit" => {
+                    let found = whole_number(value).filter(|limit| *limit > 0);
+                    let found = found.ok_or_else(|| wrong("use a number from 1 to 1000"))?;
+                    limit.replace(found.min(LIMIT_MAX)).is_some()
+                }
+                "before" => {
+                    let found = value
+                        .parse()
+                        .map_err(|_| wrong("use the id of a request"))?;
+                    before.replace(found).is_some()
+                }
+                _ if filter.set(name, value, now)? => false,
+                _ => {
+                    let known = Self::PARAMETERS.iter().chain(&Filter::PARAMETERS);
+                    return Err(unknown(name, known));
+                }
+            };
+            if is_second {
+                return Err(ParameterError::repeated(name));
+            }
+        }
+        Ok(Self {
+            filter,
+            before: before.unwrap_or(i64::MAX),
+            limit: limit.unwrap_or(LIMIT),
+        })
+    }
+}
