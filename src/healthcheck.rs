@@ -6,11 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 
+use crate::admin_client::{ConnectError, Target};
 use crate::config::Listen;
 
 /// For the whole check.
@@ -81,38 +78,28 @@ pub fn default_address(admin_listen: &[Listen]) -> Result<Listen, HealthError> {
 /// # Errors
 /// [`HealthError`], for any response but 200.
 pub async fn check(address: &Listen, probe: Probe) -> Result<(), HealthError> {
-    let connect = |source| HealthError::Connect {
-        address: address.clone(),
-        source,
+    let target = match address {
+        Listen::Tcp(tcp) => Target::Tcp(reachable(*tcp).to_string()),
+        Listen::Unix(path) => Target::Unix(path.clone()),
+        Listen::Fd(_) => return Err(HealthError::Inherited(address.clone())),
     };
-    let response = async {
-        match address {
-            Listen::Tcp(tcp) => {
-                let stream = TcpStream::connect(reachable(*tcp)).await.map_err(connect)?;
-                send(address, stream, probe).await
-            }
-            Listen::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(connect)?;
-                send(address, stream, probe).await
-            }
-            Listen::Fd(_) => Err(HealthError::Inherited(address.clone())),
-        }
-    };
-    tokio::time::timeout(TIMEOUT, response)
+    tokio::time::timeout(TIMEOUT, send(address, &target, probe))
         .await
         .unwrap_or_else(|_| Err(HealthError::TimedOut(address.clone())))
 }
 
-async fn send<S>(address: &Listen, stream: S, probe: Probe) -> Result<(), HealthError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn send(address: &Listen, target: &Target, probe: Probe) -> Result<(), HealthError> {
     let http = |source| HealthError::Http {
         address: address.clone(),
         source,
     };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-    tokio::spawn(connection);
+    let mut sender = target.connect().await.map_err(|error| match error {
+        ConnectError::Connect(source) => HealthError::Connect {
+            address: address.clone(),
+            source,
+        },
+        ConnectError::Http(source) => http(source),
+    })?;
     let request = Request::get(probe.path())
         .header("host", "localhost")
         .body(Body::empty())

@@ -41,6 +41,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
+mod admin_client;
 mod app;
 mod cli;
 mod config;

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use crate::admin::stream::Streams;
 use crate::admin::{self, AdminState};
 use crate::app::{App, Context, routes};
 use crate::config::{Config, Listen};
@@ -107,9 +108,9 @@ pub async fn serve(
     jobs.extend(server.own_jobs());
     let mut jobs =
         Jobs::start(jobs, server.jobs_environment(&context)).map_err(ServeError::JobsThread)?;
-    let mut public = server.accept_public(routes, context, public_listeners);
+    let mut public = server.accept_public(routes, context.clone(), public_listeners);
     // The admin listeners stay open during a drain, so that it can be watched.
-    let (mut admin_loops, _admin_shutdown) = server.accept_admin(admin_listeners);
+    let (mut admin_loops, _admin_shutdown) = server.accept_admin(context, admin_listeners);
     tokio::spawn(systemd::feed_watchdog(server.store.clone()));
     tokio::spawn(telemetry::summarise_repeated());
     server.announce(&addresses);
@@ -248,13 +249,15 @@ impl Server {
     }
 
     /// The accept loops run until the returned [`Shutdown`] is dropped.
-    fn accept_admin(&self, listeners: Vec<Listener>) -> (JoinSet<()>, Shutdown) {
+    fn accept_admin(&self, context: Context, listeners: Vec<Listener>) -> (JoinSet<()>, Shutdown) {
         let config = &self.config;
         let router = admin::router(Arc::new(AdminState {
             store: self.store.clone(),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             heads: self.heads.clone(),
+            streams: Streams::start(self.store.clone(), context, config.admin.streams_max.get()),
+            phase: self.shutdown.watch(),
             config: self.config.clone(),
         }));
         let permits = |count| Arc::new(Semaphore::new(count));

@@ -3,6 +3,7 @@
 
 mod admin;
 mod app;
+mod cli;
 mod command_line;
 mod common;
 mod cookbook;

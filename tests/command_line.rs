@@ -52,7 +52,15 @@ fn wrong_usage_exits_with_2() {
 fn help_shows_each_subcommand_with_an_example_and_its_exit_codes() {
     let run = daybook(directory().path(), &["--help"], &[]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    for subcommand in ["serve", "init", "healthcheck", "config", "completions"] {
+    for subcommand in [
+        "serve",
+        "init",
+        "healthcheck",
+        "tail",
+        "export",
+        "config",
+        "completions",
+    ] {
         assert!(run.stdout.contains(subcommand), "{}", run.stdout);
         let run = daybook(directory().path(), &[subcommand, "--help"], &[]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);

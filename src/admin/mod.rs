@@ -7,6 +7,7 @@ mod problem;
 mod records;
 mod requests;
 mod state;
+pub(crate) mod stream;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -20,6 +21,7 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
@@ -30,9 +32,11 @@ use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::shutdown::Phase;
 use crate::store::Store;
 use crate::telemetry::log_rate_limited;
 use problem::Problem;
+use stream::Streams;
 
 /// Connections of all admin listeners together.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -47,6 +51,8 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// Memory for the heads of public requests.
     pub heads: HeadBudget,
+    pub streams: Streams,
+    pub phase: watch::Receiver<Phase>,
     pub config: Arc<Config>,
 }
 
@@ -55,6 +61,7 @@ pub fn router(admin: Arc<AdminState>) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/api/stream", get(stream::stream))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(requests::get))
         .route("/api/requests", get(records::list))

@@ -16,7 +16,7 @@ use super::requests::find;
 use crate::query::{Cursor, ListQuery, Stats, StatsQuery, Time, page, stats};
 use crate::store::StoredRecord;
 
-/// A page of requests, newest first.
+/// A page of requests, newest first; with `after` oldest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RequestPage {
     requests: Vec<StoredRecord>,
@@ -24,6 +24,8 @@ pub(super) struct RequestPage {
     limit: usize,
     /// The value of `before` for the next page. Null: there are no further requests.
     next_before: Option<i64>,
+    /// The value of `after` for the next page, if this one was asked for with `after`. Null: there are no further requests.
+    next_after: Option<i64>,
     /// False: `database.read_timeout` was over before the page was full. It may even be empty, and the next one not.
     complete: bool,
 }
@@ -35,15 +37,20 @@ pub(super) async fn list(
     let query = ListQuery::parse(borrowed(&pairs(query.as_deref())?), Time::now())?;
     let limit = query.limit;
     let deadline = deadline(&admin);
+    let cursor = query.cursor;
     let read = move |connection: &rusqlite::Connection| {
-        let cursor = Cursor::Before(query.before);
         page(connection, &query.filter, cursor, query.limit, deadline)
     };
     let page = admin.store.admin_reader().read(read).await?;
+    let (next_before, next_after) = match cursor {
+        Cursor::Before(_) => (page.next, None),
+        Cursor::After(_) => (None, page.next),
+    };
     Ok(Json(RequestPage {
         requests: page.records,
         limit,
-        next_before: page.next,
+        next_before,
+        next_after,
         complete: page.is_complete,
     }))
 }

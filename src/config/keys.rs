@@ -66,6 +66,8 @@ pub struct Admin {
     /// In lower case.
     #[serde(deserialize_with = "values::host_names")]
     pub hosts: Vec<String>,
+    /// Below the connections of the admin listeners, so that some are left.
+    pub streams_max: BoundedNumber<1, 200>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

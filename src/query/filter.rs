@@ -118,6 +118,14 @@ impl Filter {
         !self.statuses.is_empty()
     }
 
+    /// This filter for any status.
+    pub fn without_status(&self) -> Self {
+        Self {
+            statuses: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Whether it wants this record.
     pub fn matches(&self, record: &StoredRecord) -> bool {
         let has_time = || {

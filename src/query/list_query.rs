@@ -1,6 +1,9 @@
 //! Which page of records somebody asks for.
 
+use std::mem::discriminant;
+
 use super::filter::Filter;
+use super::page::Cursor;
 use super::parameter::{Parameter, ParameterError, unknown};
 use super::stats_query::whole_number;
 use super::time::Time;
@@ -10,19 +13,18 @@ const LIMIT: usize = 50;
 /// The largest `limit`; more is capped.
 const LIMIT_MAX: usize = 1000;
 
-/// A page, newest first.
+/// A page, newest first, or with `after` oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ListQuery {
     pub filter: Filter,
-    /// Records have an id below this one.
-    pub before: i64,
+    pub cursor: Cursor,
     /// From 1 to [`LIMIT_MAX`].
     pub limit: usize,
 }
 
 impl ListQuery {
     /// The parameters besides the filter's.
-    pub const PARAMETERS: [Parameter; 2] = [
+    pub const PARAMETERS: [Parameter; 3] = [
         Parameter {
             name: "limit",
             help: "How many requests a page has at most: 50 by default. More than 1000 are 1000.",
@@ -35,6 +37,12 @@ impl ListQuery {
             pattern: Some("^-?[0-9]{1,18}$"),
             is_repeatable: false,
         },
+        Parameter {
+            name: "after",
+            help: "Requests with an id above this one, oldest first: next_after of the page before. Not with before.",
+            pattern: Some("^-?[0-9]{1,18}$"),
+            is_repeatable: false,
+        },
     ];
 
     /// Reads pairs of name and value.
@@ -43,7 +51,7 @@ impl ListQuery {
         now: Time,
     ) -> Result<Self, ParameterError> {
         let mut filter = Filter::default();
-        let (mut before, mut limit) = (None, None);
+        let (mut cursor, mut limit) = (None, None);
         for (name, value) in parameters {
             let wrong = |instead: &str| ParameterError::new(name, value, instead);
             let is_second = match name {
@@ -52,11 +60,20 @@ impl ListQuery {
                     let found = found.ok_or_else(|| wrong("use a number from 1 to 1000"))?;
                     limit.replace(found.min(LIMIT_MAX)).is_some()
                 }
-                "before" => {
-                    let found = value
+                "before" | "after" => {
+                    let id = value
                         .parse()
                         .map_err(|_| wrong("use the id of a request"))?;
-                    before.replace(found).is_some()
+                    let found = match name {
+                        "after" => Cursor::After(id),
+                        _ => Cursor::Before(id),
+                    };
+                    match cursor.replace(found) {
+                        Some(first) if discriminant(&first) != discriminant(&found) => {
+                            return Err(wrong("use either before or after"));
+                        }
+                        first => first.is_some(),
+                    }
                 }
                 _ if filter.set(name, value, now)? => false,
                 _ => {
@@ -70,7 +87,7 @@ impl ListQuery {
         }
         Ok(Self {
             filter,
-            before: before.unwrap_or(i64::MAX),
+            cursor: cursor.unwrap_or(Cursor::Before(i64::MAX)),
             limit: limit.unwrap_or(LIMIT),
         })
     }

@@ -20,6 +20,10 @@ pub enum OpenError {
         "{path}: {what}, and database.create is false: restore it, or run `daybook init` with database.create = true"
     )]
     Missing { path: PathBuf, what: &'static str },
+    #[error(
+        "{path}: there is no database to read: set database.path, in the file of --config or as DAYBOOK_DATABASE__PATH, to the database of the replicas, or name a replica with --admin"
+    )]
+    NothingToRead { path: PathBuf },
     #[error("{path}: {source}{}", path_hint(.source))]
     Path { path: PathBuf, source: io::Error },
     #[error("{path}: this is not a file: set database.path to the database's file")]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::http::Method;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// The columns after `id`, in the order in which [`Record::bind`] binds them.
@@ -56,13 +57,13 @@ pub(crate) struct LateOutcome {
 
 /// A row of `requests`, as read and as the read API prints it. Other programs write rows too, and SQLite lets any
 /// column hold any type: a value of another type must not hide its page.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[schema(as = Request, description = "A recorded request.")]
 pub(crate) struct StoredRecord {
     pub id: i64,
     /// Unix seconds, in JSON as RFC 3339; none where the value is not a number. (SQLite reads an integer in a column of
     /// type `real` as a real number.)
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "rfc3339", deserialize_with = "from_rfc3339")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub timestamp: Option<f64>,
     pub method: String,
@@ -188,6 +189,15 @@ fn rfc3339<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok,
         .and_then(|seconds| jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64).ok())
         .map(|time| format!("{time:.6}"))
         .serialize(serializer)
+}
+
+/// The command line reads what another replica has printed.
+fn from_rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let time: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+    Ok(Some(time.as_microsecond() as f64 / 1e6))
 }
 
 #[cfg(test)]

@@ -3,3 +3,4 @@
 mod access;
 mod metrics_and_health;
 mod read_api;
+mod stream;

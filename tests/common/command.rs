@@ -3,6 +3,7 @@
 use std::io::{Read, read_to_string};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use super::TIMEOUT;
 use super::process::{DAYBOOK, Process, remove_variables};
@@ -38,14 +39,18 @@ pub fn run(program: &Path, dir: &Path, arguments: &[&str], environment: &[(&str,
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut process = Process::spawn(&mut command);
+    let stdout = text(process.child().stdout.take());
+    let stderr = text(process.child().stderr.take());
     let status = process.wait_exit(TIMEOUT);
     Run {
         code: status.code(),
-        stdout: text(process.child().stdout.take()),
-        stderr: text(process.child().stderr.take()),
+        stdout: stdout.join().expect("output of UTF-8"),
+        stderr: stderr.join().expect("output of UTF-8"),
     }
 }
 
-fn text(stream: Option<impl Read>) -> String {
-    read_to_string(stream.expect("a pipe")).expect("output of UTF-8")
+/// Reads while the process runs: it may write more than a pipe holds.
+fn text(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    let stream = stream.expect("a pipe");
+    thread::spawn(move || read_to_string(stream).expect("output of UTF-8"))
 }

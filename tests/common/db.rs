@@ -56,3 +56,15 @@ pub fn row(connection: &Connection, id: i64) -> Option<Row> {
         .optional()
         .expect("reading a row")
 }
+
+/// Adds that many records, in one transaction, as another program would. Their paths begin with `/added/` and are as long as
+/// `path_bytes`, if that is longer.
+pub fn add_rows(connection: &Connection, n: u32, path_bytes: usize) {
+    let filler = "x".repeat(path_bytes);
+    let sql = "with recursive n(i) as (select 1 union all select i + 1 from n where i < ?1)
+        insert into requests (timestamp, method, path, content_length, remote_addr, status, duration_us)
+        select 1.7e9 + i, 'GET', '/added/' || i || ?2, i, '192.0.2.1', 200 + i % 4 * 100, i from n";
+    connection
+        .execute(sql, (n, filler))
+        .expect("adding records");
+}

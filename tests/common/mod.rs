@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod db;
 pub mod disk;
+pub mod events;
 pub mod in_process;
 pub mod load;
 pub mod locks;

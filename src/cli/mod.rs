@@ -1,6 +1,14 @@
 //! The command line of every application: parse, dispatch, exit code.
 
-use std::io::Write;
+mod export;
+mod failure;
+mod healthcheck;
+mod init;
+mod output;
+mod records;
+mod serve;
+mod tail;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,14 +17,12 @@ use clap_complete::Shell;
 
 use crate::app::App;
 use crate::config::{self, Config, Listen};
-use crate::healthcheck::{self, Probe};
-use crate::http::listen::Inherited;
-use crate::process::replica_number;
-use crate::serve::{self, ServeError, StopOutcome};
-use crate::{jobs, shutdown, store, telemetry};
-
-/// For what a restart cannot cure (EX_CONFIG of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
+use crate::healthcheck::Probe;
+use crate::telemetry;
+use export::ExportArgs;
+use failure::Failure;
+use output::print;
+use tail::TailArgs;
 
 /// HTTP service that writes each request to SQLite, durably, before it responds
 #[derive(Parser)]
@@ -104,6 +110,12 @@ Exit status:
         #[arg(long, value_name = "ADDRESS")]
         address: Option<Listen>,
     },
+    /// Show requests while they are recorded
+    #[command(after_help = tail::HELP)]
+    Tail(TailArgs),
+    /// Write recorded requests to a file, as NDJSON or CSV
+    #[command(after_help = export::HELP)]
+    Export(ExportArgs),
     /// Print the effective configuration as TOML
     ///
     /// The output is itself a configuration file, except that secrets are hidden. Use it to check a file or an environment
@@ -136,8 +148,8 @@ Exit status:
     },
 }
 
-/// Runs the program of an application: its command line, with `serve`, `init`, `healthcheck`, `config` and `completions`.
-/// `main` returns the exit code.
+/// Runs the program of an application: its command line, with `serve`, `init`, `healthcheck`, `tail`, `export`,
+/// `config` and `completions`. `main` returns the exit code.
 pub fn run(app: App) -> ExitCode {
     let name = app.name;
     let matches = named(Cli::command(), name).name(name).get_matches();
@@ -153,12 +165,14 @@ pub fn run(app: App) -> ExitCode {
 fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
     let file = cli.source.config.as_deref();
     match cli.command {
-        Command::Serve => serve(file, app),
-        Command::Init { allow_downtime } => init(file, &app, allow_downtime),
+        Command::Serve => serve::run(file, app),
+        Command::Init { allow_downtime } => init::run(file, &app, allow_downtime),
         Command::Healthcheck { live, address } => {
             let probe = if live { Probe::Live } else { Probe::Ready };
-            healthcheck(file, &app, address, probe)
+            healthcheck::run(file, &app, address, probe)
         }
+        Command::Tail(args) => tail::run(file, &app, args),
+        Command::Export(args) => export::run(file, &app, args),
         Command::Config { default: true } => {
             let toml = config::default_toml(&app).map_err(|error| Failure::new(error, false))?;
             print(toml.as_bytes())
@@ -190,95 +204,8 @@ fn named(mut command: ClapCommand, name: &str) -> ClapCommand {
     command
 }
 
-/// A message for a person, and an exit code for a supervisor.
-struct Failure {
-    message: String,
-    code: u8,
-}
-
-impl Failure {
-    fn new(message: impl ToString, is_retryable: bool) -> Self {
-        Self {
-            message: message.to_string(),
-            code: if is_retryable { 1 } else { EXIT_CONFIG },
-        }
-    }
-}
-
 fn load(file: Option<&Path>, app: &App) -> Result<Config, Failure> {
     config::load(app, file).map_err(|error| Failure::new(error, false))
-}
-
-fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
-    let mut config = load(file, &app)?;
-    // Before anything else opens a file descriptor.
-    let inherited = Inherited::take().map_err(|error| Failure::new(error, false))?;
-    // Held until the process exits.
-    let _number = replica_number::take(&mut config).map_err(|error| Failure::new(error, true))?;
-    telemetry::init(&config.log, &config.replica);
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(async {
-        let signals = shutdown::signals().map_err(|error| Failure::new(error, true))?;
-        serve::serve(config, app, inherited, signals, |_| ())
-            .await
-            .map_err(|error: ServeError| {
-                let is_retryable = error.is_retryable();
-                Failure::new(error, is_retryable)
-            })
-    });
-    // A drop would wait for blocking threads, of which one may be reading or waiting to open the database.
-    runtime.shutdown_background();
-    let outcome = outcome?;
-    tracing::info!(%outcome, "stopped");
-    Ok(match outcome {
-        StopOutcome::Drained | StopOutcome::NotStarted => ExitCode::SUCCESS,
-        StopOutcome::GraceExpired => ExitCode::FAILURE,
-        StopOutcome::Forced(stop) => ExitCode::from(stop.exit_code()),
-    })
-}
-
-fn init(file: Option<&Path>, app: &App, allow_downtime: bool) -> Result<ExitCode, Failure> {
-    let config = load(file, app)?;
-    let schema = app.schema().map_err(|error| Failure::new(error, false))?;
-    // A program that cannot serve must not migrate the database.
-    jobs::check(&app.jobs).map_err(|error| Failure::new(ServeError::from(error), false))?;
-    telemetry::init(&config.log, &config.replica);
-    let time_max = (!allow_downtime).then(|| config.commit.deadline.get());
-    let done = store::init(&config.database, &schema, time_max);
-    let (outcome, steps) = done.map_err(|error| {
-        let is_retryable = error.is_retryable();
-        Failure::new(error, is_retryable)
-    })?;
-    for step in steps {
-        report(&step.to_string());
-    }
-    report(&format!("{}: {outcome}", config.database.path.display()));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn healthcheck(
-    file: Option<&Path>,
-    app: &App,
-    address: Option<Listen>,
-    probe: Probe,
-) -> Result<ExitCode, Failure> {
-    let address = match address {
-        Some(address) => address,
-        None => {
-            // Not 78 for a wrong configuration: supervisors expect 0 for healthy and 1 for unhealthy.
-            let config = config::load(app, file).map_err(|error| Failure::new(error, true))?;
-            healthcheck::default_address(&config.admin.listen)
-                .map_err(|error| Failure::new(error, true))?
-        }
-    };
-    runtime()?
-        .block_on(healthcheck::check(&address, probe))
-        .map_err(|error| Failure::new(error, true))?;
-    report(match probe {
-        Probe::Ready => "ready",
-        Probe::Live => "alive",
-    });
-    Ok(ExitCode::SUCCESS)
 }
 
 /// One thread for all connections: replicas use further cores, and the requests of one event-loop turn share a batch.
@@ -287,17 +214,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the async runtime: {error}"), true))
-}
-
-/// Reports success on standard output. A failed write is ignored, because the exit status reports the same.
-fn report(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// Prints the command's result. If it cannot be written, the command has failed.
-fn print(text: &[u8]) -> Result<ExitCode, Failure> {
-    std::io::stdout()
-        .write_all(text)
-        .map_err(|error| Failure::new(format!("standard output: {error}"), true))?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,82 @@
+//! The parameters of the read API, as flags of the same names.
+
+use clap::builder::{Arg, ArgAction, Command};
+use clap::error::Error;
+use clap::{ArgMatches, Args, FromArgMatches};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Failure;
+use crate::query::{Filter, Parameter, Time};
+
+/// The filters that were given: names and values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FilterArgs(Vec<(&'static str, String)>);
+
+impl FilterArgs {
+    pub fn filter(&self) -> Result<Filter, Failure> {
+        let now = Time::now();
+        let mut filter = Filter::default();
+        for (name, value) in self.pairs() {
+            filter.set(name, value, now).map_err(Failure::usage)?;
+        }
+        Ok(filter)
+    }
+
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// As the query of a URL: `status=5xx&method=GET`. An age counts from now, not from each request.
+    pub fn query(&self) -> String {
+        let now = Time::now();
+        let encoded = self.pairs().map(|(name, value)| {
+            let time = match name {
+                "since" | "until" => Time::parse(value, now),
+                _ => None,
+            };
+            let value = time.map_or_else(|| value.to_owned(), |time| time.to_string());
+            format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+        });
+        encoded.collect::<Vec<_>>().join("&")
+    }
+}
+
+impl Args for FilterArgs {
+    fn augment_args(command: Command) -> Command {
+        let args = Filter::PARAMETERS.iter().map(flag);
+        command.args(args.map(|arg| arg.help_heading("Filters")))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for FilterArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let values = |parameter: &'static Parameter| {
+            let values = matches.get_many::<String>(parameter.name);
+            let pair = |value: &String| (parameter.name, value.clone());
+            values.into_iter().flatten().map(pair)
+        };
+        Ok(Self(Filter::PARAMETERS.iter().flat_map(values).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// `path_prefix` is `--path-prefix`.
+fn flag(parameter: &Parameter) -> Arg {
+    let (help, action) = match parameter.is_repeatable {
+        true => (" May be repeated.", ArgAction::Append),
+        false => ("", ArgAction::Set),
+    };
+    Arg::new(parameter.name)
+        .long(parameter.name.replace('_', "-"))
+        .value_name(parameter.name.to_uppercase())
+        .help(format!("{}{help}", parameter.help))
+        .action(action)
+}
