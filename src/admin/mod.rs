@@ -53,6 +53,8 @@ pub struct AdminState {
     pub heads: HeadBudget,
     pub streams: Streams,
     pub phase: watch::Receiver<Phase>,
+    /// The application's name.
+    pub application: &'static str,
     pub config: Arc<Config>,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct PageFile {
 }
 
 impl PageFile {
-    pub fn new(embedded: &File<'static>) -> Self {
+    pub fn new(embedded: &'static File<'static>) -> Self {
         let content = embedded.contents();
         let hash = Sha256::digest(content);
         let digits: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -13,6 +13,8 @@ const RANGES = {
   "7d": { name: "last 7 days", parameters: "bucket=1h&since=7d", step: 3600 },
 };
 const FIRST = "1h";
+/** Before, a rate says little. */
+const FILLED_SECONDS = 10;
 
 const CLASSES = ["2xx", "3xx", "4xx", "5xx", "1xx", "none"];
 const QUANTILES = ["p50", "p90", "p99"];
@@ -21,7 +23,6 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 let range = FIRST;
 let charts = [];
-let stats;
 
 export const parameters = () => RANGES[range].parameters;
 
@@ -67,11 +68,10 @@ class Chart {
     new ResizeObserver(([{ contentRect }]) => this.u?.setSize({ width: contentRect.width, height: contentRect.height })).observe(this.plot);
   }
 
-  show(buckets, seconds) {
+  show(buckets) {
     this.buckets = buckets;
-    this.seconds = seconds;
     const times = buckets.map((bucket) => secondsOf(bucket.start));
-    const rows = this.names.map((name) => buckets.map((bucket) => this.values(bucket, name, seconds)));
+    const rows = this.names.map((name) => buckets.map((bucket) => this.values(bucket, name)));
     const drawn = drawOrder(this.stacked ? stack(rows) : rows, this.stacked);
     const data = [times, ...drawn];
     const size = { width: this.plot.clientWidth || 300, height: this.plot.clientHeight || 200 };
@@ -81,7 +81,7 @@ class Chart {
     this.plot.querySelector(".empty")?.remove();
     if (total === 0) this.plot.append(make("p", { className: "empty" }, "No requests in this time."));
     this.showLegend(null);
-    this.plot.setAttribute("aria-label", `${this.caption}, ${RANGES[range].name}: ${this.summary(buckets, seconds)}`);
+    this.plot.setAttribute("aria-label", `${this.caption}, ${RANGES[range].name}: ${this.summary(buckets)}`);
   }
 
   /** The values at the pointer, or of the newest bucket. */
@@ -90,7 +90,7 @@ class Chart {
     if (!bucket) return;
     const [date, time] = dateAndTime(bucket.start);
     const texts = this.names
-      .map((name) => [name, this.values(bucket, name, this.seconds)])
+      .map((name) => [name, this.values(bucket, name)])
       // A status that never occurs takes no room.
       .filter(([name]) => !this.stacked || name === "2xx" || this.buckets.some((each) => each.status[name] > 0));
     const items = texts.map(([name, value]) => {
@@ -165,12 +165,12 @@ function create() {
     names: CLASSES,
     label: (name) => (name === "none" ? "not known" : name),
     color: (name) => `c${name}`,
-    values: (bucket, name, seconds) => bucket.status[name] / seconds,
+    values: (bucket, name) => bucket.status[name] / bucket.seconds,
     stacked: true,
     scale: { range: scaleFromZero },
     format: (value) => rate(value),
-    summary: (buckets, seconds) => {
-      const rates = buckets.map((bucket) => bucket.requests / seconds);
+    summary: (buckets) => {
+      const rates = buckets.map((bucket) => bucket.requests / bucket.seconds);
       return `${rate(rates.at(-1) ?? 0)} at the end, ${rate(Math.max(0, ...rates))} at most, ${count(buckets.reduce((sum, each) => sum + each.status["5xx"], 0))} responses of 5xx`;
     },
   });
@@ -191,13 +191,15 @@ function create() {
   return [requests, latencies];
 }
 
-/** Shows the figures that `parameters` asked for. The last bucket is left out while it fills. */
-export function show(fresh, now) {
-  stats = fresh;
+/** Shows the figures that `parameters` asked for. The last bucket counts once it has filled for a while. */
+export function show(stats, now) {
   const { step } = RANGES[range];
-  const whole = stats.buckets.filter((bucket) => secondsOf(bucket.start) + step <= now);
-  const buckets = whole.length > 1 ? whole : stats.buckets;
-  for (const chart of charts) chart.show(buckets, step);
+  const buckets = [];
+  for (const bucket of stats.buckets) {
+    const seconds = Math.min(step, now - secondsOf(bucket.start));
+    if (seconds >= FILLED_SECONDS) buckets.push({ ...bucket, seconds });
+  }
+  for (const chart of charts) chart.show(buckets);
 }
 
 export function start(onRange) {

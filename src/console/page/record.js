@@ -1,7 +1,7 @@
 // How one record looks: in a row of the list, and in the detail.
 
 import { make } from "./dom.js";
-import { count, dateAndTime, duration, together } from "./format.js";
+import { count, dateAndTime, duration } from "./format.js";
 
 export const linkTo = (id) => `?id=${id}`;
 
@@ -59,7 +59,7 @@ export function fields(record) {
     ["Id", String(record.id)],
     ["Time", `${date} ${time} UTC`],
     ["Status", record.status == null ? "not known: no response was sent, or the process ended first" : String(record.status)],
-    ["Duration", record.duration_us == null ? "not known" : `${together(duration(record.duration_us))} (${count(record.duration_us)} µs)`],
+    ["Duration", record.duration_us == null ? "not known" : `${count(record.duration_us)} µs`],
     ["Method", record.method],
     ["Path", record.path],
     ["Body", `${count(record.content_length)} bytes`],

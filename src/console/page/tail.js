@@ -51,6 +51,8 @@ const stream = new Stream({
     show();
   },
   lost() {
+    // A stream that never began may have a wrong filter: the list says so.
+    if (connection === "connecting") search();
     connection = "lost";
     show();
   },
@@ -89,25 +91,31 @@ function show() {
   const fresh = waiting.reduce((sum, event) => sum + (event.outcome ? 0 : (event.gap?.count ?? 1)), dropped);
   showNew.hidden = fresh === 0 || !isPaused();
   setText(showNew, `Show ${count(fresh)} new`);
-  const isLive = followable();
-  status.className = `live ${!isLive ? "" : connection === "lost" ? "lost" : connection === "live" && !isPaused() ? "on" : ""}`;
-  const text = !isLive
-    ? "Not live: the filters have an end"
-    : connection === "lost"
-      ? "No connection. Trying again…"
-      : connection === "connecting"
-        ? "Connecting…"
-        : pauseReason() || "Live";
-  setText(status, text);
+  status.className = `live ${statusClass()}`;
+  setText(status, statusText());
   older.hidden = nextBefore == null || isSearching;
   setText(end, endText());
+}
+
+function statusText() {
+  if (connection === "refused") return "Not live: a filter is wrong";
+  if (!followable()) return "Not live: the filters have an end";
+  if (connection === "lost") return "No connection. Trying again…";
+  if (connection === "connecting") return "Connecting…";
+  return pauseReason() || "Live";
+}
+
+/** "on", "lost", or neither. */
+function statusClass() {
+  if (connection === "lost") return "lost";
+  return connection === "live" && followable() && !isPaused() ? "on" : "";
 }
 
 function endText() {
   if (isSearching) return nextBefore == null ? "Searching…" : `Searching. Looked back to id ${nextBefore}…`;
   if (nextBefore != null) return list.isEmpty() ? `Nothing found yet. Looked back to id ${nextBefore}.` : "";
   if (!list.isEmpty()) return "There are no older requests.";
-  if (connection === "connecting") return "";
+  if (connection !== "live") return "";
   return filters.isEmpty()
     ? "There are no requests yet. Send one to the public address, and it appears here."
     : "No request matches. Change or clear the filters.";
@@ -142,6 +150,7 @@ async function search(before) {
     if (error instanceof Problem && error.status === 400) {
       filters.showProblem(error);
       stream.follow(null);
+      connection = "refused";
     } else {
       // Without a connection, the stream's next one reads the list.
       if (error instanceof Problem) filters.showProblem(error);
@@ -217,15 +226,16 @@ export function start(onOpen, onFilters) {
     pauseButton.setAttribute("aria-pressed", String(pressed));
     resume();
   });
-  const rows = byId("rows");
-  rows.addEventListener("pointerenter", (event) => {
+  // The button for new rows is above the list: on the way to it the list must not move either.
+  byId("list").addEventListener("pointerenter", (event) => {
     isPointerOver = event.pointerType === "mouse";
     show();
   });
-  rows.addEventListener("pointerleave", () => {
+  byId("list").addEventListener("pointerleave", () => {
     isPointerOver = false;
     resume();
   });
+  const rows = byId("rows");
   rows.addEventListener("focusin", show);
   // The focus arrives elsewhere after this event.
   rows.addEventListener("focusout", () => setTimeout(resume));
