@@ -57,6 +57,7 @@ fn help_shows_each_subcommand_with_an_example_and_its_exit_codes() {
         "init",
         "healthcheck",
         "tail",
+        "stats",
         "export",
         "config",
         "completions",

@@ -7,7 +7,9 @@ mod init;
 mod output;
 mod records;
 mod serve;
+mod stats;
 mod tail;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ use crate::telemetry;
 use export::ExportArgs;
 use failure::Failure;
 use output::print;
+use stats::StatsArgs;
 use tail::TailArgs;
 
 /// HTTP service that writes each request to SQLite, durably, before it responds
@@ -113,6 +116,9 @@ Exit status:
     /// Show requests while they are recorded
     #[command(after_help = tail::HELP)]
     Tail(TailArgs),
+    /// Print figures of the recorded requests
+    #[command(after_help = stats::HELP)]
+    Stats(StatsArgs),
     /// Write recorded requests to a file, as NDJSON or CSV
     #[command(after_help = export::HELP)]
     Export(ExportArgs),
@@ -148,7 +154,7 @@ Exit status:
     },
 }
 
-/// Runs the program of an application: its command line, with `serve`, `init`, `healthcheck`, `tail`, `export`,
+/// Runs the program of an application: its command line, with `serve`, `init`, `healthcheck`, `tail`, `stats`, `export`,
 /// `config` and `completions`. `main` returns the exit code.
 pub fn run(app: App) -> ExitCode {
     let name = app.name;
@@ -172,6 +178,7 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
             healthcheck::run(file, &app, address, probe)
         }
         Command::Tail(args) => tail::run(file, &app, args),
+        Command::Stats(args) => stats::run(file, &app, args),
         Command::Export(args) => export::run(file, &app, args),
         Command::Config { default: true } => {
             let toml = config::default_toml(&app).map_err(|error| Failure::new(error, false))?;

@@ -109,7 +109,6 @@ impl DatabaseInfo {
 
     fn check_own(&self, path: &Path) -> Result<(), OpenError> {
         let path = path.to_owned();
-        let has = |table: &str| self.tables.iter().any(|name| name == table);
         let why = match (self.application_id, self.versions) {
             (APPLICATION_ID, None) => {
                 let why = "its table `daybook_schema` has no valid version".to_owned();
@@ -135,11 +134,17 @@ impl DatabaseInfo {
                 return Ok(());
             }
             (0, _) if self.requests == Shape::Seed => return Ok(()),
-            (0, _) if has("requests") => "its table `requests` has other columns".to_owned(),
+            (0, _) if self.has_table("requests") => {
+                "its table `requests` has other columns".to_owned()
+            }
             (0, _) => format!("its tables are {}", self.tables.join(", ")),
             (other, _) => format!("its application_id is {other:#010x}"),
         };
         Err(OpenError::Foreign { path, why })
+    }
+
+    pub fn has_table(&self, table: &str) -> bool {
+        self.tables.iter().any(|name| name == table)
     }
 
     /// Whether the file has no tables yet.

@@ -208,8 +208,8 @@ fn peak(pid: u32) -> u64 {
 
 #[test]
 fn memory_does_not_grow_with_the_export() {
-    const ROWS: u32 = 100_000;
-    const GROWTH_MAX: u64 = 8 * 1024 * 1024;
+    const ROWS: u32 = 200_000;
+    const GROWTH_MAX: u64 = 16 * 1024 * 1024;
     let server = start_with_rows(ROWS);
     let mut command = Command::new(DAYBOOK);
     remove_variables(&mut command);

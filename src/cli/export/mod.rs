@@ -12,8 +12,9 @@ use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 use super::output::{Written, written};
-use super::records::{FilterArgs, SourceArgs};
+use super::records::{Flags, SourceArgs};
 use crate::app::App;
+use crate::query::Filter;
 use encode::Encoder;
 use pages::Pages;
 use progress::Progress;
@@ -63,7 +64,7 @@ pub(super) struct ExportArgs {
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
-    filters: FilterArgs,
+    filters: Flags<Filter>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,7 +1,7 @@
 //! Where `tail`, `export` and `stats` find the records: in the database's file, or at a replica's admin listener.
 
 mod admin;
-mod filters;
+mod flags;
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::admin_client::Target;
 use crate::app::App;
 use crate::store::ReadOnlyDatabase;
 pub(super) use admin::{AdminClient, AdminError};
-pub(super) use filters::FilterArgs;
+pub(super) use flags::Flags;
 
 #[derive(Args)]
 pub(super) struct SourceArgs {

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::admin::stream::{Event, Gap};
+use crate::cli::text::{count, duration, printable};
 use crate::query::Time;
 use crate::store::StoredRecord;
 
@@ -25,9 +26,12 @@ pub(super) fn text(event: &Event) -> String {
         Event::Gap(Gap {
             from_id,
             to_id,
-            count,
+            count: left_out,
         }) => {
-            format!("{DIM}{count} requests are not shown: #{from_id} to #{to_id}{DIM:#}")
+            format!(
+                "{DIM}{} requests are not shown: #{from_id} to #{to_id}{DIM:#}",
+                count(*left_out)
+            )
         }
     }
 }
@@ -63,21 +67,6 @@ fn outcome(status: Option<i64>, duration_us: Option<i64>) -> String {
     format!("{colour}{status:>3}{colour:#} {duration:>8}")
 }
 
-fn duration(us: i64) -> String {
-    match us {
-        ..1_000 => format!("{us} us"),
-        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
-        _ => format!("{:.2} s", us as f64 / 1e6),
-    }
-}
-
-/// Another program's row may have bytes that a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,17 +90,5 @@ mod tests {
         );
         let yellow = AnsiColor::Yellow.on_default();
         assert!(line.contains(&format!("{yellow}404{yellow:#}")), "{line}");
-    }
-
-    #[test]
-    fn a_duration_has_the_unit_that_fits() {
-        for (us, text) in [
-            (850, "850 us"),
-            (1_000, "1.0 ms"),
-            (12_340, "12.3 ms"),
-            (2_500_000, "2.50 s"),
-        ] {
-            assert_eq!(duration(us), text);
-        }
     }
 }

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 
 use super::failure::Failure;
 use super::output::{Written, written};
-use super::records::{AdminClient, AdminError, FilterArgs, Records, SourceArgs};
+use super::records::{AdminClient, AdminError, Flags, Records, SourceArgs};
 use crate::admin::stream::{Event, Feed, RECORDS_MAX};
 use crate::app::App;
 use crate::query::Filter;
@@ -56,7 +56,7 @@ pub(super) struct TailArgs {
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
-    filters: FilterArgs,
+    filters: Flags<Filter>,
 }
 
 pub(super) fn run(file: Option<&Path>, app: &App, args: TailArgs) -> Result<ExitCode, Failure> {

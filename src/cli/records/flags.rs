@@ -1,29 +1,44 @@
 //! The parameters of the read API, as flags of the same names.
 
+use std::marker::PhantomData;
+
 use clap::builder::{Arg, ArgAction, Command};
 use clap::error::Error;
 use clap::{ArgMatches, Args, FromArgMatches};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Failure;
-use crate::query::{Filter, Parameter, Time};
+use crate::query::{Filter, Parameter, StatsQuery, Time};
 
-/// The filters that were given: names and values.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FilterArgs(Vec<(&'static str, String)>);
+/// A list of parameters.
+pub(crate) trait Parameters {
+    const ALL: &'static [Parameter];
+    const HEADING: Option<&'static str>;
+}
 
-impl FilterArgs {
-    pub fn filter(&self) -> Result<Filter, Failure> {
-        let now = Time::now();
-        let mut filter = Filter::default();
-        for (name, value) in self.pairs() {
-            filter.set(name, value, now).map_err(Failure::usage)?;
-        }
-        Ok(filter)
-    }
+impl Parameters for Filter {
+    const ALL: &'static [Parameter] = &Filter::PARAMETERS;
+    const HEADING: Option<&'static str> = Some("Filters");
+}
 
+impl Parameters for StatsQuery {
+    const ALL: &'static [Parameter] = &StatsQuery::PARAMETERS;
+    const HEADING: Option<&'static str> = None;
+}
+
+/// The flags of a list that were given.
+#[derive(Clone, Debug)]
+pub(crate) struct Flags<T> {
+    pairs: Vec<(&'static str, String)>,
+    parameters: PhantomData<T>,
+}
+
+impl<T> Flags<T> {
+    /// Names and values.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+        self.pairs
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
     }
 
     /// As the query of a URL: `status=5xx&method=GET`. An age counts from now, not from each request.
@@ -41,10 +56,21 @@ impl FilterArgs {
     }
 }
 
-impl Args for FilterArgs {
+impl Flags<Filter> {
+    pub fn filter(&self) -> Result<Filter, Failure> {
+        let now = Time::now();
+        let mut filter = Filter::default();
+        for (name, value) in self.pairs() {
+            filter.set(name, value, now).map_err(Failure::usage)?;
+        }
+        Ok(filter)
+    }
+}
+
+impl<T: Parameters> Args for Flags<T> {
     fn augment_args(command: Command) -> Command {
-        let args = Filter::PARAMETERS.iter().map(flag);
-        command.args(args.map(|arg| arg.help_heading("Filters")))
+        let flags = T::ALL.iter().map(flag);
+        command.args(flags.map(|flag| flag.help_heading(T::HEADING)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -52,14 +78,17 @@ impl Args for FilterArgs {
     }
 }
 
-impl FromArgMatches for FilterArgs {
+impl<T: Parameters> FromArgMatches for Flags<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let values = |parameter: &'static Parameter| {
+        let pairs = |parameter: &'static Parameter| {
             let values = matches.get_many::<String>(parameter.name);
             let pair = |value: &String| (parameter.name, value.clone());
             values.into_iter().flatten().map(pair)
         };
-        Ok(Self(Filter::PARAMETERS.iter().flat_map(values).collect()))
+        Ok(Self {
+            pairs: T::ALL.iter().flat_map(pairs).collect(),
+            parameters: PhantomData,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
