@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help new run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history
+.PHONY: help new run dev test mutants lint outdated bench image up down e2e e2e-host provision deploy rollback next promote drop history console
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,3 +87,6 @@ drop: ## stop the canary: HOST=…
 
 history: ## list the deploys of a server: HOST=…
 	@exec deploy/deploy history "$(HOST)"
+
+console: ## open a tunnel to a server's console, and print its address: HOST=…
+	@exec scripts/console "$(HOST)"

@@ -47,6 +47,7 @@ mod app;
 mod cli;
 mod closed;
 mod config;
+mod console;
 mod context;
 mod healthcheck;
 mod http;

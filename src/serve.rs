@@ -56,6 +56,7 @@ pub async fn serve(
     mut stops: mpsc::Receiver<StopSignal>,
     on_ready: impl FnOnce(Addresses),
 ) -> Result<StopOutcome, ServeError> {
+    let application = app.name;
     let schema = app.schema()?;
     let mut jobs = jobs::check(&app.jobs)?;
     prepare_process(&mut config)?;
@@ -101,6 +102,7 @@ pub async fn serve(
             config.commit.deadline.get(),
         ),
         heads: HeadBudget::new(config.http.heads_bytes_in_flight_max.get()),
+        application,
         config,
         metrics,
         store,
@@ -182,6 +184,8 @@ fn bind_all(
 
 /// A running server, without its listeners.
 struct Server {
+    /// Its name.
+    application: &'static str,
     config: Arc<Config>,
     metrics: Arc<Metrics>,
     store: Store,
@@ -259,6 +263,7 @@ impl Server {
             heads: self.heads.clone(),
             streams: Streams::start(self.store.clone(), context, config.admin.streams_max.get()),
             phase: self.shutdown.watch(),
+            application: self.application,
             config: self.config.clone(),
         }));
         let permits = |count| Arc::new(Semaphore::new(count));

@@ -141,7 +141,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(server: Server, operator: Ope
     ("settings", "said"),
     (
         ({"DAYBOOK_COMMIT__DEADLINE": "soon"}, 'DAYBOOK_COMMIT__DEADLINE: "soon" is not a duration'),
-        ({"HAPROXY_CONNECTIONS_MAX": 12000}, "HAPROXY_CONNECTIONS_MAX is 12000: it has to be at most 9884"),
+        ({"HAPROXY_CONNECTIONS_MAX": 12000}, "HAPROXY_CONNECTIONS_MAX is 12000: it has to be at most 8984"),
     ),
     ids=("daybook", "haproxy"),
 )

@@ -48,10 +48,10 @@ def test_an_invalid_variable_is_reported_with_the_valid_values(haproxy, name, va
 
 
 def test_more_connections_than_file_descriptors_allow_are_refused(haproxy):
-    for count, status in (("9884", 0), ("9885", 1)):
+    for count, status in (("8984", 0), ("8985", 1)):
         checked = check(haproxy, {"HAPROXY_CONNECTIONS_MAX": count}, "prlimit", "--nofile=20000:20000")
         assert checked.returncode == status, checked.stderr
-    assert "HAPROXY_CONNECTIONS_MAX is 9885: it has to be at most 9884 with 20000 file descriptors" in checked.stderr
+    assert "HAPROXY_CONNECTIONS_MAX is 8985: it has to be at most 8984 with 20000 file descriptors" in checked.stderr
 
 
 def test_compose_yaml_repeats_the_defaults():

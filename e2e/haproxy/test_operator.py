@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import json
+import socket
 import subprocess
 import threading
 
@@ -71,8 +73,67 @@ def test_without_a_certificate_there_is_no_expiry_metric(system):
     assert response.status == 200 and b"{" not in response.body
 
 
+def test_each_replica_shows_its_state(system):
+    for name in system.replicas:
+        response = ask(system.operator, path=f"/replica/{name}/api/state")
+        assert response.status == 200
+        assert json.loads(response.body)["replica"] == name
+        assert ask(system.operator, path=f"/replica/{name}/readyz").body == b"ready\n"
+
+
+def test_the_console_and_the_read_api_come_from_any_replica(system):
+    response = ask(system.operator)
+    assert response.status == 200 and response.headers["content-type"] == "text/html; charset=utf-8"
+    assert ask(system.operator, path="/?status=5xx").status == 200
+    assert ask(system.operator, path="/console/main.js").status == 200
+    assert ask(system.operator, path="/openapi.json").status == 200
+    number = ask(system.http, path="/recorded").headers["record-id"]
+    assert json.loads(ask(system.operator, path=f"/api/requests/{number}").body)["path"] == "/recorded"
+    listed = json.loads(ask(system.operator, path="/api/requests?path_prefix=/recorded").body)["requests"]
+    assert [record["id"] for record in listed] == [int(number)]
+
+
+def test_the_console_knows_the_replicas(system, start):
+    for path in ("/", "/api/state"):
+        assert ask(system.operator, path=path).headers["daybook-replicas"] == "2"
+    assert "daybook-replicas" not in ask(system.operator, path="/replica/1/api/state").headers
+    with start(names=("1", "next"), HAPROXY_NEXT="on") as with_canary:
+        assert ask(with_canary.operator, path="/api/state").headers["daybook-replicas"] == "1 next"
+        assert json.loads(ask(with_canary.operator, path="/replica/next/api/state").body)["replica"] == "next"
+
+
+def test_the_console_comes_from_a_replica_that_is_ready_or_else_alive(start):
+    with start(settings={"DAYBOOK_SHUTDOWN__DRAIN_DELAY": "60s"}) as system:
+        replica = lambda: json.loads(ask(system.operator, path="/api/state").body)["replica"]
+        system.replicas["1"].process.terminate()
+        system.wait_for_server("replicas/replica1", up=False)
+        assert {replica() for _ in range(4)} == {"2"}
+        # It is not ready, but it can say why.
+        system.replicas["2"].kill()
+        system.wait_for_server("replicas/replica2", up=False)
+        state = json.loads(ask(system.operator, path="/api/state").body)
+        assert (state["replica"], state["ready"]) == ("1", False)
+        system.replicas["1"].kill()
+        assert ask(system.operator, path="/api/state").status == 503
+
+
+def test_the_stream_passes_on_each_record_at_once(system):
+    with socket.create_connection(system.operator, timeout=15) as connection:
+        connection.sendall(b"GET /api/stream?path_prefix=/streamed HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while b"retry:" not in received:
+            received += connection.recv(65536)
+        for name in ("1", "2"):
+            ask(system.http, path=f"/streamed/{name}", x_daybook_replica=name)
+            while f"/streamed/{name}".encode() not in received:
+                received += connection.recv(65536)
+
+
 def test_the_rest_of_the_admin_listener_is_not_exposed(system):
-    for path in ("/", "/metrics", "/replica/1/requests", "/replica/1/metrics/../requests", "/replica/1/metrics/", "/healthz"):
+    for path in (
+        "/metrics", "/readyz", "/requests", "/requests/1", "/replica/1/requests", "/replica/1/metrics/../requests", "/replica/1/metrics/",
+        "/replica/1/api/requests", "/replica/1/api/stream", "/replica/1/", "/healthz", "/api", "/console", "/index.html", "/api/../requests",
+    ):
         received = send_raw(system.operator, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert statuses(received) == [404], path
 
@@ -125,6 +186,15 @@ def test_cross_site_requests_are_refused_and_cors_is_off(hosts, site, status):
         response = ask(hosts.operator, method, "/haproxy/metrics", sec_fetch_site=site, origin="http://rebound.example")
         assert response.status == status or method == "OPTIONS"
         assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+def test_a_link_on_another_site_opens_the_console_and_nothing_else(hosts):
+    def status(path: str, target: str) -> int:
+        return ask(hosts.operator, path=path, sec_fetch_site="cross-site", sec_fetch_dest=target).status
+
+    assert status("/?id=1", "document") == 200
+    assert {status("/", target) for target in ("iframe", "script", "empty")} == {403}
+    assert {status(path, "document") for path in ("/api/requests", "/console/main.js", "/haproxy/metrics")} == {403}
 
 
 @pytest.fixture(scope="module")

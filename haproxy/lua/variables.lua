@@ -44,15 +44,16 @@ number("HAPROXY_RATE_LIMIT", 1, 1 << 30, "off")
 local connections_max = number("HAPROXY_CONNECTIONS_MAX", 1, 1 << 20)
 
 -- With too few file descriptors, HAProxy would accept fewer connections, and clients could lock out Prometheus and the health
--- check. A connection uses two, one to the client and one to the server (over HTTP/2 one per request). The operator listener has 100
+-- check. A connection uses two, one to the client and one to the server (over HTTP/2 one per request). The operator listener has 1,000
 -- connections (operator.cfg). HAProxy keeps some itself: 3.0 and 3.2 report `Maxconn: 9984` with 20000 descriptors and one thread,
 -- 9980 with four, 9962 with 16.
+local operator_max = 1000
 local reserved = 29 + 3 * threads
-local needed = 2 * (connections_max + 100) + reserved
+local needed = 2 * (connections_max + operator_max) + reserved
 for line in io.lines("/proc/self/limits") do
     local limit = tonumber(line:match("^Max open files%s+%S+%s+(%d+)"))
     if limit and limit < needed then
         refuse("HAPROXY_CONNECTIONS_MAX", connections_max,
-            string.format("at most %d with %d file descriptors (nofile)", (limit - reserved) // 2 - 100, limit))
+            string.format("at most %d with %d file descriptors (nofile)", (limit - reserved) // 2 - operator_max, limit))
     end
 end

@@ -1,7 +1,7 @@
 //! Protects the admin listener, which has no password, from pages in the operator's browser.
 //!
 //! Such a page can send requests. It could read the responses only through DNS rebinding, so an unknown Host is refused.
-//! No response has a CORS header.
+//! No response has a CORS header. A link to the console works from anywhere: `/` has no data.
 
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
@@ -17,7 +17,9 @@ pub fn check<B>(
     hosts: &[String],
 ) -> Result<(), (StatusCode, &'static str)> {
     let mut sites = request.headers().get_all("sec-fetch-site").iter();
-    if sites.any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site")) {
+    if sites.any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
+        && !is_link_to_console(request)
+    {
         return Err((
             StatusCode::FORBIDDEN,
             "requests from pages of other sites are refused",
@@ -31,6 +33,12 @@ pub fn check<B>(
         StatusCode::MISDIRECTED_REQUEST,
         "this Host is neither localhost nor an IP address: add it to admin.hosts",
     ))
+}
+
+/// Whether the browser opens the console in a tab, not in a frame of another page.
+fn is_link_to_console<B>(request: &Request<B>) -> bool {
+    let target = request.headers().get("sec-fetch-dest");
+    request.uri().path() == "/" && target.is_some_and(|target| target == "document")
 }
 
 /// Whether the Host is allowed. A request without one is HTTP/1.0, and no browser sends it.

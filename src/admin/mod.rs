@@ -26,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
 use crate::config::Config;
+use crate::console;
 use crate::http::accept::ReservedConnection;
 use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget};
@@ -52,6 +53,8 @@ pub struct AdminState {
     pub heads: HeadBudget,
     pub streams: Streams,
     pub phase: watch::Receiver<Phase>,
+    /// The application's name.
+    pub application: &'static str,
     pub config: Arc<Config>,
 }
 
@@ -68,6 +71,7 @@ pub fn router(admin: Arc<AdminState>) -> Router {
         .route("/api/stats", get(records::get_stats))
         .route("/api/state", get(state::get))
         .route("/openapi.json", get(openapi::get))
+        .merge(console::router())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
         .method_not_allowed_fallback(async || {
             Problem::new(

@@ -18,6 +18,9 @@ use crate::store::oldest_timestamp;
 /// How this replica is. A total counts from the start of the process.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReplicaState {
+    /// The application's name.
+    #[schema(value_type = String)]
+    application: &'static str,
     replica: String,
     #[schema(value_type = String)]
     version: &'static str,
@@ -115,6 +118,7 @@ pub(super) async fn get(
     let ready = admin.readiness.check();
     let sizes = admin.store.sizes();
     Ok(Json(ReplicaState {
+        application: admin.application,
         replica: admin.config.replica.clone(),
         version: env!("CARGO_PKG_VERSION"),
         time: Time::now(),

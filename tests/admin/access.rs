@@ -115,3 +115,24 @@ fn a_cross_site_request_is_refused_without_cors_headers() {
         }
     }
 }
+
+#[test]
+fn a_link_on_another_site_opens_the_console_and_nothing_else() {
+    let server = Server::start();
+    let from = |path: &str, target: &str| {
+        let fields = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n";
+        get(
+            server.admin(),
+            path,
+            &format!("{fields}Sec-Fetch-Dest: {target}\r\n"),
+        )
+    };
+    assert_eq!(from("/?status=5xx", "document").status, 200);
+    // In a frame of the other site, or as a script.
+    for target in ["iframe", "script", "empty"] {
+        from("/", target).assert_problem(403);
+    }
+    for path in ["/api/requests", "/console/main.js", "/metrics"] {
+        from(path, "document").assert_problem(403);
+    }
+}

@@ -1,6 +1,7 @@
 //! The admin listener.
 
 mod access;
+mod console;
 mod filters;
 mod metrics_and_health;
 mod minutes;
