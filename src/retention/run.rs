@@ -27,9 +27,9 @@ const CHUNK_ROWS: usize = 64;
 /// is left at most, and gives way under load. It has the priority of other writes: at a lower one, the thread that holds the
 /// write lock would wait for a processor, and all replicas for the thread.
 ///
-/// Measured on two busy cores, two replicas, `full`, with a backlog of 10 M rows (2026-11-30): at 64 clients without a pause, 68,000 to
-/// 84,000 rows a second were deleted beside 25,000 to 31,000 requests, whose p99 was 6 to 7 ms longer; at 8 clients, up to 208,000,
-/// and no difference could be seen.
+/// Measured on two busy cores with two replicas, `full`, and a backlog of 10 M rows (2026-11-30). At 64 clients 68,000 to 84,000
+/// rows a second were deleted beside 25,000 to 31,000 requests, whose p99 was 6 to 7 ms longer. At 8 clients it was up to 208,000
+/// rows, and the p99 was not longer.
 const PAUSE: u32 = 2;
 
 pub(super) struct Retention {
