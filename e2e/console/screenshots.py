@@ -76,7 +76,7 @@ def write_history(database: Path) -> None:
 
 
 def load(system: System, stop: threading.Event) -> None:
-    while not stop.wait(random.expovariate(22)):
+    while not stop.wait(random.expovariate(12)):
         path, method, *_ = random.choices(REQUESTS, [each[3] for each in REQUESTS])[0]
         body = f"url=https://example.org/{random.randrange(9)}".encode() if method == "POST" else None
         ask(system.http, method, path, body, content_type="application/x-www-form-urlencoded")

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use sha2::{Digest, Sha256};
+
 use crate::common::client::{Response, send};
 use crate::common::server::Server;
 
@@ -148,6 +150,23 @@ fn the_page_names_nothing_outside_of_this_server() {
             !is_ours || !as_markup.iter().any(|name| text.contains(name)),
             "{path}"
         );
+    }
+}
+
+#[test]
+fn uplot_is_the_published_one() {
+    for (path, sha256) in [
+        (
+            "/console/uplot/uPlot.iife.min.js",
+            "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+        ),
+        (
+            "/console/uplot/uPlot.min.css",
+            "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+        ),
+    ] {
+        let content = fs::read(&files()[path]).expect("a file");
+        assert_eq!(hex::encode(Sha256::digest(content)), sha256, "{path}");
     }
 }
 

@@ -36,7 +36,8 @@ function axes(format, splits) {
   const common = { stroke: () => color("muted"), grid: { stroke: () => color("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   return [
     { ...common, size: 26, space: 60, values: (_, splits) => splits.map(clock) },
-    { ...common, size: 58, space: 34, splits, values: (_, at) => at.map((value) => short(format(value))) },
+    // The filter keeps labels that uPlot would leave out on a logarithmic axis.
+    { ...common, size: 58, space: 34, splits, filter: (_, at) => at, values: (_, at) => at.map((value) => short(format(value))) },
   ];
 }
 

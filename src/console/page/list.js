@@ -6,6 +6,8 @@ import * as record from "./record.js";
 
 /** Rows of the live list; the oldest go. */
 const ROWS_MAX = 500;
+/** More new rows at once are not marked: all of the list would be. */
+const MARKED_MAX = 3;
 /** With older pages that the reader asked for. */
 const ROWS_WITH_OLDER_MAX = 10_000;
 
@@ -32,13 +34,13 @@ export function clear() {
 
 /** Adds what came over the stream, oldest first. */
 export function addNew(events) {
-  const isLive = entries.length > 0;
+  const areMarked = entries.length > 0 && events.length <= MARKED_MAX;
   for (const event of events) {
     if (event.gap) insert(gapEntry(event.gap));
     else if (event.outcome) update(event.outcome);
     else if (!records.has(event.record.id)) {
       const entry = recordEntry(event.record);
-      if (isLive) entry.element.classList.add("new");
+      if (areMarked) entry.element.classList.add("new");
       insert(entry);
     }
   }

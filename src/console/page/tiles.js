@@ -64,10 +64,11 @@ export function showStates(replicas) {
 
   const [queue, most] = [sum((state) => state.queue.records), sum((state) => state.queue.records_max)];
   const rejected = sum((state) => state.requests.rejected_total);
+  const inFlight = sum((state) => state.requests.in_flight);
   set(
     "queue",
     [count(queue), queue === 1 ? "record" : "records"],
-    rejected === 0 ? `${count(sum((state) => state.requests.in_flight))} requests in flight` : `${count(rejected)} rejected with 503 since the start`,
+    rejected === 0 ? `${count(inFlight)} ${inFlight === 1 ? "request" : "requests"} in flight` : `${count(rejected)} rejected with 503 since the start`,
     queue > most / 2 ? "bad" : queue > most / 10 ? "warn" : "",
   );
 
