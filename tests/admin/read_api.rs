@@ -206,3 +206,29 @@ fn the_page_with_the_last_record_has_no_next_page() {
     assert_eq!(page["requests"].as_array().map(Vec::len), Some(2));
     assert!(page["next_before"].is_null(), "{page}");
 }
+
+#[test]
+fn pages_after_an_id_list_the_oldest_records_first() {
+    let (server, rows) = start_with_records(5);
+    let page = |query: &str| server.get_admin(&format!("/api/requests?{query}")).json();
+    let paths = |page: &Value| -> Vec<String> {
+        let records = page["requests"].as_array().expect("a list");
+        let path = |record: &Value| record["path"].as_str().expect("a path").to_owned();
+        records.iter().map(path).collect()
+    };
+    let first = page(&format!("after={}&limit=2", rows[0].id));
+    assert_eq!(paths(&first), ["/2", "/3"]);
+    assert_eq!(
+        (&first["next_after"], &first["next_before"]),
+        (&rows[2].id.into(), &Value::Null)
+    );
+    let second = page(&format!("after={}&limit=2", rows[2].id));
+    assert_eq!(
+        (paths(&second).len(), &second["next_after"]),
+        (2, &Value::Null)
+    );
+    for query in ["after=x", "after=1&after=2", "after=1&before=2"] {
+        let response = server.get_admin(&format!("/api/requests?{query}"));
+        response.assert_problem(400);
+    }
+}

@@ -91,6 +91,30 @@ fn filters_and_a_first_id() {
 }
 
 #[test]
+fn a_replica_gives_the_same_export_as_the_file() {
+    let server = start_with_rows(2500);
+    let url = format!("http://{}", server.admin());
+    for filter in [
+        &[][..],
+        &["--status", "5xx"],
+        &["--q", "/24", "--after", "1000"],
+    ] {
+        for format in ["csv", "ndjson"] {
+            let file = export(server.database_path(), &[&[format], filter].concat());
+            let admin = ["--admin", &url];
+            let replica = export(
+                server.database_path(),
+                &[&[format], filter, &admin].concat(),
+            );
+            assert!(
+                file == replica && file.lines().count() > 100,
+                "{format} {filter:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_same_command_again_continues_the_file() {
     let server = start_with_rows(3000);
     let file = server.dir().join("requests.out");

@@ -1,6 +1,7 @@
 //! The subcommands that read the records. `tests/command_line.rs` has what all subcommands share.
 
 mod export;
+mod stats;
 mod tail;
 
 use std::path::Path;
@@ -22,7 +23,7 @@ fn on(database: &Path, arguments: &[&str]) -> Run {
 fn a_command_that_reads_never_creates_a_database() {
     let directory = tempfile::tempdir().expect("a directory");
     let database = directory.path().join("requests.db");
-    for arguments in [&["tail"][..], &["export", "--format", "csv"]] {
+    for arguments in [&["tail"][..], &["stats"], &["export", "--format", "csv"]] {
         let run = on(&database, arguments);
         assert_eq!(run.code, Some(78), "{}", run.stderr);
         assert!(
@@ -46,7 +47,7 @@ fn a_damaged_or_foreign_database_is_refused() {
         .execute_batch("create table t (x)")
         .expect("a table");
     for (database, words) in [(&damaged, "damaged"), (&foreign, "another program's")] {
-        for arguments in [&["tail"][..], &["export", "--format", "csv"]] {
+        for arguments in [&["tail"][..], &["stats"], &["export", "--format", "csv"]] {
             let run = on(database, arguments);
             assert_eq!(run.code, Some(78), "{}", run.stderr);
             assert!(run.error_line().contains(words), "{}", run.stderr);
@@ -80,6 +81,7 @@ fn a_replica_that_is_not_there_is_a_failure_that_may_pass() {
     let database = directory.path().join("requests.db");
     for arguments in [
         &["tail", "--admin", "unix:no.sock"][..],
+        &["stats", "--admin", "unix:no.sock"],
         &["export", "--format", "csv", "--admin", "unix:no.sock"],
     ] {
         let run = on(&database, arguments);

@@ -1,0 +1,81 @@
+//! `daybook stats`.
+
+use super::on;
+use crate::common::server::Server;
+use crate::common::{db, seed};
+
+/// A server with ten requests of a known minute, of which two have each status.
+fn start() -> Server {
+    let server = Server::start();
+    db::add_rows(&server.db(), 8, 0);
+    server
+}
+
+/// The minute of these requests.
+const TIME: [&str; 4] = ["--since", "1700000000", "--until", "1700000040"];
+
+#[test]
+fn the_file_and_a_replica_have_the_same_figures() {
+    let server = start();
+    let url = format!("http://{}", server.admin());
+    let api = server
+        .get_admin("/api/stats?since=1700000000&until=1700000040&status=4xx&status=5xx&top=1")
+        .json();
+    assert_eq!(api["total"]["requests"], 4, "{api}");
+    for source in [&[][..], &["--admin", &url]] {
+        let filters = ["--status", "4xx", "--status", "5xx", "--top", "1"];
+        let json = on(
+            server.database_path(),
+            &[&["stats", "--json"], &TIME[..], &filters, source].concat(),
+        );
+        assert_eq!(json.code, Some(0), "{}", json.stderr);
+        let figures: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!(figures, api);
+        let text = on(
+            server.database_path(),
+            &[&["stats"], &TIME[..], source].concat(),
+        );
+        assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""));
+        for line in [
+            "8 requests from 2023-11-14 22:13:00 to 2023-11-14 22:14:00",
+            "status    2xx 2 (25.00 %)  3xx 2 (25.00 %)  4xx 2 (25.00 %)  5xx 2 (25.00 %)",
+            "           1  /added/1",
+            "           8  192.0.2.1",
+        ] {
+            assert!(
+                text.stdout.lines().any(|found| found == line),
+                "{line} is not in:\n{}",
+                text.stdout
+            );
+        }
+    }
+}
+
+#[test]
+fn a_wrong_parameter_is_wrong_usage() {
+    let server = start();
+    for (arguments, words) in [
+        (["--bucket", "7m"], "bucket=7m"),
+        (["--top", "many"], "top=many"),
+        (["--since", "2000-01-01T00:00:00Z"], "use a longer bucket"),
+    ] {
+        let run = on(
+            server.database_path(),
+            &[&["stats"], &arguments[..]].concat(),
+        );
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.error_line().contains(words), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_database_without_the_later_tables_is_refused_with_the_way_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = directory.path().join("requests.db");
+    seed::create_with_rows(&database);
+    let run = on(&database, &["stats"]);
+    assert_eq!(run.code, Some(78), "{}", run.stderr);
+    assert!(run.error_line().contains("run `init`"), "{}", run.stderr);
+    assert_eq!(on(&database, &["init"]).code, Some(0));
+    assert_eq!(on(&database, &["stats"]).code, Some(0));
+}
