@@ -211,7 +211,7 @@ fn a_slow_client_is_dropped() {
     eventually("the stream has begun", TIMEOUT, || !slow.is_silent());
     let database = server.db();
     eventually("the slow client's place is free", TIMEOUT * 3, || {
-        db::add_rows(&database, 200, 1000);
+        db::add_rows(&database, 200, 30_000);
         EventStream::open_after(&server.admin, "", None).is_ok()
     });
     let received = slow.read_until_closed();
