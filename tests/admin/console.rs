@@ -131,14 +131,25 @@ fn the_page_names_nothing_outside_of_this_server() {
         let text = text
             .replace("https://github.com/leeoniya/uPlot", "")
             .replace("http://www.w3.org/2000/svg", "");
-        assert!(!text.contains("http://") && !text.contains("https://"), "{path}");
+        assert!(
+            !text.contains("http://") && !text.contains("https://"),
+            "{path}"
+        );
         // Relative addresses alone work behind a path of a proxy.
         for absolute in ["src=\"/", "href=\"/", "\"/api", "`/api"] {
             assert!(!text.contains(absolute), "{path}: {absolute}");
         }
         let is_ours = !path.contains("/uplot/");
-        let as_markup = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"];
-        assert!(!is_ours || !as_markup.iter().any(|name| text.contains(name)), "{path}");
+        let as_markup = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+        ];
+        assert!(
+            !is_ours || !as_markup.iter().any(|name| text.contains(name)),
+            "{path}"
+        );
     }
 }
 
