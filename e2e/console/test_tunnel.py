@@ -17,7 +17,7 @@ SSHD = "/usr/sbin/sshd"
 def host(tmp_path):
     """An sshd on this machine; the PATH has an ssh that knows its key, and ssh:// is its address."""
     if not os.path.exists(SSHD):
-        subprocess.run([REPOSITORY / "scripts/need", "sshd"], check=True)
+        pytest.skip("needs sshd")
     for name in ("host", "client"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
     (tmp_path / "authorized").write_text((tmp_path / "client.pub").read_text())

@@ -201,6 +201,7 @@ export function show(stats, now) {
     if (seconds >= FILLED_SECONDS) buckets.push({ ...bucket, seconds });
   }
   for (const chart of charts) chart.show(buckets);
+  setText(byId("charts-note"), stats.complete ? "" : `Requests before ${stats.since.slice(0, 16).replace("T", " ")} UTC are not added up yet.`);
 }
 
 export function start(onRange) {

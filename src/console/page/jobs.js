@@ -10,7 +10,7 @@ export function show(jobs, now) {
   if (text === shown) return;
   shown = text;
   if (jobs.length === 0) {
-    byId("jobs").replaceChildren(make("p", {}, "No job has been declared. An application declares its own with App::job."));
+    byId("jobs").replaceChildren(make("p", {}, "No job has run yet. daybook's own begin a minute after the start; an application declares more with App::job."));
     return;
   }
   const head = ["Job", "State", "Last start", "Took", "Last success"].map((name) => make("th", { scope: "col" }, name));
