@@ -69,7 +69,7 @@ class Front:
 
 
 def answer(address: Address, request: bytes) -> bytes:
-    """What the server sends for these bytes, at first; empty if it closes the connection."""
+    """The first bytes that the server sends after these; none if it closes the connection."""
     with socket.create_connection(address, timeout=15) as connection:
         connection.sendall(request)
         try:
