@@ -31,10 +31,18 @@ check_site() { # refuse what would take a name or a port from another project
                 refuse "the project $other has the name ${key/#./*.} on this server ($map): remove it from the settings of one of the two"
         done
     done
+    # daemon-reload would close systemd's copies of the ports, and only a running HAProxy would still have them.
+    if switches && ! $restart && ! $files_only && systemctl is-active --quiet "$site_socket"; then
+        refuse "SITES has changed between 'off' and names, and the ports close for a moment: run it again with --restart"
+    fi
     [[ $site != off ]] || return 0
     owner=$(systemctl list-sockets --no-legend --plain | sed -n 's/^0[.]0[.]0[.]0:80  *\([^ ]*\).*/\1/p')
     [[ -z $owner || $owner == haproxy-sites.socket || $owner == "$site_socket" ]] ||
         refuse "port 80 belongs to $owner: set SITES in that project's settings first, and run its installer with --restart"
+}
+
+switches() { # whether this run puts the project behind the front, or takes it away
+    if [[ $site == off ]]; then [[ -e $site_drop_in ]]; else [[ ! -e $site_drop_in ]]; fi
 }
 
 install_site() {
