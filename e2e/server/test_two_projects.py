@@ -119,12 +119,13 @@ def test_a_server_that_runs_is_switched_on_purpose(server: Server):
     assert ask(server.http).status == 200
 
 
-def test_a_project_that_has_port_80_to_itself_is_named(server: Server, shop: str):
-    server.shell(f"sed -i s/^SITES=.*/SITES={NAMES[shop]}/ {WHERE}/server/{shop}.env")
+@pytest.mark.parametrize("sites", ["off", NAMES[SHOP]])
+def test_a_project_that_has_port_80_to_itself_is_named(server: Server, shop: str, sites: str):
+    server.shell(f"sed -i s/^SITES=.*/SITES={sites}/ {WHERE}/server/{shop}.env")
     code, said = install(server, shop)
     assert (code, said) == (
-        1, f"{server.form}/install: port 80 belongs to haproxy.socket: set SITES in that project's settings first, and run its"
-        " installer with --restart\n",
+        1, f"{server.form}/install: port 80 belongs to haproxy.socket: set SITES in both projects, and run the installer of that one"
+        " with --restart first\n",
     )
 
 

@@ -35,10 +35,15 @@ check_site() { # refuse what would take a name or a port from another project
     if switches && ! $restart && ! $files_only && systemctl is-active --quiet "$site_socket"; then
         refuse "SITES has changed between 'off' and names, and the ports close for a moment: run it again with --restart"
     fi
-    [[ $site != off ]] || return 0
     owner=$(systemctl list-sockets --no-legend --plain | sed -n 's/^0[.]0[.]0[.]0:80  *\([^ ]*\).*/\1/p')
-    [[ -z $owner || $owner == haproxy-sites.socket || $owner == "$site_socket" ]] ||
-        refuse "port 80 belongs to $owner: set SITES in that project's settings first, and run its installer with --restart"
+    case $owner in
+    '' | "$site_socket") ;;
+    haproxy-sites.socket)
+        [[ $site != off ]] || switches ||
+            refuse "port 80 belongs to haproxy-sites.socket, which has no site any more: systemctl stop haproxy-sites.socket haproxy-sites.service"
+        ;;
+    *) refuse "port 80 belongs to $owner: set SITES in both projects, and run the installer of that one with --restart first" ;;
+    esac
 }
 
 switches() { # whether this run puts the project behind the front, or takes it away
