@@ -160,7 +160,8 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
             healthcheck(file, &app, address, probe)
         }
         Command::Config { default: true } => {
-            let toml = config::default_toml(&app).map_err(|error| Failure::new(error, false))?;
+            let toml =
+                config::default_toml(app.config).map_err(|error| Failure::new(error, false))?;
             print(toml.as_bytes())
         }
         Command::Config { default: false } => {
@@ -206,7 +207,7 @@ impl Failure {
 }
 
 fn load(file: Option<&Path>, app: &App) -> Result<Config, Failure> {
-    config::load(app, file).map_err(|error| Failure::new(error, false))
+    config::load(app.name, app.config, file).map_err(|error| Failure::new(error, false))
 }
 
 fn serve(file: Option<&Path>, app: App) -> Result<ExitCode, Failure> {
@@ -266,7 +267,8 @@ fn healthcheck(
         Some(address) => address,
         None => {
             // Not 78 for a wrong configuration: supervisors expect 0 for healthy and 1 for unhealthy.
-            let config = config::load(app, file).map_err(|error| Failure::new(error, true))?;
+            let config = config::load(app.name, app.config, file)
+                .map_err(|error| Failure::new(error, true))?;
             healthcheck::default_address(&config.admin.listen)
                 .map_err(|error| Failure::new(error, true))?
         }

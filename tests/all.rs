@@ -5,6 +5,7 @@ mod admin;
 mod app;
 mod command_line;
 mod common;
+mod context;
 mod cookbook;
 mod documentation;
 mod healthcheck;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::schedule::{Schedule, Timetable};
-use crate::app::{BoxError, Context};
+use crate::context::{BoxError, Context};
 
 const NAME_BYTES_MAX: usize = 40;
 /// For daybook's own jobs.

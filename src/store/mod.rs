@@ -4,6 +4,7 @@
 //! the dispatcher, a task on the event loop, then wakes all requests of the batch.
 
 mod app_authorizer;
+mod app_migration_checks;
 mod app_schema;
 mod bounded_read;
 mod checkpoint;
@@ -37,7 +38,6 @@ mod writer;
 mod writer_status;
 
 pub use open_error::OpenError;
-pub use outcome::AppendError;
 pub use read_error::ReadError;
 pub use write::WriteError;
 
@@ -46,7 +46,7 @@ pub(crate) use fatal_error::FatalError;
 pub(crate) use handle::{Opened, Store};
 pub(crate) use newest_id::NewestIdError;
 pub(crate) use open::init;
-pub(crate) use outcome::Outcome;
+pub(crate) use outcome::{AppendError, Outcome};
 pub(crate) use paths::beside;
 pub(crate) use record::{Record, StoredRecord};
 pub(crate) use write::split as split_write;
