@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE / name) for name in ("host", "haproxy", "console", "steps", "server", "ansible")]
+sys.path += [str(HERE / name) for name in ("host", "haproxy", "console", "steps", "server", "ansible", "new")]
 
 measured: list[str] = []
 began = time.monotonic()

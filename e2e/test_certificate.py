@@ -75,6 +75,17 @@ def test_after_a_first_try_at_the_staging_server_the_real_one_is_asked(certifica
     assert certificate.due() == certificate.NOT_DUE
 
 
+@pytest.mark.parametrize("sites, names", [
+    ("on", ["example.org", "www.example.org"]),
+    ("*.bücher.example,Example.ORG", ["example.org", "www.example.org", "*.xn--bcher-kva.example"]),
+])
+def test_a_site_has_the_names_of_its_certificate_by_acme_and_those_of_sites(certificate, monkeypatch, capsys, sites, names):
+    monkeypatch.setenv("ACME_DOMAINS", "example.org,www.example.org")
+    monkeypatch.setenv("SITES", sites)
+    assert certificate.main(["site-names"]) == 0
+    assert capsys.readouterr().out.splitlines() == names
+
+
 @pytest.mark.parametrize("given, said", [
     ("faß.example", "`faß.example`, which cannot be encoded (ß, ς and joiners are not encoded here): write it as your registrar"),
     ("bücher..example", "`bücher..example`, which cannot be encoded (label empty or too long): write it as your registrar"),

@@ -23,7 +23,7 @@ LIBRARY = "|".join((
     r"\b(?:roles|group_vars)/daybook\b", r"hosts: daybook\b", r"'daybook' in group_names", r"^    - daybook$", r"^daybook:$",
 ))
 # Units that daybook installs under the names of their programs.
-UNITS = "haproxy-https|haproxy|litestream|prometheus"
+UNITS = "haproxy-https|haproxy(?!-sites)|litestream|prometheus"
 
 # Stands for the word `daybook` in a replacement: the library.
 LITERAL = "\0"

@@ -13,6 +13,8 @@ from pathlib import Path
 from machine import Failure, Refusal
 
 FILE = Path("/etc/daybook/checks.toml")
+# Host names of this project, if it shares the ports with others (server/README.md).
+NAMES = Path("/etc/haproxy/sites.d/daybook.map")
 RESPONSE_SECONDS_MAX = 10
 
 
@@ -58,14 +60,34 @@ def haproxy_redirects_to_tls() -> bool:
     return exchange(haproxy_connection(tls=False), "GET", "/healthz")[0] == 308
 
 
+class Connection(http.client.HTTPConnection):
+    """To this machine, whatever the name resolves to."""
+
+    tls: ssl.SSLContext | None = None
+
+    def connect(self) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        if self.tls:
+            self.sock = self.tls.wrap_socket(self.sock, server_hostname=self.host)
+
+
 def haproxy_connection(tls: bool) -> http.client.HTTPConnection:
-    """To HAProxy's public port. The name in the certificate does not matter here."""
-    if not tls:
-        return http.client.HTTPConnection("127.0.0.1", 80, timeout=RESPONSE_SECONDS_MAX)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection("127.0.0.1", 443, timeout=RESPONSE_SECONDS_MAX, context=context)
+    """To HAProxy's public port. Whether the certificate is valid does not matter here."""
+    connection = Connection(public_name(), 443 if tls else 80, timeout=RESPONSE_SECONDS_MAX)
+    if tls:
+        connection.tls = ssl.create_default_context()
+        connection.tls.check_hostname = False
+        connection.tls.verify_mode = ssl.CERT_NONE
+    return connection
+
+
+def public_name() -> str:
+    """A name that reaches this project on this server."""
+    if not NAMES.exists():
+        return "127.0.0.1"
+    name = NAMES.read_text().split()[0]
+    # The key of a wildcard.
+    return f"www{name}" if name.startswith(".") else name
 
 
 def send(request: Request, connection: http.client.HTTPConnection, admin: str, headers: dict[str, str] = {}) -> None:

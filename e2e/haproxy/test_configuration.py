@@ -11,7 +11,11 @@ import pytest
 from system import BASE_CFG, REPOSITORY, environment
 from test_tls import certificates  # noqa: F401
 
-SWITCHES = {"HAPROXY_TLS": "on", "HAPROXY_NEXT": "on", "HAPROXY_RATE_LIMIT": "100", "HAPROXY_LOG": "all", "HAPROXY_ACME": "127.0.0.1:81"}
+SWITCHES = {
+    "HAPROXY_TLS": "on", "HAPROXY_NEXT": "on", "HAPROXY_RATE_LIMIT": "100", "HAPROXY_LOG": "all", "HAPROXY_ACME": "127.0.0.1:81",
+    # Any map.
+    "HAPROXY_SITES": str(REPOSITORY / "haproxy/maps/next-by-host.map"),
+}
 
 
 @pytest.mark.parametrize("litestream", ["litestream:9102", "127.0.0.1:9102"])

@@ -95,7 +95,11 @@ def test_robots_txt_and_limits_apply_over_http_2(curl, tmp_path):
     assert curl("--http2", *upload, check=False) == "413"
 
 
-@pytest.mark.parametrize("names", ["http:http:http:https:https", "https:https:http:http:http"])
+@pytest.mark.parametrize("names", [
+    "http:http:http:https:https", "https:https:http:http:http",
+    # Behind a front.
+    "http:http:https", "https:http:http", "http:http",
+])
 def test_inherited_sockets_are_recognised_in_either_order(haproxy, certificates, tmp_path, names):
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names.split(":")]
     addresses = {"http": [], "https": []}
@@ -118,7 +122,8 @@ def test_inherited_sockets_are_recognised_in_either_order(haproxy, certificates,
         *public, operator = addresses["http"]
         wait_until(lambda: process.poll() is not None or ask(operator, path="/haproxy/metrics").status == 200, "it responds")
         assert process.poll() is None, (tmp_path / "haproxy.err").read_text()
-        assert [ask(address).status for address in public] == [308, 308]
+        # Without a certificate, nothing redirects, and no replica is ready.
+        assert {ask(address).status for address in public} == {308 if addresses["https"] else 503}
         for address in addresses["https"]:
             context = ssl.create_default_context(cafile=certificates / "site.pem")
             with socket.create_connection(address, 5) as tcp, context.wrap_socket(tcp, server_hostname="localhost") as tls:

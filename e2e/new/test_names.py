@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -23,6 +24,9 @@ ALLOWED = re.compile(
 OWN = ("README.md", "Makefile", "scripts/upgrade", ".daybook/", "Cargo.lock")
 # Ports, networks and users of daybook itself that a project must not have, where it publishes or takes them on the machine.
 NUMBERS = re.compile(r"\b(9101|9102|10001|10002|10\.89\.65)\b")
+
+# The digest of each version of server/sites/00-front.cfg with the files that belong to it.
+FRONTS = {1: "4f1ef32d29e24d8a"}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +53,28 @@ def test_no_name_or_number_of_daybook_s_own_deployment_is_left(project: Path):
 
 def test_no_program_of_daybook_s_server_keeps_a_unit_or_container_of_its_own_name(project: Path):
     shared = re.compile(r"(?<![\w.-])(haproxy-https|haproxy|litestream|prometheus)\.(service|socket|container|volume)\b"
-                        r"|(ContainerName|VolumeName|RuntimeDirectory)=(?!my-shop)|/run/(haproxy|litestream|daybook)\b|/var/lib/backup\b")
+                        r"|(ContainerName|VolumeName|RuntimeDirectory)=(?!my-shop|haproxy-sites)|/run/(haproxy(?!-sites)|litestream|daybook)\b|/var/lib/backup\b")
     left = [f"{name}: {line}" for name, text in files(project).items() for line in text.splitlines() if shared.search(line)]
     assert left == []
     units = [path.name for folder in ("quadlet", "systemd", "server") for path in (project / folder).glob("*.*") if path.suffix not in (".md", ".conf")]
     assert len(units) > 25 and all(NAME.replace("-", "_") in unit.replace("-", "_") for unit in units)
+
+
+def test_every_project_brings_the_same_front_of_a_shared_server(project: Path):
+    """And a changed one has a new version: server/install replaces only an older one."""
+    front = [
+        "haproxy/healthcheck",
+        *(f"server/sites/{name}" for name in (
+            "00-front.cfg", "haproxy-sites.socket", "quadlet/haproxy-sites.container", "quadlet/tmpfiles.conf",
+            "systemd/haproxy-sites.service", "systemd/tmpfiles.conf",
+        )),
+    ]
+    ours, theirs = ([(root / name).read_bytes() for name in front] for root in (REPOSITORY, project))
+    assert ours == theirs
+    version = int(re.match(rb"# Version (\d+)\n", ours[1])[1])
+    # With and without digests of images (scripts/pins).
+    digest = hashlib.sha256(re.sub(rb"@sha256:[0-9a-f]+", b"", b"".join(ours))).hexdigest()[:16]
+    assert digest == FRONTS.get(version), f"raise the version in the first line of {front[1]}, and add its digest {digest} to FRONTS"
 
 
 def test_no_first_request_to_try_is_for_daybook_s_echo(project: Path):
