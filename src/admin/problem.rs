@@ -19,7 +19,7 @@ pub(super) struct Problem {
     #[schema(value_type = String)]
     title: &'static str,
     status: u16,
-    /// What is wrong, and what would be right.
+    /// The mistake, and the right form.
     detail: String,
     /// The parameter that is wrong, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,8 +14,8 @@ use crate::context::{BoxError, Context};
 use crate::jobs::{Job, unix_now};
 use crate::store::Store;
 
-/// A run writes three rows, so it costs a server without requests three commits. What it has not added yet, a reader of
-/// figures has to read: 0.3 s at 1 M rows.
+/// A run writes three rows, so it costs a server without requests three commits. A reader of
+/// figures has to read the rows that it has not added yet: 0.3 s at 1 M rows.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// The job.

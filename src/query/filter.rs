@@ -151,7 +151,7 @@ impl Filter {
             && self.remote_addr.is_none_or(has_address)
     }
 
-    /// What SQLite can check of it, which leaves little for [`Filter::matches`]. It holds for every record that is wanted.
+    /// The part that SQLite can check, which leaves little for [`Filter::matches`]. It holds for every record that is wanted.
     pub(super) fn condition(&self) -> Condition {
         let mut terms = vec!["true".to_owned()];
         let mut values = Vec::new();

@@ -1,4 +1,4 @@
-//! Which ids can have a time: a binary search, for there is no index on `timestamp`.
+//! The ids that can have a time: a binary search, for there is no index on `timestamp`.
 //!
 //! Ids are in the order of commits, and a timestamp is the arrival of the request, up to [`LATE_SECONDS`] before. So the
 //! search is widened by that time, and its result holds whatever order the timestamps have within it.
@@ -40,8 +40,8 @@ fn after(time: Time, seconds: f64) -> f64 {
     time.seconds() + seconds
 }
 
-/// Where the timestamps reach `time`: a record with an id below `start` has one that is earlier, or was committed before
-/// one that is; a record with the id `end` or above has, or was committed after one that has, a time not before `time`.
+/// The ids where the timestamps reach `time`. Below `start`, a record is earlier, or was committed before one that is. From
+/// `end` on, a record is not earlier, or was committed after one that is not.
 fn search(connection: &Connection, ids: Range<i64>, time: f64) -> rusqlite::Result<Range<i64>> {
     let sql = format!(
         "select id, timestamp from requests where id >= ? and id < ? and typeof(timestamp) = 'real' order by id limit {SAMPLE_ROWS}"
@@ -64,7 +64,7 @@ fn search(connection: &Connection, ids: Range<i64>, time: f64) -> rusqlite::Resu
             low = middle;
         } else {
             high = middle;
-            // Which of the sample has the time is not known.
+            // The record of the sample that has the time is not known.
             end = last + 1;
         }
     }

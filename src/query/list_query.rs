@@ -1,4 +1,4 @@
-//! Which page of records somebody asks for.
+//! The page of records that a client asks for.
 
 use std::mem::discriminant;
 

@@ -64,7 +64,7 @@ pub(crate) fn page(
             Cursor::After(_) => (next, next.saturating_add(step - 1).min(ids.end - 1)),
         };
         if let Err(error) = scan.read(cursor, from, to) {
-            // The read pool has stopped it. What it has found is in order, so it is right.
+            // The read pool has stopped it. The records that it has found are in order, so they are right.
             if error.sqlite_error_code() != Some(ErrorCode::OperationInterrupted) {
                 return Err(error);
             }

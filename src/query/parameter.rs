@@ -3,11 +3,11 @@
 /// Longer values are cut in messages.
 const VALUE_CHARS_MAX: usize = 100;
 
-/// What there is to know about a parameter: for the page of the read API, and for the help of the command line.
+/// The description of a parameter: for the page of the read API, and for the help of the command line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter {
     pub name: &'static str,
-    /// What it asks for.
+    /// Its meaning.
     pub help: &'static str,
     /// A regular expression of ECMA 262: all its texts are good values.
     pub pattern: Option<&'static str>,

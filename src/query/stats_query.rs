@@ -1,4 +1,4 @@
-//! What figures somebody asks for.
+//! The figures that a client asks for.
 
 use super::bucket::Bucket;
 use super::filter::Filter;

@@ -1,6 +1,6 @@
 //! The filter `status`.
 
-/// What one `status` parameter asks for.
+/// The rows that one `status` parameter asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StatusFilter {
     /// `500`.
@@ -11,7 +11,7 @@ pub(super) enum StatusFilter {
     None,
 }
 
-/// What a wrong status should have been.
+/// The right form of a status.
 pub(super) const EXPECTED: &str = "use a status such as 500, a class such as 5xx, or none";
 
 impl StatusFilter {

@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     pub durations: Histogram,
 }
 
-/// What a tally takes from a row.
+/// The values that a tally takes from a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TallyRow {
     pub id: i64,
@@ -56,7 +56,7 @@ impl TallyRow {
         })
     }
 
-    /// What it would read from the record's row.
+    /// The same values, from a record.
     pub fn of(record: &StoredRecord) -> Self {
         Self {
             id: record.id,

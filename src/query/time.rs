@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// What a wrong time should have been.
+/// The right form of a time.
 pub(super) const EXPECTED: &str =
     "use a time as 2030-01-31T10:00:00Z, Unix seconds, or an age such as 15m or 2h";
 

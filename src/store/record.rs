@@ -142,7 +142,7 @@ pub(super) fn insert_sql(rows: usize) -> String {
 }
 
 /// A statement that reads the records for which `condition` holds: all that follows `where`.
-/// An index of somebody else's would not keep the order of ids, so none but theirs is used.
+/// An index of another program would not keep the order of ids, so no index is used.
 pub(crate) fn select_sql(condition: &str) -> String {
     let columns = COLUMNS.join(", ");
     format!("select id, {columns} from requests not indexed where {condition}")

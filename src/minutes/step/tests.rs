@@ -189,7 +189,7 @@ fn nothing_new_is_nothing_to_write() {
     assert!(!read(&connection, BEGIN + 60.0).expect("a step").is_news());
 }
 
-/// What happens to the table.
+/// A change of the table.
 #[derive(Clone, Debug)]
 enum Event {
     /// A commit of a request that arrived so many seconds before; with a status, or with one that follows.
