@@ -29,6 +29,8 @@ pub(crate) struct Job {
     pub(super) name: String,
     pub(super) timetable: Timetable,
     pub(super) function: JobFn,
+    /// A replica that has just started waits for so long before it looks whether the job is due.
+    pub(super) first_look_after: Duration,
 }
 
 impl Job {
@@ -42,6 +44,15 @@ impl Job {
             name: format!("{RESERVED_PREFIX}{name}"),
             timetable: Timetable::Every(period.as_secs_f64()),
             function: Arc::new(move |context| Box::pin(function(context))),
+            first_look_after: Duration::ZERO,
+        }
+    }
+
+    /// For a job that can wait: a start has other work.
+    pub fn first_look_after(self, delay: Duration) -> Self {
+        Self {
+            first_look_after: delay,
+            ..self
         }
     }
 }
@@ -89,6 +100,7 @@ impl Declaration {
                 name,
                 timetable,
                 function: self.function.clone(),
+                first_look_after: Duration::ZERO,
             }),
             Err(mistake) => Err(JobError::Schedule { name, mistake }),
         }

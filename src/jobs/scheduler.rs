@@ -57,6 +57,10 @@ impl Scheduler {
     /// Runs until the replica begins to stop, and then to the end of a run that has started.
     pub async fn run(mut self) {
         let mut is_declared = false;
+        tokio::select! {
+            () = self.stopping() => return,
+            () = sleep(self.job.first_look_after) => (),
+        }
         loop {
             let next = tokio::select! {
                 biased;

@@ -21,9 +21,10 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// The job.
 pub(crate) fn job(store: &Store) -> Job {
     let store = store.clone();
-    Job::own("minutes", PERIOD, move |context| {
+    let job = Job::own("minutes", PERIOD, move |context| {
         run(store.clone(), context)
-    })
+    });
+    job.first_look_after(PERIOD)
 }
 
 /// Adds all rows that are new. It pauses for as long as each step took: after an upgrade there can be millions of rows.

@@ -53,6 +53,12 @@ impl<'a> Count<'a> {
 
     /// Adds what `daybook_minutes` has; returns the first id that it does not have.
     pub fn add_minutes(&mut self) -> rusqlite::Result<i64> {
+        // The command line also reads the database of an older version.
+        let sql = "select count(*) from sqlite_schema where name = 'daybook_minutes_progress'";
+        let mut tables = self.connection.prepare_cached(sql)?;
+        if tables.query_row([], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(i64::MIN);
+        }
         let minute = |time: Time| time.steps_since(Time::EPOCH, 60);
         let (query, tallies) = (self.query, &mut self.tallies);
         Tally::read_minutes(

@@ -24,6 +24,9 @@ pub(crate) struct Filter {
     path_part: Option<String>,
 }
 
+/// IPv4, and IPv6 in the forms `1:2:3::/64` and `::1`.
+const ADDRESS_PATTERN: &str = "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])([.](25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}(/([12]?[0-9]|3[0-2]))?|([0-9a-f]{1,4}(:[0-9a-f]{1,4}){0,5})?::([0-9a-f]{1,4})?(/([1-9]?[0-9]|1[01][0-9]|12[0-8]))?)$";
+
 /// A condition in SQL, and the values of its `?`.
 pub(super) type Condition = (String, Vec<Value>);
 
@@ -62,8 +65,8 @@ impl Filter {
         },
         Parameter {
             name: "remote_addr",
-            help: "Requests from this address, or from this network in CIDR form.",
-            pattern: None,
+            help: "Requests from this address, or from this network in CIDR form: 192.0.2.1, 10.0.0.0/8, 2001:db8::/32.",
+            pattern: Some(ADDRESS_PATTERN),
             is_repeatable: false,
         },
         Parameter {

@@ -29,15 +29,15 @@ impl ParameterError {
     pub fn new(parameter: &str, value: &str, instead: &str) -> Self {
         Self {
             message: format!("{}={}: {instead}", printable(parameter), printable(value)),
-            parameter: parameter.to_owned(),
+            parameter: printable(parameter),
         }
     }
 
     /// The parameter may be given once.
     pub fn repeated(parameter: &str) -> Self {
         Self {
-            message: format!("{parameter} is there twice: give it once"),
-            parameter: parameter.to_owned(),
+            message: format!("{parameter} is there twice: use it once"),
+            parameter: printable(parameter),
         }
     }
 }
@@ -48,13 +48,16 @@ pub(crate) fn unknown<'a>(
     known: impl IntoIterator<Item = &'a Parameter>,
 ) -> ParameterError {
     let known: Vec<&str> = known.into_iter().map(|known| known.name).collect();
+    let known = match known.is_empty() {
+        true => "none".to_owned(),
+        false => known.join(", "),
+    };
     ParameterError {
         message: format!(
-            "there is no parameter {}: use {}",
-            printable(parameter),
-            known.join(", ")
+            "there is no parameter {}: use {known}",
+            printable(parameter)
         ),
-        parameter: parameter.to_owned(),
+        parameter: printable(parameter),
     }
 }
 

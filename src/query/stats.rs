@@ -29,7 +29,8 @@ pub(crate) struct Stats {
     /// The end of the last bucket.
     #[schema(value_type = String, format = DateTime)]
     pub until: Time,
-    /// False: `database.read_timeout` was over. Buckets that were not counted are left out, so `since` is later than asked for.
+    /// False: `since` is later than asked for. There would be more than 1500 buckets, or `database.read_timeout` was over before
+    /// the earlier ones were counted.
     pub complete: bool,
     /// All buckets together.
     pub total: Figures,
@@ -128,7 +129,7 @@ pub(crate) fn stats(
         bucket: query.bucket.name(),
         since: query.since.add(first as i64 * step),
         until: query.until,
-        complete: uncounted.is_none(),
+        complete: uncounted.is_none() && !query.is_capped,
         total: (&total).into(),
         buckets,
         top: count.tops(uncounted.is_some())?,

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::parameter::{Parameter, ParameterError, unknown};
 use super::time::Time;
 
-/// Points in one response: a day of minutes, and a bit.
+/// Buckets in one response: a day of minutes, and a bit. More are capped: the latest are left.
 const BUCKETS_MAX: i64 = 1500;
 /// The default `top`.
 const TOP: usize = 10;
@@ -21,6 +21,8 @@ pub(crate) struct StatsQuery {
     pub(super) since: Time,
     pub(super) until: Time,
     pub(super) top: usize,
+    /// `since` is later than asked for.
+    pub(super) is_capped: bool,
 }
 
 impl StatsQuery {
@@ -69,21 +71,12 @@ impl StatsQuery {
                 return Err(ParameterError::repeated(name));
             }
         }
-        Self::new(
-            filter,
-            bucket.unwrap_or(Bucket::Minute),
-            top.unwrap_or(TOP),
-            now,
-        )
+        let bucket = bucket.unwrap_or(Bucket::Minute);
+        Ok(Self::new(filter, bucket, top.unwrap_or(TOP), now))
     }
 
     /// Widens the filter's times to whole buckets.
-    fn new(
-        mut filter: Filter,
-        bucket: Bucket,
-        top: usize,
-        now: Time,
-    ) -> Result<Self, ParameterError> {
+    fn new(mut filter: Filter, bucket: Bucket, top: usize, now: Time) -> Self {
         let step = bucket.seconds();
         let until = filter.until.unwrap_or(now);
         // The end of the bucket that has begun. A bucket has no microsecond less than its end.
@@ -91,26 +84,21 @@ impl StatsQuery {
             whole if whole == until => until,
             whole => whole.add(step),
         };
-        let since = match filter.since {
+        let wanted = match filter.since {
             Some(since) => since.floor(step),
             None => until.add(-bucket.default_seconds()),
         };
-        let buckets = until.steps_since(since, step);
-        if buckets > BUCKETS_MAX {
-            let instead = format!(
-                "from since to until there are {buckets}, and {BUCKETS_MAX} are the most: use a longer bucket or less time"
-            );
-            return Err(ParameterError::new("bucket", bucket.name(), &instead));
-        }
+        let since = wanted.max(until.add(-step * BUCKETS_MAX));
         filter.since = Some(since);
         filter.until = Some(until);
-        Ok(Self {
+        Self {
             filter,
             bucket,
             since,
             until,
             top,
-        })
+            is_capped: since != wanted,
+        }
     }
 }
 

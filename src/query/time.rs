@@ -1,6 +1,7 @@
 //! Moments, as parameters and in responses.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -12,6 +13,9 @@ pub(super) const EXPECTED: &str =
 
 /// Every text of this pattern is a time.
 pub(super) const PATTERN: &str = "^((19|20)[0-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?Z|[0-9]{1,10}(\\.[0-9]{1,6})?|[0-9]{1,4}[smhd])$";
+
+/// The years 1 to 9998: a bucket before or after it is still in the calendar.
+const CALENDAR: Range<Time> = Time(-62_135_596_800_000_000)..Time(253_370_764_800_000_000);
 
 const MICROS: f64 = 1e6;
 
@@ -62,6 +66,10 @@ impl Time {
 
     /// RFC 3339, Unix seconds, or an age before `now`. None if it is none of them.
     pub fn parse(text: &str, now: Self) -> Option<Self> {
+        Self::parse_any(text, now).filter(|time| CALENDAR.contains(time))
+    }
+
+    fn parse_any(text: &str, now: Self) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             return Self::from_seconds(text.parse().ok()?);
@@ -139,6 +147,9 @@ mod tests {
             "99999999999999999999",
             "99999999999999y",
             "-15m",
+            "9999-06-01T00:00:00Z",
+            "-62135596801",
+            "3000y",
         ] {
             assert_eq!(Time::parse(text, NOW), None, "{text}");
         }

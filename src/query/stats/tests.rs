@@ -64,10 +64,17 @@ fn the_times_are_widened_to_whole_buckets() {
 }
 
 #[test]
-fn too_many_buckets_and_wrong_parameters_are_named() {
+fn the_latest_of_too_many_buckets_are_left() {
+    let figures = stats(&database(), &query(&[("since", "40d")]), later()).expect("figures");
+    assert_eq!((figures.buckets.len(), figures.complete), (1500, false));
+    assert_eq!(figures.until.steps_since(figures.since, 60), 1500);
+    assert_eq!(figures.since, figures.buckets[0].start);
+}
+
+#[test]
+fn a_wrong_parameter_is_named() {
     for (parameters, name, right) in [
-        (&[("since", "40d"), ("bucket", "1m")][..], "bucket", "1500"),
-        (&[("bucket", "2m")], "bucket", "5m"),
+        (&[("bucket", "2m")][..], "bucket", "5m"),
         (&[("bucket", "1m"), ("bucket", "1m")], "bucket", "twice"),
         (&[("top", "-1")], "top", "number"),
         (&[("limit", "1")], "limit", "bucket, top, since"),
@@ -77,6 +84,22 @@ fn too_many_buckets_and_wrong_parameters_are_named() {
         assert_eq!(error.parameter, name);
         assert!(error.to_string().contains(right), "{error}");
     }
+}
+
+#[test]
+fn a_database_of_an_older_version_has_the_same_figures_from_its_rows() {
+    let connection = database();
+    for second in 0..100 {
+        insert(&connection, DAY + f64::from(second), "/", Some(200), None);
+    }
+    let figures = |connection: &Connection| {
+        stats(connection, &query(&[("since", "1728000000")]), later()).expect("figures")
+    };
+    let expected = figures(&connection);
+    let sql = "drop table daybook_minutes; drop table daybook_minutes_progress";
+    connection.execute_batch(sql).expect("an older version");
+    assert_eq!(figures(&connection), expected);
+    assert_eq!(expected.total.requests, 100);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn wrong_files_are_refused_before_there_is_a_database() {
 fn a_failing_migration_leaves_the_database_as_it_was() {
     let project = Project::new(&[NOTES]);
     project.init();
-    project.database().execute_batch("insert into notes (text) values ('a'); insert into requests values (7, 1.5, 'GET', '/', 0, null)").expect("a row of each");
+    project.database().execute_batch("insert into notes (text) values ('a'); insert into requests values (7, 1.5, 'GET', '/', 0, null, null, null)").expect("a row of each");
     // It ran before the one that fails, and is undone with it.
     project.write(AUTHORS.0, AUTHORS.1);
     for (sql, words) in [

@@ -108,7 +108,11 @@ fn init_runs_what_has_not_run_yet_in_order_and_prints_it() {
     let project = Project::new(&[NOTES]);
     project.write(".gitkeep", "");
     let output = project.init();
-    let first = ["daybook's schema 1", "migrations/0001_notes.sql"];
+    let first = [
+        "daybook's schema 1",
+        "daybook's schema 2",
+        "migrations/0001_notes.sql",
+    ];
     assert_eq!(steps(&output), (first.to_vec(), "requests.db: created"));
 
     project.write(AUTHORS.0, AUTHORS.1);
@@ -142,7 +146,7 @@ fn init_runs_what_has_not_run_yet_in_order_and_prints_it() {
     assert_eq!(project.value::<i64>(recent), 3);
     assert_eq!(
         project.value::<i64>("select version from daybook_schema"),
-        1
+        2
     );
 }
 
@@ -156,7 +160,7 @@ fn files_of_a_directory_are_compiled_in() {
         "tests/programs/migrations/0001_notes.sql",
         "tests/programs/migrations/0002_authors.sql",
     ];
-    assert_eq!(names[1..], files);
+    assert_eq!(names[2..], files);
 }
 
 #[test]
