@@ -23,7 +23,7 @@ mod top;
 
 pub(crate) use filter::Filter;
 pub(crate) use list_query::ListQuery;
-pub(crate) use page::{Cursor, Page, page};
+pub(crate) use page::{Cursor, page};
 pub(crate) use parameter::{Parameter, ParameterError, unknown};
 pub(crate) use stats::{Stats, stats};
 pub(crate) use stats_query::StatsQuery;

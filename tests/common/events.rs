@@ -52,7 +52,7 @@ impl EventStream {
         let (mut name, mut data, mut id) = (None, None, None);
         let deadline = Instant::now() + TIMEOUT;
         loop {
-            // Comments come for ever.
+            // Comments keep a silent stream from its timeout.
             assert!(Instant::now() < deadline, "no event within {TIMEOUT:?}");
             let line = self.line()?;
             match line.split_once(": ") {
