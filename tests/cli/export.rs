@@ -107,7 +107,7 @@ fn a_replica_gives_the_same_export_as_the_file() {
                 &[&[format], filter, &admin].concat(),
             );
             assert!(
-                file == replica && file.lines().count() > 100,
+                file == replica && file.lines().count() >= 100,
                 "{format} {filter:?}"
             );
         }
@@ -212,7 +212,7 @@ fn a_progress_bar_is_on_a_terminal_and_a_last_line_is_everywhere() {
     assert!(output.status.success(), "{text}");
     for part in [
         "records",
-        "looked at",
+        "/s",
         "left",
         "10,000 records; the last id is 10000",
     ] {

@@ -19,6 +19,15 @@ pub struct Response {
 }
 
 impl Response {
+    /// A whole response, of a connection that was closed after it.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
+        let (head, body) = bytes.split_at(end.expect("a head") + 4);
+        let mut response = parse_head(String::from_utf8_lossy(head).into_owned());
+        response.body = body.to_vec();
+        response
+    }
+
     /// The value of a header. Panics if the response has it twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -35,8 +36,9 @@ impl EventStream {
         let mut peeked = [0; 12];
         while socket.peek(&mut peeked).expect("a response") < peeked.len() {}
         if !peeked.ends_with(b"200") {
-            drop(socket);
-            return Err(super::client::send(admin, request));
+            let mut bytes = Vec::new();
+            socket.read_to_end(&mut bytes).expect("a response");
+            return Err(Response::parse(&bytes));
         }
         let mut stream = Self(BufReader::new(socket));
         while stream.line().is_some_and(|line| !line.is_empty()) {}
@@ -48,7 +50,10 @@ impl EventStream {
     /// The next event; none if the server has closed the connection.
     pub fn next(&mut self) -> Option<Event> {
         let (mut name, mut data, mut id) = (None, None, None);
+        let deadline = Instant::now() + TIMEOUT;
         loop {
+            // Comments keep a silent stream from its timeout.
+            assert!(Instant::now() < deadline, "no event within {TIMEOUT:?}");
             let line = self.line()?;
             match line.split_once(": ") {
                 Some(("event", value)) => name = Some(value.to_owned()),

@@ -18,7 +18,7 @@ pub(super) struct Progress {
     /// None if standard error is no terminal.
     terminal: Option<Stderr>,
     begun: Instant,
-    drawn: Instant,
+    drawn: Option<Instant>,
     begin: i64,
     ids: f64,
     records: u64,
@@ -28,11 +28,10 @@ pub(super) struct Progress {
 impl Progress {
     pub fn new(after: i64, ids: RangeInclusive<i64>) -> Self {
         let begin = after.max(ids.start().saturating_sub(1));
-        let now = Instant::now();
         Self {
             terminal: Some(stderr()).filter(IsTerminal::is_terminal),
-            begun: now,
-            drawn: now,
+            begun: Instant::now(),
+            drawn: None,
             begin,
             ids: ids.end().saturating_sub(begin).max(1) as f64,
             records: 0,
@@ -45,8 +44,9 @@ impl Progress {
         if let Some(record) = page.records.last() {
             self.last = record.id;
         }
-        if self.terminal.is_some() && self.drawn.elapsed() >= REDRAW_INTERVAL {
-            self.drawn = Instant::now();
+        let is_due = (self.drawn).is_none_or(|drawn| drawn.elapsed() >= REDRAW_INTERVAL);
+        if self.terminal.is_some() && is_due {
+            self.drawn = Some(Instant::now());
             let line = self.line(page.reached, self.begun.elapsed());
             self.draw(&line);
         }

@@ -10,7 +10,7 @@ use crate::cli::text::{count, duration, printable};
 const BOLD: Style = Style::new().bold();
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
-/// The content of `/api/stats`, for a person.
+/// The figures of `/api/stats`, for a person.
 pub(in crate::cli) fn text(stats: &Value) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
