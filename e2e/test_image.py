@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import subprocess
 import tarfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IMAGE = "localhost/daybook:current"
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 
 
 def podman(*arguments: str) -> str:
@@ -17,7 +19,7 @@ def podman(*arguments: str) -> str:
 
 
 def files(image: str, directory: Path) -> dict[str, tarfile.TarInfo]:
-    """All files of the image by path. Extracts /daybook to `directory`."""
+    """All files of the image by path. Extracts /daybook and the certificates to `directory`."""
     container = podman("create", image).strip()
     try:
         podman("export", "--output", str(directory / "image.tar"), container)
@@ -26,6 +28,7 @@ def files(image: str, directory: Path) -> dict[str, tarfile.TarInfo]:
     with tarfile.open(directory / "image.tar") as archive:
         (directory / "daybook").write_bytes(archive.extractfile("daybook").read())
         (directory / "daybook").chmod(0o755)
+        (directory / "certificates").write_bytes(archive.extractfile(CERTIFICATES).read())
         return {member.name: member for member in archive.getmembers()}
 
 
@@ -38,9 +41,8 @@ def test_the_image_contains_only_the_binary_two_directories_and_the_authorities_
     members = files(IMAGE, tmp_path)
     said = subprocess.run([tmp_path / "daybook", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert config["Labels"]["org.opencontainers.image.version"] == said.split()[1]
-    assert [name for name, member in members.items() if member.isfile() and member.size] == [
-        "daybook", "etc/ssl/certs/ca-certificates.crt"
-    ]
+    assert [name for name, member in members.items() if member.isfile() and member.size] == ["daybook", CERTIFICATES]
+    assert len(ssl.create_default_context(cafile=tmp_path / "certificates").get_ca_certs()) > 100
     owned = {name for name, member in members.items() if (member.uid, member.gid) == (10001, 10001)}
     assert owned == {"var/lib/daybook", "run/daybook"}
     figure(f"{config['Size']:,} bytes")

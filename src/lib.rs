@@ -25,7 +25,8 @@
 //!
 //! # Read the source
 //!
-//! 1. `app`: what an application declares ([`App`]), and what its code gets ([`Context`]). `main.rs` is the smallest one.
+//! 1. `app` and `context`: what an application declares ([`App`]), and what its code gets ([`Context`]). `main.rs` is the
+//!    smallest one.
 //! 2. `serve`: the lifecycle: open the database, listen, serve, drain.
 //! 3. `http`: from a socket to a recorded response. Start with `http/mod.rs`, then `http/recorder.rs`.
 //! 4. `store`: the queue, the writer thread, the lock between replicas.
@@ -36,7 +37,7 @@
 //!
 //! ARCHITECTURE.md shows how these parts work together.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, unnameable_types)]
 // These panic when the descriptor fails, and block when its reader is stuck.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -44,7 +45,9 @@ mod admin;
 mod admin_client;
 mod app;
 mod cli;
+mod closed;
 mod config;
+mod context;
 mod healthcheck;
 mod http;
 mod jobs;
@@ -65,12 +68,15 @@ pub mod testing;
 #[cfg(feature = "websocket")]
 mod websocket;
 
-pub use app::{App, AppStore, BoxError, Context, Migrations, Secret};
+pub use app::{App, Migrations};
 pub use cli::run;
-pub use http::body::{BodyLayer, body_limit, streamed_body};
+pub use config::Secret;
+pub use context::{AppStore, BoxError, Context};
+pub use http::body::{BodyLayer, BodyService, body_limit, streamed_body};
 pub use http::request_store::RequestStore;
-pub use http::unrecorded::{Unrecorded, unrecorded};
+pub use http::unrecorded::{Unrecorded, UnrecordedService, unrecorded};
 pub use jobs::Schedule;
+pub use rejected::Rejected;
 pub use store::{ReadError, WriteError};
 #[cfg(feature = "websocket")]
 pub use websocket::{WebSocket, websocket};

@@ -12,7 +12,7 @@ use prometheus::{
     Registry, TextEncoder, exponential_buckets,
 };
 
-use crate::http::guard::CloseReason;
+use crate::closed::CloseReason;
 use crate::rejected::Rejected;
 
 /// Seconds, from 100 µs to 10 s.

@@ -11,8 +11,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::admin::stream::Streams;
 use crate::admin::{self, AdminState};
-use crate::app::{App, Context, routes};
+use crate::app::{App, routes};
 use crate::config::{Config, Listen};
+use crate::context::Context;
 use crate::http::accept::Acceptor;
 use crate::http::client_address::Peer;
 use crate::http::guard::{ConnectionState, HeadBudget, Limits};

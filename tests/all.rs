@@ -6,6 +6,7 @@ mod app;
 mod cli;
 mod command_line;
 mod common;
+mod context;
 mod cookbook;
 mod documentation;
 mod healthcheck;

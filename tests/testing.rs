@@ -52,6 +52,7 @@ fn any_request_is_sent_as_it_is_and_its_whole_response_returned() {
         server.url().strip_prefix("http://")
     );
     assert_eq!(response.body(), &body);
+    assert_eq!(response.headers()["target"], "/show?a=b");
 
     // The cookie was that request's own.
     let request = Request::builder()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -106,11 +105,3 @@ def test_a_rule_that_no_longer_matches_is_an_error(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(render.rules.OF_FILE, "haproxy/README.md", lambda _: [("no such words", "")])
     with pytest.raises(LookupError, match="haproxy/README.md does not have /no such words/ any more"):
         render.render(choices.Choices(NAME, PORT, choices.Source("..")))
-
-
-def test_the_template_is_built_with_daybook_s_own_profiles_and_compiler():
-    own, template = (tomllib.loads((path / "Cargo.toml").read_text()) for path in (REPOSITORY, REPOSITORY / "new/template"))
-    assert template["package"]["rust-version"] == own["package"]["rust-version"]
-    assert template["package"]["edition"] == own["package"]["edition"]
-    for name in ("dev", "release", "quick"):
-        assert template["profile"][name] == own["profile"][name]

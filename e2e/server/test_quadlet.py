@@ -11,6 +11,7 @@ from backups import S3_KEY_ID, S3_SECRET, to_s3, to_sftp
 from client import ask
 from composed import eventually
 from daybook import DIRECTORY, SYNC
+from outside import assert_tmp_is_writable, outside
 from server import OPERATOR_PORT, Server
 from steady import Steady
 
@@ -61,6 +62,29 @@ def test_a_replica_can_open_no_connection(server: Server, figure):
     # It sees none of the sockets in /run/daybook.
     assert server.host.attempt("ls", f"/proc/{pid}/root/run/daybook").stdout == ""
     figure("no route, no interface but its own loopback, none of the other replicas' sockets")
+
+
+def test_a_replica_reaches_another_server_only_with_outbound_on(server: Server, figure):
+    replicas = [f"daybook-{number}" for number in server.replicas()]
+
+    def install(setting: str) -> list[str]:
+        server.shell(f"sed -i 's/^OUTBOUND=.*/OUTBOUND={setting}/' /etc/daybook/daybook.env")
+        return server.shell("quadlet/install --restart").splitlines()
+
+    with outside(server.host) as other, Steady(server.http) as load:
+        assert [other.call(server.host, name)[0] for name in replicas] == [False] * len(replicas)
+        changes = install("on")
+        assert [f"restart daybook@{number}.service" in changes for number in server.replicas()] == [True] * len(replicas)
+        assert [other.call(server.host, name) for name in replicas] == [(True, "")] * len(replicas)
+        assert other.requests == [(server.host.address, "/readyz")] * len(replicas)
+        install("off")
+        assert [other.call(server.host, name)[0] for name in replicas] == [False] * len(replicas)
+    assert load.failures == []
+    figure(str(load))
+
+
+def test_a_replica_may_write_to_tmp(server: Server):
+    assert_tmp_is_writable(server.host, "daybook-1")
 
 
 def test_prometheus_has_no_target_that_is_down_and_litestream_reaches_haproxy(server: Server, figure):

@@ -41,7 +41,7 @@ class Composed(Daybook):
         self.environment: list[str] = []
 
     def prepare(self) -> None:
-        self.bring("compose.yaml", "project.env", ".containerignore", ".dockerignore", "scripts", "haproxy", "litestream", "prometheus")
+        self.bring("compose.yaml", "compose.outbound.yaml", "project.env", ".containerignore", ".dockerignore", "scripts", "haproxy", "litestream", "prometheus")
         # The canary is the same program; HAProxy's counters tell which of the two responds.
         self.host.run("podman", "tag", "localhost/daybook:current", "localhost/daybook:next")
         self.host.run("systemctl", "start", "podman.socket")

@@ -13,6 +13,7 @@ import pytest
 from client import Load, ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import DIRECTORY, metric, pinned
+from outside import assert_tmp_is_writable, outside
 from system import OPERATOR_PORT
 
 # Gives the images of the real Containerfile from local ones, and keeps the build context for inspection.
@@ -153,3 +154,21 @@ def test_replicas_are_on_an_internal_network(composed: Composed):
     networks = json.loads(composed.host.run("podman", "inspect", composed.containers("daybook")[0]))[0]
     assert list(networks["NetworkSettings"]["Networks"]) == ["daybook_replicas"]
     assert json.loads(composed.host.run("podman", "network", "inspect", "daybook_replicas"))[0]["internal"]
+
+
+def test_replicas_reach_another_server_only_with_outbound_on(composed: Composed, figure):
+    def calls() -> list[tuple[bool, str]]:
+        return [server.call(composed.host, container) for container in composed.containers("daybook")]
+
+    with outside(composed.host) as server:
+        refused = calls()
+        assert [reached for reached, _ in refused] == [False] * len(composed.replicas()) and server.requests == []
+        composed.start(OUTBOUND="on")
+        assert calls() == [(True, "")] * len(composed.replicas())
+        assert server.requests == [(composed.host.address, "/readyz")] * len(composed.replicas())
+        assert ask(composed.http, "POST", "/hello", b"hello").status == 200
+    figure(refused[0][1].strip())
+
+
+def test_a_replica_may_write_to_tmp_and_nowhere_else(composed: Composed):
+    assert_tmp_is_writable(composed.host, composed.containers("daybook")[0])

@@ -1,30 +1,18 @@
-//! [`App`]: what a project declares, and [`Context`]: what its code gets back.
+//! [`App`]: what a project declares.
 
-mod changed;
-mod config;
-mod context;
 mod migrations;
 pub(crate) mod routes;
-mod secret;
-mod store;
 
 use axum::Router;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::config::SectionType;
+use crate::context::{BoxError, Context};
 use crate::jobs::{Declaration, Schedule};
-use config::SectionType;
-pub(crate) use config::{AppConfig, Defaults, SECTION};
-pub use context::Context;
+use crate::store::AppSchema;
 pub use migrations::{Migrations, MigrationsError};
 pub use routes::RoutesError;
-pub use secret::Secret;
-pub use store::AppStore;
-
-use crate::store::AppSchema;
-
-/// An application's own error, of any type.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type MakeRoutes = Box<dyn FnOnce(&Context) -> Result<Router, BoxError> + Send>;
 
@@ -88,7 +76,7 @@ impl App {
     /// - The type of a field decides what a value means: `port = 25` and `port = "25"` are the same, and so are `DAYBOOK_APP__PORT=25`
     ///   and both of them. A list may be one value, or a text such as `["a", "b"]`.
     /// - A field of an own type may check its value: with `#[serde(try_from = "String")]`, the error becomes part of the message.
-    /// - [`Secret`] is for passwords: it is never printed, and can come from a file.
+    /// - [`Secret`](crate::Secret) is for passwords: it is never printed, and can come from a file.
     /// - A map that is empty by default, or an `Option` that is `None`, may have any keys.
     ///
     /// ```

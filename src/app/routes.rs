@@ -3,7 +3,8 @@
 use axum::Router;
 use axum::routing::get;
 
-use super::{BoxError, Context, MakeRoutes};
+use super::MakeRoutes;
+use crate::context::{BoxError, Context};
 use crate::telemetry::catch_panic;
 
 /// Why an application has no routes. A restart does not cure it.

@@ -20,7 +20,8 @@ pub(super) fn run(
         Some(address) => address,
         None => {
             // Not 78 for a wrong configuration: supervisors expect 0 for healthy and 1 for unhealthy.
-            let config = config::load(app, file).map_err(|error| Failure::new(error, true))?;
+            let config = config::load(app.name, app.config, file)
+                .map_err(|error| Failure::new(error, true))?;
             healthcheck::default_address(&config.admin.listen)
                 .map_err(|error| Failure::new(error, true))?
         }

@@ -181,7 +181,8 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
         Command::Stats(args) => stats::run(file, &app, args),
         Command::Export(args) => export::run(file, &app, args),
         Command::Config { default: true } => {
-            let toml = config::default_toml(&app).map_err(|error| Failure::new(error, false))?;
+            let toml =
+                config::default_toml(app.config).map_err(|error| Failure::new(error, false))?;
             print(toml.as_bytes())
         }
         Command::Config { default: false } => {
@@ -212,7 +213,7 @@ fn named(mut command: ClapCommand, name: &str) -> ClapCommand {
 }
 
 fn load(file: Option<&Path>, app: &App) -> Result<Config, Failure> {
-    config::load(app, file).map_err(|error| Failure::new(error, false))
+    config::load(app.name, app.config, file).map_err(|error| Failure::new(error, false))
 }
 
 /// One thread for all connections: replicas use further cores, and the requests of one event-loop turn share a batch.

@@ -54,7 +54,7 @@ impl<const MIN: usize, const MAX: usize> TryFrom<LenientString> for BoundedNumbe
 /// A duration from `MIN` nanoseconds to `MAX` seconds, written as a number with a unit: `"5s"`, `"1h30m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "LenientString", into = "String")]
-pub struct BoundedDuration<const MIN: u64, const MAX: u64>(Duration);
+pub(crate) struct BoundedDuration<const MIN: u64, const MAX: u64>(Duration);
 
 impl<const MIN: u64, const MAX: u64> BoundedDuration<MIN, MAX> {
     /// The duration.

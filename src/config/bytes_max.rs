@@ -15,7 +15,7 @@ const PERCENT_MAX: u64 = 100;
 /// Written as a number of bytes, or as a percentage of the file system: `"25%"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "LenientString", into = "String")]
-pub enum BytesMax {
+pub(crate) enum BytesMax {
     /// A number of bytes.
     Bytes(u64),
     /// 1 to 100.

@@ -2,21 +2,13 @@
 //!
 //! serde's derived code calls the method for the type that a field has, so each method knows which values are valid.
 
-use std::fmt::{self, Display};
-
 use figment::value::Value;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, Error as _, Expected, IntoDeserializer, Unexpected, Visitor};
+use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
 
 use super::lenient::{LenientString, list_items};
-
-/// A mistake: the dotted key, such as `mail.port`, and what would be right.
-#[derive(Debug)]
-pub struct Mistake {
-    pub key: String,
-    pub message: String,
-}
+use super::mistake::{Error, Mistake};
 
 /// Reads a `T`. A key that `T` does not have is a mistake.
 pub fn read<'de, T: Deserialize<'de>>(value: Value) -> Result<T, Mistake> {
@@ -31,48 +23,6 @@ pub fn read<'de, T: Deserialize<'de>>(value: Value) -> Result<T, Mistake> {
 }
 
 struct LenientValue(Value);
-
-#[derive(Debug)]
-struct Error(String);
-
-impl std::error::Error for Error {}
-
-impl Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl serde::de::Error for Error {
-    fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
-
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("{found} is not valid: write {expected}"))
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::invalid_type(found, expected)
-    }
-
-    fn unknown_variant(found: &str, names: &'static [&'static str]) -> Self {
-        let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
-        let names = names.join(", ");
-        Self(format!("{found:?} is not valid: write one of {names}"))
-    }
-
-    fn unknown_field(_: &str, names: &'static [&'static str]) -> Self {
-        Self(format!(
-            "there is no such key: the keys are {}",
-            names.join(", ")
-        ))
-    }
-
-    fn missing_field(name: &'static str) -> Self {
-        Self(format!("the key `{name}` is missing: add it"))
-    }
-}
 
 impl LenientValue {
     fn text(self) -> Result<String, Error> {
@@ -122,18 +72,14 @@ impl<'de> Deserializer<'de> for LenientValue {
             Value::Dict(..) => self.deserialize_map(visitor),
             Value::Array(..) => self.deserialize_seq(visitor),
             Value::Num(_, number) => {
-                // serde's types for whole numbers take no i128.
-                let signed = number
+                // Neither TOML nor the environment has greater whole numbers.
+                let whole = number
                     .to_i128()
                     .and_then(|number| i64::try_from(number).ok());
-                let unsigned = number
-                    .to_u128()
-                    .and_then(|number| u64::try_from(number).ok());
-                match (signed, unsigned, number.to_f64()) {
-                    (Some(number), ..) => visitor.visit_i64(number),
-                    (_, Some(number), _) => visitor.visit_u64(number),
-                    (.., Some(number)) => visitor.visit_f64(number),
-                    _ => Err(Error::custom("this number is too large")),
+                match (whole, number.to_f64()) {
+                    (Some(number), _) => visitor.visit_i64(number),
+                    (None, Some(number)) => visitor.visit_f64(number),
+                    (None, None) => Err(Error::custom("this number is too large")),
                 }
             }
         }

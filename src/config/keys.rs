@@ -11,8 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::bounded::{BoundedDuration, BoundedNumber, YEAR};
 use super::bytes_max::BytesMax;
-use super::{Listen, TrustedProxies, listen, values};
-use crate::app::AppConfig;
+use super::{AppConfig, Listen, TrustedProxies, listen, values};
 
 /// A duration above zero.
 pub type Timeout = BoundedDuration<1, YEAR>;
@@ -163,7 +162,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     Error,
     Warn,
     Info,

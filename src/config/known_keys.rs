@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use figment::value::{Dict, Value};
 
-use crate::app::SECTION;
+use super::section_type::SECTION;
 
 /// Every key, by its dotted name.
 pub struct KnownKeys {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// A string; a bare number or truth value becomes the string it is written as.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Value")]
-pub struct LenientString(pub String);
+pub(crate) struct LenientString(pub String);
 
 impl TryFrom<Value> for LenientString {
     type Error = &'static str;
@@ -30,7 +30,7 @@ impl TryFrom<Value> for LenientString {
 /// A list of strings; one string is a list of one, and the empty string an empty list.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Value")]
-pub struct LenientList(pub Vec<String>);
+pub(crate) struct LenientList(pub Vec<String>);
 
 impl TryFrom<Value> for LenientList {
     type Error = String;

@@ -11,23 +11,28 @@ use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 
-use super::app_section::{self, file_key};
+use super::app_section;
 use super::file::{FILE_VARIABLE, File};
 use super::known_keys::KnownKeys;
+use super::secret_files::{self, file_key};
+use super::section_type::{SECTION, SectionType};
 use super::{Config, ConfigError, DEFAULT_TOML};
-use crate::app::{App, SECTION};
 
 const PREFIX: &str = "DAYBOOK_";
 /// Former names of `compose.yaml`'s REPLICAS and NEXT_IMAGE: a shell may still export them.
 const NOT_THE_PROGRAMS: [&str; 2] = ["DAYBOOK_REPLICAS", "DAYBOOK_NEXT_IMAGE"];
 
-/// Loads the configuration of this process, with the section of `app`. `file` is `--config`; without it the file is
-/// `$DAYBOOK_CONFIG`, else `./daybook.toml` if it exists.
+/// Loads the configuration of this process, with the application's own section if it has one. `program` is its name. `file`
+/// is `--config`; without it the file is `$DAYBOOK_CONFIG`, else `./daybook.toml` if it exists.
 ///
 /// # Errors
 /// The first mistake. A restart does not cure it.
-pub fn load(app: &App, file: Option<&Path>) -> Result<Config, ConfigError> {
-    load_for(app, file, env::vars_os(), Path::new("."))
+pub fn load(
+    program: &'static str,
+    section: Option<SectionType>,
+    file: Option<&Path>,
+) -> Result<Config, ConfigError> {
+    load_for(program, section, file, env::vars_os(), Path::new("."))
 }
 
 /// [`load_for`], for the tests of an application without a section of its own.
@@ -40,8 +45,7 @@ pub fn load_from(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     directory: &Path,
 ) -> Result<Config, ConfigError> {
-    let app = App::new("daybook", |_| Ok(axum::Router::new()));
-    load_for(&app, file, environment, directory)
+    load_for("daybook", None, file, environment, directory)
 }
 
 /// [`load`] with this environment and working directory.
@@ -49,7 +53,8 @@ pub fn load_from(
 /// # Errors
 /// The first mistake.
 pub fn load_for(
-    app: &App,
+    program: &'static str,
+    section: Option<SectionType>,
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     directory: &Path,
@@ -62,13 +67,12 @@ pub fn load_for(
     let mut figment = Figment::from(Serialized::default("replica", host_name()))
         .merge(Toml::string(DEFAULT_TOML));
     let defaults = figment.extract().expect("daybook.toml is tested");
-    let mut known_keys = KnownKeys::of(&defaults, app.name);
-    let mut secrets = Vec::new();
-    if let Some(defaults) = app_section::defaults(app)? {
+    let mut known_keys = KnownKeys::of(&defaults, program);
+    if let Some(section) = section {
+        let defaults = app_section::defaults(section)?;
         known_keys.add_section(&defaults.values);
-        secrets = app_section::secrets(&defaults);
-        for secret in &secrets {
-            known_keys.add(file_key(secret));
+        for key in secret_files::file_keys(section, &defaults.values) {
+            known_keys.add(key);
         }
         figment = figment.merge(Serialized::default(SECTION, defaults.values));
     }
@@ -96,20 +100,20 @@ pub fn load_for(
         error_at(&[&key], message(error.kind))
     };
     let mut values: Dict = figment.extract().map_err(wrong_value)?;
-    let section = values.remove(SECTION).and_then(Value::into_dict);
+    let of_the_application = values.remove(SECTION).and_then(Value::into_dict);
     let mut config: Config = Value::from(values).deserialize().map_err(wrong_value)?;
     (config.check_across_keys()).map_err(|conflict| error_at(&conflict.keys, conflict.message))?;
 
-    let mut section = section.unwrap_or_default();
-    for secret in &secrets {
-        app_section::read_secret(&mut section, secret, directory, set_at)?;
+    if let Some(section) = section {
+        let mut values = of_the_application.unwrap_or_default();
+        secret_files::read(section, &mut values, directory, set_at)?;
+        config.app = app_section::read(section, values, |key| {
+            let file_key = file_key(key);
+            let around = iter::successors(Some(key), |key| Some(key.rsplit_once(['.', '['])?.0));
+            let set = iter::once(file_key.as_str()).chain(around).find_map(set_at);
+            set.unwrap_or_else(|| format!("{key}: the default"))
+        })?;
     }
-    config.app = app_section::read(app, section, |key| {
-        let file_key = file_key(key);
-        let around = iter::successors(Some(key), |key| Some(key.rsplit_once(['.', '['])?.0));
-        let set = iter::once(file_key.as_str()).chain(around).find_map(set_at);
-        set.unwrap_or_else(|| format!("{key}: the default"))
-    })?;
     Ok(config)
 }
 

@@ -12,12 +12,15 @@ mod known_keys;
 mod lenient;
 mod listen;
 mod load;
+mod mistake;
 mod proxies;
+mod secret;
+mod secret_files;
+mod section_type;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub(crate) use deserializer::{Mistake, read};
 pub use keys::{Commit, Config, Database, Http, Log, LogFormat, Retention, Synchronous};
 pub use listen::Listen;
 pub(crate) use listen::{NUMBER_MAX, UNIX_PATH_BYTES_MAX};
@@ -28,9 +31,9 @@ pub(crate) use load::load_for;
 pub use load::load_from;
 #[cfg(feature = "testing")]
 pub(crate) use load::variable;
-pub use proxies::TrustedProxies;
-
-use crate::app::App;
+pub(crate) use proxies::TrustedProxies;
+pub use secret::Secret;
+pub(crate) use section_type::{AppConfig, SectionType};
 
 /// The default configuration. Its comments describe the keys.
 pub const DEFAULT_TOML: &str = include_str!("../../daybook.toml");
@@ -45,13 +48,14 @@ pub struct ConfigError {
     pub message: String,
 }
 
-/// The default configuration of this application, which `config --default` prints.
+/// The default configuration of an application with this section, which `config --default` prints.
 ///
 /// # Errors
-/// If the type of the application's section is not fit for one.
-pub fn default_toml(app: &App) -> Result<String, ConfigError> {
-    let section = app_section::defaults(app)?.map_or(String::new(), |defaults| defaults.toml);
-    Ok(with_section(DEFAULT_TOML, &section))
+/// If the section's type is not fit for one.
+pub fn default_toml(section: Option<SectionType>) -> Result<String, ConfigError> {
+    let defaults = section.map(app_section::defaults).transpose()?;
+    let toml = defaults.map_or(String::new(), |defaults| defaults.toml);
+    Ok(with_section(DEFAULT_TOML, &toml))
 }
 
 fn with_section(own: &str, section: &str) -> String {

@@ -10,7 +10,7 @@ use super::lenient::LenientList;
 /// The peers whose X-Forwarded-For is trusted; none by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(try_from = "LenientList", into = "Vec<String>")]
-pub struct TrustedProxies {
+pub(crate) struct TrustedProxies {
     networks: Vec<IpNet>,
     unix: bool,
 }

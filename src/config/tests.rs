@@ -2,12 +2,15 @@
 
 mod application;
 mod mistakes;
+mod secrets;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::keys::LogLevel;
@@ -23,6 +26,32 @@ fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErr
         .iter()
         .map(|(name, value)| (name.into(), value.into()));
     load_from(None, variables, directory.path())
+}
+
+/// Loads for an application whose section has the type `T`, with `file` as ./daybook.toml, and beside it a file `secret` of
+/// this text.
+fn load_section<T>(
+    file: &str,
+    variables: &[(&str, &str)],
+    secret: &str,
+) -> Result<Config, ConfigError>
+where
+    T: DeserializeOwned + Serialize + Default + Send + Sync + 'static,
+{
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("secret"), secret).unwrap();
+    fs::write(directory.path().join("daybook.toml"), file).unwrap();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    let section = SectionType::of::<T>();
+    load_for(
+        "guestbook",
+        Some(section),
+        None,
+        variables,
+        directory.path(),
+    )
 }
 
 fn from_file(file: &str) -> Config {

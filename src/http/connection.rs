@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::http::guard::{CloseReason, ConnectionState, DropSignal, Guard, HeadBudget, Limits};
+use crate::closed::CloseReason;
+use crate::http::guard::{ConnectionState, DropSignal, Guard, HeadBudget, Limits};
 use crate::http::upgraded::HandlerEnd;
 use crate::shutdown::{Phase, reached};
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::Context;
+use crate::context::Context;
 
 /// The last layer added is the outermost.
 pub fn add_layers(routes: Router, context: Context) -> Router {

@@ -147,8 +147,9 @@ impl RequestStore {
     /// transaction: no request of the batch could get a response.
     ///
     /// # Errors
-    /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Store`] if
-    /// nothing could be written; [`WriteError::BodyUnfinished`] if a streamed body has not been read to its end.
+    /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Rejected`] if
+    /// nothing could be written; [`WriteError::BodyUnfinished`] if a streamed body has not been read to its end;
+    /// [`WriteError::Unknown`] if the outcome is not known.
     ///
     /// # Panics
     /// If `write` panics: the panic continues here, in the handler.

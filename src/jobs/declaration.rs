@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::schedule::{Schedule, Timetable};
-use crate::app::{BoxError, Context};
+use crate::context::{BoxError, Context};
 
 const NAME_BYTES_MAX: usize = 40;
 /// For daybook's own jobs.

@@ -18,7 +18,7 @@ use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::app::Context;
+use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::shutdown::Phase;
 use crate::store::Store;

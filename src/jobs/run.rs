@@ -8,7 +8,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::declaration::Job;
-use crate::app::Context;
+use crate::context::Context;
 use crate::panic_message;
 
 /// Starts a run, and returns once it has ended: with its error, if it failed.

@@ -14,7 +14,7 @@ use super::declaration::Job;
 use super::history::{History, LastRun};
 use super::run::run;
 use super::schedule::UnixSeconds;
-use crate::app::Context;
+use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, reached};
 use crate::store::{ReadError, WriteError};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::app::{BoxError, Context};
+use crate::context::{BoxError, Context};
 use crate::jobs::{Job, unix_now};
 use crate::store::Store;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::app_authorizer::{self, Objections};
+use super::app_migration_checks::AppMigrationChecks;
 use super::app_schema::{AppMigration, AppSchema};
 use super::open_error::OpenError;
 use super::schema::{APPLICATION_ID, DatabaseInfo};
@@ -133,7 +134,7 @@ impl Migration<'_> {
                  create table if not exists app_migrations (version integer primary key, name text not null, sha256 text not null, applied_at real not null)",
             )
         })?;
-        let sequence = self.own(sequence)?;
+        let before = self.own(AppMigrationChecks::before)?;
         for step in self.app.after(version) {
             let start = Instant::now();
             self.app_step(step)?;
@@ -147,18 +148,7 @@ impl Migration<'_> {
             .migrations
             .last()
             .expect("its version is above the file's");
-        let objection = self.own(|transaction| {
-            if sequence != self::sequence(transaction)? {
-                return Ok(Some(
-                    "they change the ids of `requests`: leave `sqlite_sequence` alone".to_owned(),
-                ));
-            }
-            match foreign_key_to_requests(transaction)? {
-                None => broken_foreign_key(transaction),
-                objection => Ok(objection),
-            }
-        })?;
-        if let Some(why) = objection {
+        if let Some(why) = self.own(|transaction| before.objection(transaction))? {
             return Err(self.wrong(last, None, why));
         }
         self.own(|transaction| {
@@ -280,40 +270,4 @@ fn depends_on_the_machine(error: &rusqlite::Error) -> bool {
                 | FileLockingProtocolFailed
         )
     )
-}
-
-/// The newest id that `requests` has given out.
-fn sequence(connection: &Connection) -> rusqlite::Result<Option<i64>> {
-    let sql = "select max(seq) from sqlite_sequence where name = 'requests'";
-    connection.query_row(sql, [], |row| row.get(0))
-}
-
-/// The records of old requests may be deleted, so nothing may refer to them.
-fn foreign_key_to_requests(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let sql = "select m.name from sqlite_schema m, pragma_foreign_key_list(m.name) f
-        where m.type = 'table' and lower(f.\"table\") = 'requests'";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    let table: String = row.get(0)?;
-    Ok(Some(format!(
-        "table `{table}` has a foreign key to `requests`, whose old rows may be deleted: keep the id without one"
-    )))
-}
-
-/// Foreign keys were not enforced while the migrations ran.
-fn broken_foreign_key(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let mut statement = connection.prepare("pragma foreign_key_check")?;
-    let mut rows = statement.query([])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    let (table, id, parent): (String, Option<i64>, String) =
-        (row.get(0)?, row.get(1)?, row.get(2)?);
-    let id = id.map(|id| format!("row {id} of ")).unwrap_or_default();
-    Ok(Some(format!(
-        "afterwards {id}`{table}` refers to a row of `{parent}` that does not exist: delete or mend it in the migration"
-    )))
 }

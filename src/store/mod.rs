@@ -4,6 +4,7 @@
 //! the dispatcher, a task on the event loop, then wakes all requests of the batch.
 
 mod app_authorizer;
+mod app_migration_checks;
 mod app_schema;
 mod bounded_read;
 mod checkpoint;
@@ -39,7 +40,6 @@ mod writer;
 mod writer_status;
 
 pub use open_error::OpenError;
-pub use outcome::AppendError;
 pub use read_error::ReadError;
 pub use write::WriteError;
 
@@ -49,7 +49,7 @@ pub(crate) use follow::{Found, Look};
 pub(crate) use handle::{ADMIN_READERS, Opened, Store};
 pub(crate) use newest_id::NewestIdError;
 pub(crate) use open::init;
-pub(crate) use outcome::Outcome;
+pub(crate) use outcome::{AppendError, Outcome};
 pub(crate) use paths::beside;
 pub(crate) use read_only::ReadOnlyDatabase;
 pub(crate) use record::{Record, RequestOutcome, StoredRecord, oldest_timestamp, select_sql};

@@ -24,7 +24,7 @@ pub(super) type BatchOutcomes = Vec<(oneshot::Sender<Outcome>, Outcome)>;
 
 /// Why there is no record id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
+pub(crate) enum AppendError {
     /// The record was not written.
     #[error(transparent)]
     Rejected(#[from] Rejected),

@@ -172,3 +172,24 @@ fn read_only_uri(path: &Path) -> String {
     let path = percent_encoding::percent_encode(path.as_os_str().as_bytes(), ESCAPED);
     format!("file://{path}?mode=ro")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_cannot_be_opened_is_an_error_of_sqlite_and_not_the_end() {
+        let causes = [
+            PoolError::Backend(rusqlite::Error::InvalidQuery),
+            PoolError::PostCreateHook(HookError::Backend(rusqlite::Error::InvalidQuery)),
+        ];
+        for cause in causes {
+            let error: ReadError<rusqlite::Error> = no_connection(cause);
+            assert!(matches!(error, ReadError::Sqlite(_)), "{error}");
+        }
+        assert!(matches!(
+            no_connection::<()>(PoolError::Closed),
+            ReadError::Closed
+        ));
+    }
+}

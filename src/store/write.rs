@@ -10,6 +10,7 @@ use rusqlite::Savepoint;
 
 use super::handle::Store;
 use super::outcome::{AppendError, Outcome, WriteFn};
+use crate::rejected::Rejected;
 use crate::telemetry::log_rate_limited;
 
 /// Why a write wrote nothing.
@@ -22,15 +23,28 @@ pub enum WriteError<E> {
     /// The body of a [streamed](crate::streamed_body) request has not been read to its end, so its record is not complete.
     #[error("the request's body has not been read to its end: read it before the write")]
     BodyUnfinished,
-    /// The store rejected the write, for example because it is overloaded. If the request's record was rejected with it,
-    /// the client gets 503, whatever the handler responds: without a row there is no other response.
-    #[error(transparent)]
-    Store(#[from] AppendError),
+    /// Nothing was written, for example because the store is overloaded. If the request's record was rejected with the
+    /// write, the client gets 503, whatever the handler responds: without a row there is no other response.
+    #[error("nothing was written: {0}")]
+    Rejected(Rejected),
+    /// It is not known whether the changes were committed: a sync failed, and the process is about to exit, or a closure
+    /// has ended the transaction. If the request's record shares this outcome, the client gets no response.
+    #[error("it is not known whether the changes were committed")]
+    Unknown,
     /// The function that makes the routes runs before the database is open.
     #[error(
         "the database is not open yet: use the store in handlers and jobs, not while the routes are made"
     )]
     NotOpen,
+}
+
+impl<E> From<AppendError> for WriteError<E> {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Rejected(reason) => Self::Rejected(reason),
+            AppendError::Unknown => Self::Unknown,
+        }
+    }
 }
 
 impl<E: std::fmt::Display> IntoResponse for WriteError<E> {
@@ -73,7 +87,7 @@ impl<T, E> WriteResult<T, E> {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(WriteError::Undone(error)),
             Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(AppendError::Unknown.into()),
+            Err(_) => Err(WriteError::Unknown),
         }
     }
 }
@@ -95,11 +109,11 @@ impl Store {
         let (write_fn, result) = split(move |savepoint, _| write(savepoint));
         let outcome = self
             .submit(None, Some(write_fn))
-            .map_err(AppendError::from)?;
+            .map_err(WriteError::Rejected)?;
         match outcome.await {
             Ok(Outcome::Committed(_) | Outcome::Undone) => result.take(),
-            Ok(Outcome::Rejected(reason)) => Err(AppendError::from(reason).into()),
-            Err(_) => Err(AppendError::Unknown.into()),
+            Ok(Outcome::Rejected(reason)) => Err(WriteError::Rejected(reason)),
+            Err(_) => Err(WriteError::Unknown),
         }
     }
 }

@@ -43,6 +43,23 @@ struct Queue {
 }
 
 impl Queue {
+    /// Whether the line fits.
+    fn push(&mut self, line: Vec<u8>) -> bool {
+        let bytes = self.bytes + line.len();
+        if bytes > QUEUE_BYTES_MAX {
+            return false;
+        }
+        self.bytes = bytes;
+        self.lines.push_back(line);
+        true
+    }
+
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let line = self.lines.pop_front()?;
+        self.bytes -= line.len();
+        Some(line)
+    }
+
     fn is_drained(&self) -> bool {
         self.lines.is_empty() && !self.is_writing
     }
@@ -58,7 +75,7 @@ impl Output {
         let mut queue = self.queue();
         let mut is_partial = false;
         loop {
-            let Some(line) = queue.lines.pop_front() else {
+            let Some(line) = queue.pop() else {
                 self.drained.notify_all();
                 queue = self
                     .filled
@@ -66,7 +83,6 @@ impl Output {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            queue.bytes -= line.len();
             queue.is_writing = true;
             drop(queue);
             if write_line(&mut stderr, &line, &mut is_partial).is_err() {
@@ -107,14 +123,12 @@ pub(super) fn write(line: Vec<u8>) {
         let thread = std::thread::Builder::new().name("log".to_owned());
         queue.has_thread = thread.spawn(run).is_ok();
     }
-    if !queue.has_thread || queue.bytes + line.len() > QUEUE_BYTES_MAX {
-        LINES_LOST.inc();
-        return;
-    }
-    queue.bytes += line.len();
-    queue.lines.push_back(line);
+    let is_queued = queue.has_thread && queue.push(line);
     drop(queue);
-    OUTPUT.filled.notify_one();
+    match is_queued {
+        true => OUTPUT.filled.notify_one(),
+        false => LINES_LOST.inc(),
+    }
 }
 
 /// Waits until all lines are written, for a second at most. Call it before the process exits, which ends the thread.
@@ -169,6 +183,19 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_queue_takes_a_line_once_another_is_written() {
+        let mut queue = Queue::default();
+        let half = vec![b'a'; QUEUE_BYTES_MAX / 2];
+        assert!(queue.push(half.clone()) && queue.push(half.clone()));
+        assert!(!queue.push(b"b".to_vec()));
+        for _ in 0..2 {
+            assert_eq!(queue.pop().as_ref(), Some(&half));
+            assert!(queue.push(half.clone()));
+            assert!(!queue.push(b"b".to_vec()));
         }
     }
 

@@ -291,7 +291,8 @@ fn load(app: &App, directory: &Path, keys: &[(&str, &str)]) -> Config {
         .iter()
         .chain(keys)
         .map(|(key, value)| (config::variable(key).into(), value.into()));
-    config::load_for(app, None, variables, directory).unwrap_or_else(|error| panic!("{error}"))
+    config::load_for(app.name, app.config, None, variables, directory)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn valid<B>(request: axum::http::Result<Request<B>>) -> Request<B> {

@@ -8,7 +8,7 @@ use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::response::Response;
 use tokio::sync::mpsc;
 
-use crate::app::Context;
+use crate::context::Context;
 use crate::http::upgraded::handler_runs;
 
 /// Opens a WebSocket, and runs `handler` on it. Return the response; the request is recorded before it leaves.

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::websocket;
-use crate::app::{AppConfig, Context};
+use crate::config::AppConfig;
 use crate::config::{self, Config};
+use crate::context::Context;
 use crate::http::connection;
 use crate::http::guard::{HeadBudget, Limits};
 use crate::shutdown::Shutdown;

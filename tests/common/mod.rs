@@ -1,6 +1,7 @@
 //! Helpers of the black-box tests. Start with [`server::Server`], the real program in a temporary directory, and
 //! [`client`], which sends raw bytes. Tests wait only by [`eventually`].
 
+pub mod application;
 pub mod client;
 pub mod command;
 pub mod config;

@@ -18,4 +18,5 @@ mod streams;
 mod timeouts;
 mod under_load;
 mod unix_sockets;
+mod unrecorded;
 mod websockets;

@@ -1,6 +1,5 @@
 //! Jobs: at their times, one run at a time over all replicas, without harm to anything else.
 
-mod declarations;
 mod failures;
 mod replicas;
 mod schedules;

@@ -114,6 +114,27 @@ fn a_daily_job_that_has_never_run_makes_up_its_first_time_too() {
 }
 
 #[test]
+fn a_daily_job_whose_row_an_operator_deletes_meanwhile_waits_for_its_time() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let database = directory.path().join("requests.db");
+    let journal = Journal::beside(&database);
+    let daily = app_with("daily", Schedule::daily(&time_of_day(-2.0)), &journal);
+    let server = start(daily, &database);
+    let connection = server.db();
+    eventually("it is declared", TIMEOUT, || {
+        row(&connection, "daily").is_some()
+    });
+    connection
+        .execute("delete from daybook_jobs where name = 'daily'", [])
+        .expect("deleting its row");
+    eventually("it is declared again", TIMEOUT * 3, || {
+        row(&connection, "daily").is_some()
+    });
+    journal.wait_for("second", journal.count("second") + 3);
+    assert_eq!(journal.count("daily"), 0);
+}
+
+#[test]
 fn a_job_runs_though_the_clock_was_once_years_ahead() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("requests.db");

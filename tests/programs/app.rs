@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use daybook::axum::{Router, routing::get};
-use daybook::{App, BoxError, Context, Migrations, Secret, migrations};
+use daybook::{App, BoxError, Context, Migrations, Schedule, Secret, migrations};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize)]
@@ -33,11 +33,20 @@ impl Default for Settings {
     }
 }
 
-/// `APPLICATION` is its name. `MIGRATIONS` is a directory that the test has written, `none`, or else those beside this
-/// file are compiled in.
+/// The environment decides what it declares:
+///
+/// - `APPLICATION`: its name.
+/// - `ROUTE`: the path of one more route.
+/// - `JOBS`: the names and times of its daily jobs, such as `purge=03:00 digest=07:30`.
+/// - `MIGRATIONS`: a directory that the test has written, or `none`. Without it, those beside this file are compiled in.
 fn main() -> ExitCode {
     let name = env::var("APPLICATION").unwrap_or_else(|_| "guestbook".to_owned());
-    let app = App::new(name.leak(), routes).config::<Settings>();
+    let mut app = App::new(name.leak(), routes).config::<Settings>();
+    let jobs: &str = env::var("JOBS").unwrap_or_default().leak();
+    for job in jobs.split_whitespace() {
+        let (name, time) = job.split_once('=').expect("a name and a time");
+        app = app.job(name, Schedule::daily(time), async |_| Ok(()));
+    }
     daybook::run(match env::var("MIGRATIONS") {
         Ok(none) if none == "none" => app,
         Ok(directory) => app.migrations(read(&directory)),
@@ -49,7 +58,11 @@ fn routes(_: &Context) -> Result<Router, BoxError> {
     async fn title(context: Context) -> String {
         context.config::<Settings>().title.clone()
     }
-    Ok(Router::new().route("/", get(title)))
+    let routes = Router::new().route("/", get(title));
+    Ok(match env::var("ROUTE") {
+        Ok(path) => routes.route(&path, get(async || "one more")),
+        Err(_) => routes,
+    })
 }
 
 fn read(directory: &str) -> Migrations {

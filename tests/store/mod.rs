@@ -10,6 +10,7 @@ mod litestream;
 mod lost_database;
 mod lost_files;
 mod opening;
+mod reads;
 mod replicas;
 mod slow_commits;
 mod syncs;

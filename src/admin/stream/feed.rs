@@ -162,7 +162,7 @@ mod tests {
 
     fn feed(status: Option<&str>, now: Instant) -> Feed {
         let mut filter = Filter::default();
-        for status in status {
+        if let Some(status) = status {
             assert_eq!(filter.set("status", status, Time::now()), Ok(true));
         }
         Feed::new(filter, now)

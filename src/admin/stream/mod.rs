@@ -20,7 +20,7 @@ use tokio::time::interval;
 use super::AdminState;
 use super::parameters::{borrowed, pairs};
 use super::problem::Problem;
-use crate::app::Context;
+use crate::context::Context;
 use crate::http::streaming_body::end_when_closing;
 use crate::query::{self, Cursor, Filter, Time};
 use crate::shutdown::Phase;

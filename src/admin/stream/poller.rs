@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::feed::Feed;
-use crate::app::Context;
+use crate::context::Context;
 use crate::query::Filter;
 use crate::store::{Found, Look, NewestIdError, ReadError, Store};
 use crate::telemetry::log_rate_limited;

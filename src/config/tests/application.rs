@@ -1,14 +1,12 @@
 //! The application's own section: its keys are known, its values lenient, its mistakes reported like daybook's own.
+//! `secrets` has its secrets.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use axum::Router;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 use super::super::*;
-use crate::app::{App, Secret};
+use super::load_section;
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 struct Settings {
@@ -29,12 +27,12 @@ struct Settings {
 enum Colour {
     Red,
     Green,
+    Mixed { red: u8, green: u8 },
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 struct Mail {
     from: String,
-    password: Secret,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -55,43 +53,21 @@ impl Default for Settings {
             colour: Colour::Red,
             mail: Mail {
                 from: "a@example.com".into(),
-                password: "for development".into(),
             },
             feeds: Vec::new(),
         }
     }
 }
 
-fn app() -> App {
-    App::new("guestbook", |_| Ok(Router::new())).config::<Settings>()
-}
-
-/// Loads with `file` as ./daybook.toml and a file `secret`, beside it, of this text.
-fn load_beside(
-    secret: &str,
-    file: &str,
-    variables: &[(&str, &str)],
-) -> Result<Config, ConfigError> {
-    let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join("secret"), secret).unwrap();
-    fs::write(directory.path().join("daybook.toml"), file).unwrap();
-    let variables = variables
-        .iter()
-        .map(|(name, value)| (name.into(), value.into()));
-    load_for(&app(), None, variables, directory.path())
-}
-
 fn load(file: &str, variables: &[(&str, &str)]) -> Settings {
-    settings(load_beside("", file, variables))
-}
-
-fn settings(config: Result<Config, ConfigError>) -> Settings {
+    let config = load_section::<Settings>(file, variables, "");
     let config = config.unwrap_or_else(|error| panic!("{error}"));
     config.app.get::<Settings>().clone()
 }
 
 fn mistake(file: &str, variables: &[(&str, &str)]) -> String {
-    let error = load_beside("", file, variables).unwrap_err().to_string();
+    let error = load_section::<Settings>(file, variables, "").unwrap_err();
+    let error = error.to_string();
     assert!(!error.contains('\n'), "{error}");
     error
 }
@@ -111,7 +87,6 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
         port: 2,
         mail: Mail {
             from: "b@example.com".into(),
-            ..Settings::default().mail
         },
         ..Settings::default()
     };
@@ -182,7 +157,6 @@ fn a_wrong_value_is_reported_with_its_place_and_a_valid_one() {
         ("public", "'yes'", "true or false"),
         ("limit", "-1", "from 0 to 4294967295"),
         ("colour", "'blue'", "write one of \"red\", \"green\""),
-        ("mail.password", "'***'", "write the secret itself"),
         ("labels", "5", "this is a section"),
     ] {
         let message = mistake(&format!("[app]\n# two\n{key} = {value}"), &[]);
@@ -281,91 +255,22 @@ fn without_a_type_the_section_is_unknown() {
 }
 
 #[test]
-fn a_secret_comes_from_its_value_or_from_a_file_without_its_last_newline() {
-    let password = |config| settings(config).mail.password.expose().to_owned();
-    assert_eq!(password(load_beside("", "", &[])), "for development");
-    let value = "[app.mail]\npassword = 'in the file'";
-    assert_eq!(password(load_beside("", value, &[])), "in the file");
-    let variable = [("DAYBOOK_APP__MAIL__PASSWORD", "007")];
-    assert_eq!(password(load_beside("", value, &variable)), "007");
-
-    let file = "[app.mail]\npassword_file = 'secret'";
-    let variable = [("DAYBOOK_APP__MAIL__PASSWORD_FILE", "secret")];
-    for (text, secret) in [("a", "a"), ("a\n", "a"), (" a\n\n", " a\n"), ("\n", "")] {
-        assert_eq!(password(load_beside(text, file, &[])), secret);
-        assert_eq!(password(load_beside(text, "", &variable)), secret);
-    }
-}
-
-#[test]
-fn a_mistake_about_a_secret_is_reported_without_its_text() {
-    let variable = [("DAYBOOK_APP__MAIL__PASSWORD_FILE", "secret")];
-    let message = mistake("[app.mail]\npassword = 'hunter2'", &variable);
-    assert!(
-        message.starts_with("DAYBOOK_APP__MAIL__PASSWORD_FILE: "),
-        "{message}"
-    );
-    assert!(
-        message.contains("/daybook.toml:2: app.mail.password: remove one"),
-        "{message}"
-    );
-
-    let message = mistake("[app.mail]\npassword_file = '/nowhere/secret'", &[]);
-    assert!(
-        message.contains("/daybook.toml:2: app.mail.password_file: "),
-        "{message}"
-    );
-    assert!(
-        message.contains("cannot read \"/nowhere/secret\": No such file"),
-        "{message}"
-    );
-
-    let message = load_beside("***\n", "app.mail.password_file = 'secret'", &[]).unwrap_err();
-    assert_eq!(
-        message.origin.rsplit(": ").next(),
-        Some("app.mail.password_file"),
-        "{message}"
-    );
-}
-
-#[test]
-fn no_output_shows_a_secret() {
-    let config = load_beside("", "app.mail.password = 'hunter2'", &[]).unwrap();
-    let settings: &Settings = config.app.get();
-    let json = serde_json::to_string(settings).unwrap();
-    for shown in [
-        format!("{settings:?}"),
-        format!("{config:?}"),
-        json,
-        config.to_toml(),
-    ] {
-        assert!(
-            shown.contains("***") && !shown.contains("hunter2"),
-            "{shown}"
-        );
-    }
-    assert!(
-        config
-            .to_toml()
-            .contains("\n[app.mail]\nfrom = \"a@example.com\"\npassword = \"***\"\n")
-    );
-}
-
-#[test]
 fn the_printed_defaults_load_back_to_the_same() {
-    let toml = default_toml(&app()).unwrap();
+    let toml = default_toml(Some(SectionType::of::<Settings>())).unwrap();
     assert!(
         toml.starts_with(DEFAULT_TOML) && toml.contains("\n[app]\ntitle = \"Guestbook\"\n"),
         "{toml}"
     );
-    assert!(toml.contains("\n# password = \"***\"\n"), "{toml}");
     assert_eq!(load(&toml, &[]), Settings::default());
 }
 
 #[test]
 #[should_panic(expected = "the application declares another type: use `Context::")]
 fn another_type_s_values_cannot_be_had() {
-    load_beside("", "", &[]).unwrap().app.get::<String>();
+    load_section::<Settings>("", &[], "")
+        .unwrap()
+        .app
+        .get::<String>();
 }
 
 #[test]
@@ -376,8 +281,7 @@ fn values_that_were_not_declared_cannot_be_had() {
 
 #[test]
 fn a_type_that_is_no_section_is_refused() {
-    let app = App::new("guestbook", |_| Ok(Router::new())).config::<u32>();
-    let error = load_for(&app, None, [], std::path::Path::new("/nonexistent")).unwrap_err();
+    let error = load_section::<u32>("", &[], "").unwrap_err();
     assert!(
         error
             .to_string()
@@ -388,4 +292,23 @@ fn a_type_that_is_no_section_is_refused() {
         error.to_string().contains("no struct with named fields"),
         "{error}"
     );
+}
+
+#[test]
+fn a_field_of_any_type_keeps_the_type_of_its_value() {
+    #[derive(Debug, Default, Deserialize, Serialize)]
+    struct Anything {
+        values: Vec<serde_json::Value>,
+        colours: Vec<Colour>,
+    }
+    let file = "[app]\nvalues = [-1, 1, 1.5, true, 'text', { key = 2 }]
+        colours = ['red', { mixed = { red = 1, green = '2' } }]";
+    let config = load_section::<Anything>(file, &[], "").expect("a section");
+    let values = serde_json::json!([-1, 1, 1.5, true, "text", { "key": 2 }]);
+    assert_eq!(
+        serde_json::to_value(&config.app.get::<Anything>().values).ok(),
+        Some(values)
+    );
+    let colours = [Colour::Red, Colour::Mixed { red: 1, green: 2 }];
+    assert_eq!(config.app.get::<Anything>().colours, colours);
 }

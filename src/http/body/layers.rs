@@ -73,7 +73,7 @@ pub fn streamed_body(bytes: usize) -> BodyLayer {
     })
 }
 
-/// See [`body_limit`] and [`streamed_body`].
+/// The layer of [`body_limit`] and [`streamed_body`].
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLayer(Form);
 
@@ -88,7 +88,7 @@ impl<S> Layer<S> for BodyLayer {
     }
 }
 
-/// See [`BodyLayer`].
+/// The service that [`BodyLayer`] makes.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyService<S> {
     form: Form,

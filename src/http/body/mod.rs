@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use budget::Budget;
-pub use layers::{BodyLayer, body_limit, streamed_body};
+pub use layers::{BodyLayer, BodyService, body_limit, streamed_body};
 pub(crate) use request_body::RequestBody;
 
 use crate::config::Http;

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
-use super::{CloseReason, Refusal};
+use super::Refusal;
+use crate::closed::CloseReason;
 
 /// The guard's information about the request whose head hyper has just parsed.
 #[derive(Clone, Debug)]

@@ -8,9 +8,10 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::Refusal;
 use super::framing::Action;
 use super::stream::{Guard, HeadDeadline};
-use super::{CloseReason, Refusal};
+use crate::closed::CloseReason;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     fn poll_read(

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::CloseReason;
 use super::linger::Linger;
 use super::stream::Guard;
+use crate::closed::CloseReason;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// Fails a write that stays pending for [`write_timeout`](super::Limits::write_timeout).

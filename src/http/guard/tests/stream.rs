@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::{LIMITS, run};
-use crate::http::guard::{CloseReason, ConnectionState, Guard, HeadBudget};
+use crate::closed::CloseReason;
+use crate::http::guard::{ConnectionState, Guard, HeadBudget};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

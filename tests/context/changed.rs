@@ -54,7 +54,7 @@ fn every_listener_of_every_replica_sees_the_newest_id() {
 /// counts the syncs of the write-ahead log.
 #[test]
 fn at_full_an_id_is_shown_after_a_sync() {
-    const NAME: &str = "app::changed::at_full_an_id_is_shown_after_a_sync";
+    const NAME: &str = "context::changed::at_full_an_id_is_shown_after_a_sync";
     let Some(syncs) = Syncs::inherited() else {
         let syncs = Syncs::new();
         let test = std::env::current_exe().expect("this program");

@@ -1,4 +1,7 @@
-//! [`Context`]: what every part of an application may use.
+//! [`Context`]: what an application's routes, handlers and jobs may use.
+
+mod changed;
+mod store;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,11 +11,14 @@ use axum::http::request::Parts;
 use prometheus::Registry;
 use tokio::sync::watch;
 
-use super::AppConfig;
-use super::changed::Changed;
-use super::store::AppStore;
+use crate::config::AppConfig;
 use crate::shutdown::{Phase, reached};
 use crate::store::Store;
+use changed::Changed;
+pub use store::AppStore;
+
+/// An application's own error, of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Routes, handlers and jobs of an application use it. It is cheap to clone, and an axum extractor.
 #[derive(Clone)]

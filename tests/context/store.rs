@@ -7,9 +7,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use daybook::testing::Server;
-use daybook::{App, AppStore, BoxError, Context};
+use daybook::{App, AppStore, BoxError, Context, Rejected, WriteError};
 
-use super::{notes, records, start, start_app};
+use crate::common::application::{notes, records, start, start_app};
 use crate::common::locks::WriteLock;
 
 /// Adds a note outside of the request, and responds with the number of notes.
@@ -71,10 +71,43 @@ fn a_write_waits_in_the_queue_no_longer_than_the_deadline() {
     );
     let lock = WriteLock::take(server.database_path());
     let response = server.post("/", "a");
-    assert_eq!(response.text(), "the request could not be recorded in time");
+    assert_eq!(
+        response.text(),
+        "nothing was written: the request could not be recorded in time"
+    );
     drop(lock);
     assert_eq!(server.post("/", "b").text(), "1");
     assert_eq!(notes(&server), ["b"]);
+}
+
+#[test]
+fn an_application_can_tell_a_rejected_write_from_one_with_an_unknown_outcome() {
+    async fn written(context: Context, sql: String) -> &'static str {
+        match context
+            .store()
+            .write(move |tx| tx.execute_batch(&sql))
+            .await
+        {
+            Ok(()) => "written",
+            Err(WriteError::Rejected(Rejected::Deadline)) => "too late",
+            Err(WriteError::Rejected(_)) => "rejected",
+            Err(WriteError::Unknown) => "unknown",
+            Err(_) => "another error",
+        }
+    }
+    let routes = Router::new()
+        .route("/", post(written))
+        .layer(daybook::unrecorded());
+    let server = start(routes, &[("commit.deadline", "50ms")]);
+    let write = |sql: &'static str| server.post("/", sql).text().to_owned();
+    let insert = "insert into notes (text) values ('a')";
+    assert_eq!(write(insert), "written");
+    let lock = WriteLock::take(server.database_path());
+    assert_eq!(write(insert), "too late");
+    drop(lock);
+    // It ends the transaction of its batch, against the rules.
+    assert_eq!(write("commit"), "unknown");
+    assert_eq!(write(insert), "written");
 }
 
 #[test]

@@ -39,8 +39,9 @@ impl AppStore {
     /// transaction: no request of the batch could get a response.
     ///
     /// # Errors
-    /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Store`] if
-    /// nothing could be written; [`WriteError::NotOpen`] while the routes are made.
+    /// [`WriteError::Undone`] with the closure's own error, after its changes were rolled back; [`WriteError::Rejected`] if
+    /// nothing could be written; [`WriteError::NotOpen`] while the routes are made; [`WriteError::Unknown`] if the outcome is
+    /// not known.
     ///
     /// # Panics
     /// If `write` panics: the panic continues here.

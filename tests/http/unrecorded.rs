@@ -6,7 +6,7 @@ use daybook::testing::Server;
 use daybook::{RequestStore, WriteError};
 use rusqlite::Savepoint;
 
-use super::{metric_of, notes, records, start};
+use crate::common::application::{metric_of, notes, records, start};
 use crate::common::client::send;
 use crate::common::locks::WriteLock;
 

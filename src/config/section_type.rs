@@ -8,8 +8,9 @@ use figment::value::{Dict, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::secret::exposed;
-use crate::config::{Mistake, read};
+use super::deserializer::read;
+use super::mistake::Mistake;
+use super::secret::{HIDDEN, REFUSAL, exposed};
 
 /// The name of the section.
 pub(crate) const SECTION: &str = "app";
@@ -24,8 +25,6 @@ pub(crate) struct SectionType {
 /// The values of `T::default()`.
 pub(crate) struct Defaults {
     pub values: Dict,
-    /// The same with secrets hidden: the keys that differ are secrets.
-    pub hidden: Dict,
     /// As TOML, with secrets as comments.
     pub toml: String,
 }
@@ -61,21 +60,51 @@ impl SectionType {
     pub fn read(&self, values: Dict) -> Result<AppConfig, Mistake> {
         (self.read)(values)
     }
+
+    /// Whether this key is a [`Secret`](super::Secret). Only the type knows it, also where the default is `None`: so this
+    /// sets the key to the text that only a secret refuses.
+    pub fn is_secret(&self, path: &[&str]) -> bool {
+        let key = path.join(".");
+        let is_refused = |mut values: Dict| {
+            set(&mut values, path, HIDDEN);
+            // Without a key: serde loses it where a struct is flattened into another.
+            self.read(values).is_err_and(|mistake| {
+                mistake.message == REFUSAL && (mistake.key == key || mistake.key.is_empty())
+            })
+        };
+        // Alone, because another key's default may be refused first. With the defaults, because a struct with a flattened one
+        // first looks for its missing keys.
+        is_refused(Dict::new()) || self.defaults().is_ok_and(|all| is_refused(all.values))
+    }
+}
+
+/// Sets a key, and makes the sections around it.
+fn set(values: &mut Dict, path: &[&str], text: &str) {
+    let Some((name, below)) = path.split_first() else {
+        return;
+    };
+    let value = values.entry((*name).to_owned()).or_insert(Value::from(""));
+    match (below, value) {
+        ([], value) => *value = text.into(),
+        (below, Value::Dict(_, section)) => set(section, below, text),
+        (below, value) => {
+            let mut section = Dict::new();
+            set(&mut section, below, text);
+            *value = section.into();
+        }
+    }
 }
 
 fn defaults<T: Serialize + Default>() -> Result<Defaults, String> {
     let value = T::default();
-    let values = |value: &T| match Value::serialize(value) {
-        Ok(Value::Dict(_, keys)) => Ok(keys),
-        Ok(_) => Err("it is no struct with named fields".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
+    let values = exposed(|| Value::serialize(&value).map_err(|error| error.to_string()))?
+        .into_dict()
+        .ok_or("it is no struct with named fields")?;
     let toml = to_toml(&value).map_err(|error| error.to_string())?;
     let is_secret = |line: &&str| line.ends_with("= \"***\"");
     let line = |line: &str| format!("{}{line}\n", if is_secret(&line) { "# " } else { "" });
     Ok(Defaults {
-        values: exposed(|| values(&value))?,
-        hidden: values(&value)?,
+        values,
         toml: toml.lines().map(line).collect(),
     })
 }

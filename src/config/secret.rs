@@ -7,11 +7,15 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Printed in place of a secret.
-const HIDDEN: &str = "***";
+pub(super) const HIDDEN: &str = "***";
+
+/// Why [`HIDDEN`] is no secret.
+pub(super) const REFUSAL: &str = "\"***\" is printed in place of a secret: write the secret itself";
 
 /// A password or token in the application's configuration ([`App::config`](crate::App::config)).
 ///
-/// The key of a `password: Secret` takes the text itself, or another key takes a file that holds it:
+/// The key of a `password: Secret`, or of a `password: Option<Secret>`, takes the text itself. Or another key takes a file that
+/// holds it:
 ///
 /// ```toml
 /// [app]
@@ -54,9 +58,7 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text == HIDDEN {
-            return Err(D::Error::custom(
-                "\"***\" is printed in place of a secret: write the secret itself",
-            ));
+            return Err(D::Error::custom(REFUSAL));
         }
         Ok(Self(text))
     }
@@ -67,7 +69,7 @@ thread_local! {
 }
 
 /// Calls `call`, in which secrets are serialised as their text: a section's default values go through serde.
-pub(crate) fn exposed<T>(call: impl FnOnce() -> T) -> T {
+pub(super) fn exposed<T>(call: impl FnOnce() -> T) -> T {
     IS_EXPOSED.set(true);
     let result = call();
     IS_EXPOSED.set(false);

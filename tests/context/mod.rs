@@ -1,0 +1,5 @@
+//! The means of an application's code.
+
+mod changed;
+mod metrics;
+mod store;
