@@ -26,10 +26,7 @@ pub(in crate::cli) fn text(stats: &Value) -> String {
         time(&stats["until"])
     ));
     if stats["complete"] == false {
-        line(
-            "The time was not enough to count them all: ask for less, or for longer buckets."
-                .into(),
-        );
+        line("Not all are counted: ask for less time, or for longer buckets.".into());
     }
     line(format!(
         "{} bytes of bodies",
@@ -137,7 +134,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&text(&stats)).to_string();
         let expected = "\
 4,000 requests from 2026-01-02 03:00:00 to 2026-01-02 04:00:00
-The time was not enough to count them all: ask for less, or for longer buckets.
+Not all are counted: ask for less time, or for longer buckets.
 1,048,576 bytes of bodies
 status    2xx 3,999 (99.97 %)  5xx 1 (0.03 %)
 duration  p50 900 us  p90 1.5 ms  p99 2.00 s
