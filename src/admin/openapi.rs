@@ -32,7 +32,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
         )
         .paths(
             PathsBuilder::new()
-                .path("/api/requests", item("listRequests", "Recorded requests, newest first", RequestPage::name(), ListQuery::PARAMETERS.iter().chain(&Filter::PARAMETERS).map(query_parameter).collect()))
+                // OpenAPI cannot say that `after` excludes `before`, so it describes one of them.
+                .path("/api/requests", item("listRequests", "Recorded requests, newest first", RequestPage::name(), ListQuery::PARAMETERS.iter().filter(|parameter| parameter.name != "after").chain(&Filter::PARAMETERS).map(query_parameter).collect()))
                 .path("/api/requests/{id}", one_request())
                 .path("/api/stats", item("getStats", "Figures over time", Stats::name(), StatsQuery::PARAMETERS.iter().chain(&Filter::PARAMETERS).map(query_parameter).collect()))
                 .path("/api/state", item("getState", "How this replica is", ReplicaState::name(), Vec::new()))

@@ -54,7 +54,7 @@ impl Filter {
         Parameter {
             name: "path_prefix",
             help: "Requests whose path begins so, byte by byte: recorded paths are still percent-encoded.",
-            pattern: Some("^.+$"),
+            pattern: Some("^[\\s\\S]+$"),
             is_repeatable: false,
         },
         Parameter {
@@ -72,7 +72,7 @@ impl Filter {
         Parameter {
             name: "q",
             help: "Requests whose path contains this text, in the same case.",
-            pattern: Some("^.+$"),
+            pattern: Some("^[\\s\\S]+$"),
             is_repeatable: false,
         },
     ];
