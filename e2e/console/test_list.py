@@ -75,8 +75,8 @@ def test_filters_are_in_the_address_and_a_link_shows_the_same(system, open_conso
         expect(console.rows).to_have_count(2)
         console.filter("Path contains", "two")
         expect(console.rows).to_have_count(1)
-        link = console.page.url
-        assert link.endswith("?method=POST&method=DELETE&path_prefix=%2Ffilter%2F&q=two")
+        link = f"{console.url}?method=POST&method=DELETE&path_prefix=%2Ffilter%2F&q=two"
+        expect(console.page).to_have_url(link)
         # The live list is filtered, too.
         request(system, "/filter/other")
         request(system, "/filter/another-two", method="POST")
@@ -88,7 +88,7 @@ def test_filters_are_in_the_address_and_a_link_shows_the_same(system, open_conso
         expect(console.page.get_by_label("Method", exact=True)).to_have_value("POST DELETE")
         console.page.get_by_role("button", name="Clear filters").click()
         expect(console.row("/filter/other")).to_be_visible()
-        assert console.page.url == console.url
+        expect(console.page).to_have_url(console.url)
 
 
 def test_a_wrong_filter_is_explained_at_its_field(open_console):
@@ -119,16 +119,16 @@ def test_a_link_to_a_request_shows_its_fields(system, open_console):
         console.open().wait_until_live()
         console.row("/detail").click()
         expect(console.detail).to_contain_text("4 bytes")
-        assert console.page.url == f"{console.url}?id={number}"
+        expect(console.page).to_have_url(f"{console.url}?id={number}")
         console.page.keyboard.press("Escape")
-        assert console.page.url == console.url
+        expect(console.page).to_have_url(console.url)
     with open_console() as console:
         console.open(f"?id={number}")
         for text in (f"Request {number}", "PUT", "/detail", "200", f"{console.url}?id={number}"):
             expect(console.detail).to_contain_text(text)
         console.detail.get_by_role("button", name="Only this path").click()
         expect(console.rows).to_have_count(1)
-        assert console.page.url == f"{console.url}?path_prefix=%2Fdetail"
+        expect(console.page).to_have_url(f"{console.url}?path_prefix=%2Fdetail")
 
 
 def test_a_link_to_no_request_says_so(open_console):

@@ -103,6 +103,7 @@ def test_a_drag_over_a_chart_lists_the_requests_of_that_time(system, open_consol
         page.page.mouse.move(box["x"] + box["width"] - 1, y, steps=5)
         page.page.mouse.up()
         expect(page.live).to_have_text("Not live: the filters have an end")
+        expect(page.page).to_have_url(re.compile("since=.*until="))
         given = dict(re.findall(r"(since|until)=([^&]+)", page.page.url))
         since, until = (time.mktime(time.strptime(given[name].replace("%3A", ":"), "%Y-%m-%dT%H:%M:%SZ")) for name in ("since", "until"))
         assert 15 * 60 < until - since < 45 * 60
@@ -115,6 +116,7 @@ def test_the_charts_show_longer_times(open_console, name, bucket):
         with page.page.expect_response(lambda response: f"bucket={bucket}" in response.url) as response:
             page.page.get_by_role("button", name=name, exact=True).click()
         assert response.value.status == 200
+        expect(page.page).to_have_url(re.compile("range="))
         link = page.page.url
     with open_console() as page:
         with page.page.expect_response(lambda response: f"bucket={bucket}" in response.url):
