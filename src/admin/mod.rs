@@ -12,6 +12,7 @@ pub(crate) mod stream;
 use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -56,6 +57,14 @@ pub struct AdminState {
     /// The application's name.
     pub application: &'static str,
     pub config: Arc<Config>,
+}
+
+impl AdminState {
+    /// When a read stops by itself: a little earlier than the read pool would stop it.
+    fn read_deadline(&self) -> Instant {
+        let timeout = self.store.admin_reader().timeout();
+        Instant::now() + timeout - timeout / 10
+    }
 }
 
 pub fn router(admin: Arc<AdminState>) -> Router {

@@ -1,7 +1,6 @@
 //! The recorded requests with filters: `GET /api/requests` and `GET /api/requests/{id}`; and figures: `GET /api/stats`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -36,7 +35,7 @@ pub(super) async fn list(
 ) -> Result<Json<RequestPage>, Problem> {
     let query = ListQuery::parse(borrowed(&pairs(query.as_deref())?), Time::now())?;
     let limit = query.limit;
-    let deadline = deadline(&admin);
+    let deadline = admin.read_deadline();
     let cursor = query.cursor;
     let read = move |connection: &rusqlite::Connection| {
         page(connection, &query.filter, cursor, query.limit, deadline)
@@ -69,13 +68,7 @@ pub(super) async fn get_stats(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Stats>, Problem> {
     let query = StatsQuery::parse(borrowed(&pairs(query.as_deref())?), Time::now())?;
-    let deadline = deadline(&admin);
+    let deadline = admin.read_deadline();
     let read = move |connection: &rusqlite::Connection| stats(connection, &query, deadline);
     Ok(Json(admin.store.admin_reader().read(read).await?))
-}
-
-/// When a read stops by itself: a little earlier than the read pool would stop it.
-fn deadline(admin: &AdminState) -> Instant {
-    let timeout = admin.store.admin_reader().timeout();
-    Instant::now() + timeout - timeout / 10
 }

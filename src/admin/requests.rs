@@ -1,7 +1,6 @@
 //! The recorded requests: `GET /requests`, newest first, and `GET /requests/{id}`. `/api/requests` has filters.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -11,18 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::AdminState;
 use super::problem::Problem;
-use crate::query::{Cursor, Filter, page};
+use crate::query::{Cursor, Filter, LIMIT, LIMIT_MAX, page};
 use crate::store::StoredRecord;
-
-/// The default `limit`.
-const PAGE_RECORDS: u32 = 50;
-/// The largest `limit`.
-const PAGE_RECORDS_MAX: u32 = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
-    limit: Option<u32>,
+    limit: Option<usize>,
     before: Option<i64>,
 }
 
@@ -39,26 +33,19 @@ pub(super) async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(query) =
         query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE_RECORDS);
-    if !(1..=PAGE_RECORDS_MAX).contains(&limit) {
+    let limit = query.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Problem::new(
             StatusCode::BAD_REQUEST,
-            format!("limit={limit}: use a number from 1 to {PAGE_RECORDS_MAX}"),
+            format!("limit={limit}: use a number from 1 to {LIMIT_MAX}"),
         ));
     }
     let cursor = Cursor::Before(query.before.unwrap_or(i64::MAX));
-    let reader = admin.store.admin_reader();
-    let deadline = Instant::now() + reader.timeout();
-    let page = reader
-        .read(move |connection| {
-            page(
-                connection,
-                &Filter::default(),
-                cursor,
-                limit as usize,
-                deadline,
-            )
-        })
+    let deadline = admin.read_deadline();
+    let page = admin
+        .store
+        .admin_reader()
+        .read(move |connection| page(connection, &Filter::default(), cursor, limit, deadline))
         .await?;
     Ok(Json(Page {
         requests: page.records,

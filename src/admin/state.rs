@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 use super::AdminState;
 use super::parameters::none;
 use super::problem::Problem;
-use crate::jobs::{self, JobState};
+use crate::jobs::{self, JobState, unix_now};
 use crate::query::Time;
-use crate::store::oldest_timestamp;
+use crate::retention::oldest_timestamp;
 
 /// How this replica is. A total counts from the start of the process.
 #[derive(Serialize, ToSchema)]
@@ -112,7 +112,10 @@ pub(super) async fn get(
     let (jobs, oldest) = admin
         .store
         .admin_reader()
-        .read(|connection| Ok((jobs::states(connection)?, oldest_timestamp(connection)?)))
+        .read(|connection| {
+            let oldest = oldest_timestamp(connection, unix_now())?;
+            Ok((jobs::states(connection)?, oldest))
+        })
         .await?;
     let metrics = &admin.metrics;
     let ready = admin.readiness.check();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rusqlite::types::Value;
 
-use super::parameter::{Parameter, ParameterError};
+use super::parameter::{Parameter, ParameterError, set_once, unknown};
 use super::status::{self, StatusFilter};
 use super::time::{self, Time};
 use crate::store::StoredRecord;
@@ -77,8 +77,33 @@ impl Filter {
         },
     ];
 
-    /// Takes one parameter. False if it belongs to no filter. Ages count from `now`.
-    pub fn set(&mut self, name: &str, value: &str, now: Time) -> Result<bool, ParameterError> {
+    /// Reads pairs of name and value. Ages count from `now`.
+    pub fn parse<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        now: Time,
+    ) -> Result<Self, ParameterError> {
+        Self::parse_beside(&[], pairs, now, |_, _| Ok(false))
+    }
+
+    /// As [`Filter::parse`], where a question has parameters besides the filter's. `set` takes one of them; it returns false for a
+    /// name that is not among them.
+    pub(super) fn parse_beside<'a>(
+        others: &[Parameter],
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        now: Time,
+        mut set: impl FnMut(&str, &str) -> Result<bool, ParameterError>,
+    ) -> Result<Self, ParameterError> {
+        let mut filter = Self::default();
+        for (name, value) in pairs {
+            if !set(name, value)? && !filter.set(name, value, now)? {
+                return Err(unknown(name, others.iter().chain(&Self::PARAMETERS)));
+            }
+        }
+        Ok(filter)
+    }
+
+    /// Takes one parameter. False if it belongs to no filter.
+    fn set(&mut self, name: &str, value: &str, now: Time) -> Result<bool, ParameterError> {
         let wrong = |instead: &str| ParameterError::new(name, value, instead);
         let time = || Time::parse(value, now).ok_or_else(|| wrong(&time_expected(value)));
         match name {
@@ -205,13 +230,6 @@ impl Filter {
             Some(IpNet::V6(_)) => add("remote_addr like '%:%'".to_owned(), Vec::new()),
         }
         (terms.join(" and "), values)
-    }
-}
-
-fn set_once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ParameterError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ParameterError::repeated(name)),
     }
 }
 

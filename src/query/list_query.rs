@@ -1,17 +1,15 @@
 //! The page of records that a client asks for.
 
-use std::mem::discriminant;
-
 use super::filter::Filter;
 use super::page::Cursor;
-use super::parameter::{Parameter, ParameterError, unknown};
+use super::parameter::{Parameter, ParameterError, set_once};
 use super::stats_query::whole_number;
 use super::time::Time;
 
 /// The default `limit`.
-const LIMIT: usize = 50;
+pub(crate) const LIMIT: usize = 50;
 /// The largest `limit`; more is capped.
-const LIMIT_MAX: usize = 1000;
+pub(crate) const LIMIT_MAX: usize = 1000;
 
 /// A page, newest first, or with `after` oldest first.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,41 +48,29 @@ impl ListQuery {
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         now: Time,
     ) -> Result<Self, ParameterError> {
-        let mut filter = Filter::default();
         let (mut cursor, mut limit) = (None, None);
-        for (name, value) in parameters {
+        let filter = Filter::parse_beside(&Self::PARAMETERS, parameters, now, |name, value| {
             let wrong = |instead: &str| ParameterError::new(name, value, instead);
-            let is_second = match name {
+            let id = || value.parse().map_err(|_| wrong("use the id of a request"));
+            let found = match name {
                 "limit" => {
                     let found = whole_number(value).filter(|limit| *limit > 0);
                     let found = found.ok_or_else(|| wrong("use a number from 1 to 1000"))?;
-                    limit.replace(found.min(LIMIT_MAX)).is_some()
+                    set_once(name, &mut limit, found.min(LIMIT_MAX))?;
+                    return Ok(true);
                 }
-                "before" | "after" => {
-                    let id = value
-                        .parse()
-                        .map_err(|_| wrong("use the id of a request"))?;
-                    let found = match name {
-                        "after" => Cursor::After(id),
-                        _ => Cursor::Before(id),
-                    };
-                    match cursor.replace(found) {
-                        Some(first) if discriminant(&first) != discriminant(&found) => {
-                            return Err(wrong("use either before or after"));
-                        }
-                        first => first.is_some(),
-                    }
-                }
-                _ if filter.set(name, value, now)? => false,
-                _ => {
-                    let known = Self::PARAMETERS.iter().chain(&Filter::PARAMETERS);
-                    return Err(unknown(name, known));
-                }
+                "before" => Cursor::Before(id()?),
+                "after" => Cursor::After(id()?),
+                _ => return Ok(false),
             };
-            if is_second {
-                return Err(ParameterError::repeated(name));
+            match (cursor, found) {
+                (Some(Cursor::Before(_)), Cursor::After(_))
+                | (Some(Cursor::After(_)), Cursor::Before(_)) => {
+                    Err(wrong("use either before or after"))
+                }
+                _ => set_once(name, &mut cursor, found).map(|()| true),
             }
-        }
+        })?;
         Ok(Self {
             filter,
             cursor: cursor.unwrap_or(Cursor::Before(i64::MAX)),

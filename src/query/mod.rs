@@ -22,7 +22,7 @@ mod time;
 mod top;
 
 pub(crate) use filter::Filter;
-pub(crate) use list_query::ListQuery;
+pub(crate) use list_query::{LIMIT, LIMIT_MAX, ListQuery};
 pub(crate) use page::{Cursor, page};
 pub(crate) use parameter::{Parameter, ParameterError, unknown};
 pub(crate) use stats::{Stats, stats};

@@ -42,6 +42,18 @@ impl ParameterError {
     }
 }
 
+/// Takes the value of a parameter that may be given once.
+pub(super) fn set_once<T>(
+    name: &str,
+    place: &mut Option<T>,
+    value: T,
+) -> Result<(), ParameterError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(ParameterError::repeated(name)),
+    }
+}
+
 /// No parameter has this name; `known` are all that there are.
 pub(crate) fn unknown<'a>(
     parameter: &str,

@@ -2,7 +2,7 @@
 
 use super::bucket::Bucket;
 use super::filter::Filter;
-use super::parameter::{Parameter, ParameterError, unknown};
+use super::parameter::{Parameter, ParameterError, set_once};
 use super::time::Time;
 
 /// Buckets in one response: a day of minutes, and a bit. More are capped: the latest are left.
@@ -47,30 +47,23 @@ impl StatsQuery {
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         now: Time,
     ) -> Result<Self, ParameterError> {
-        let mut filter = Filter::default();
         let (mut bucket, mut top) = (None, None);
-        for (name, value) in parameters {
+        let filter = Filter::parse_beside(&Self::PARAMETERS, parameters, now, |name, value| {
             let wrong = |instead: &str| ParameterError::new(name, value, instead);
-            let is_second = match name {
+            match name {
                 "bucket" => {
                     let found = Bucket::parse(value);
                     let found = found.ok_or_else(|| wrong("use 10s, 1m, 5m, 1h or 1d"))?;
-                    bucket.replace(found).is_some()
+                    set_once(name, &mut bucket, found)?;
                 }
                 "top" => {
                     let found = whole_number(value).ok_or_else(|| wrong("use a number from 0"))?;
-                    top.replace(found.min(TOP_MAX)).is_some()
+                    set_once(name, &mut top, found.min(TOP_MAX))?;
                 }
-                _ if filter.set(name, value, now)? => false,
-                _ => {
-                    let known = Self::PARAMETERS.iter().chain(&Filter::PARAMETERS);
-                    return Err(unknown(name, known));
-                }
-            };
-            if is_second {
-                return Err(ParameterError::repeated(name));
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         let bucket = bucket.unwrap_or(Bucket::Minute);
         Ok(Self::new(filter, bucket, top.unwrap_or(TOP), now))
     }

@@ -24,10 +24,5 @@ pub(super) fn insert(connection: &Connection, id: i64, timestamp: f64) {
 }
 
 pub(super) fn filter(parameters: &[(&str, &str)]) -> Filter {
-    let mut filter = Filter::default();
-    for (name, value) in parameters {
-        let is_known = filter.set(name, value, Time::now()).expect("a good value");
-        assert!(is_known, "{name}");
-    }
-    filter
+    Filter::parse(parameters.iter().copied(), Time::now()).expect("good parameters")
 }

@@ -17,6 +17,7 @@ use crate::config::Retention as Settings;
 use crate::jobs::{Job, unix_now};
 use crate::metrics::Metrics;
 use crate::store::Store;
+pub(crate) use prefix::oldest_timestamp;
 use run::Retention;
 
 /// A run that has nothing to do takes a millisecond, and its two commits. Until the next run the table may grow by

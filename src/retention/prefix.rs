@@ -73,7 +73,10 @@ fn timestamp(value: ValueRef<'_>, now: UnixSeconds) -> Option<UnixSeconds> {
 }
 
 /// The timestamp of the oldest record; none if none of the first rows has a valid one.
-pub(super) fn oldest(db: &Connection, now: UnixSeconds) -> rusqlite::Result<Option<UnixSeconds>> {
+pub(crate) fn oldest_timestamp(
+    db: &Connection,
+    now: UnixSeconds,
+) -> rusqlite::Result<Option<UnixSeconds>> {
     let mut statement = db.prepare_cached("select timestamp from requests order by id limit ?")?;
     let mut rows = statement.query([LOOK_ROWS as i64])?;
     while let Some(row) = rows.next()? {
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_oldest_record_is_the_first_with_a_valid_timestamp() {
-        let oldest = |timestamps| oldest(&table(timestamps), 200.0).expect("a read");
+        let oldest = |timestamps| oldest_timestamp(&table(timestamps), 200.0).expect("a read");
         assert_eq!(oldest(&[]), None);
         assert_eq!(oldest(&["'odd'", "999", "150", "3"]), Some(150.0));
         assert_eq!(oldest(&["'odd'"]), None);

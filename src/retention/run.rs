@@ -112,7 +112,7 @@ impl Retention {
         let cut_off = |now: UnixSeconds| now - protect.get().as_secs_f64();
         let wanted = bytes_max / 100 * (100 - FREE_PERCENT);
         loop {
-            let reader = self.store.reader();
+            let reader = self.store.admin_reader();
             let Some(size) = reader.read(move |db| size::above(db, wanted)).await? else {
                 return Ok(());
             };
@@ -148,7 +148,7 @@ impl Retention {
                 at: cut_off(now),
                 now,
             };
-            let reader = self.store.reader();
+            let reader = self.store.admin_reader();
             let look = tokio::select! {
                 biased;
                 () = &mut stopping => return Ok(End::Stopping),
@@ -187,8 +187,11 @@ impl Retention {
     }
 
     async fn show_oldest(&self, now: UnixSeconds) -> Result<(), RunError> {
-        let reader = self.store.reader();
-        if let Some(oldest) = reader.read(move |db| prefix::oldest(db, now)).await? {
+        let reader = self.store.admin_reader();
+        if let Some(oldest) = reader
+            .read(move |db| prefix::oldest_timestamp(db, now))
+            .await?
+        {
             let gauge = &self.metrics.retention_oldest_record_timestamp_seconds;
             gauge.with_label_values::<&str>(&[]).set(oldest);
         }

@@ -52,6 +52,6 @@ pub(crate) use open::init;
 pub(crate) use outcome::{AppendError, Outcome};
 pub(crate) use paths::beside;
 pub(crate) use read_only::ReadOnlyDatabase;
-pub(crate) use record::{Record, RequestOutcome, StoredRecord, oldest_timestamp, select_sql};
+pub(crate) use record::{Record, RequestOutcome, StoredRecord, select_sql};
 pub(crate) use write::split as split_write;
 pub(crate) use writer_status::WriterState;

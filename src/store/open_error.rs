@@ -24,10 +24,6 @@ pub enum OpenError {
         "{path}: there is no database to read: set database.path, in the file of --config or as DAYBOOK_DATABASE__PATH, to the database of the replicas, or name a replica with --admin"
     )]
     NothingToRead { path: PathBuf },
-    #[error(
-        "{path}: this database of an older version has no figures: run `init`, or start a replica of this version, which adds them"
-    )]
-    NoMinutes { path: PathBuf },
     #[error("{path}: {source}{}", path_hint(.source))]
     Path { path: PathBuf, source: io::Error },
     #[error("{path}: this is not a file: set database.path to the database's file")]

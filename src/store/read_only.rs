@@ -17,7 +17,6 @@ pub(crate) struct ReadOnlyDatabase {
     connection: Connection,
     path: PathBuf,
     is_full: bool,
-    has_minutes: bool,
 }
 
 impl ReadOnlyDatabase {
@@ -56,7 +55,6 @@ impl ReadOnlyDatabase {
         Ok(Self {
             connection,
             is_full: database.synchronous == Synchronous::Full,
-            has_minutes: info.has_table("daybook_minutes"),
             path: database.path,
         })
     }
@@ -64,17 +62,6 @@ impl ReadOnlyDatabase {
     /// Each statement must be short: a long one would keep the WAL from its reset.
     pub fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// # Errors
-    /// A database of an older version or of the seed has no `daybook_minutes`.
-    pub fn check_minutes(&self) -> Result<(), OpenError> {
-        match self.has_minutes {
-            true => Ok(()),
-            false => Err(OpenError::NoMinutes {
-                path: self.path.clone(),
-            }),
-        }
     }
 
     /// The ids of the oldest and of the newest record; none if there is no record.

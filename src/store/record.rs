@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, Statement};
+use rusqlite::{Connection, Row, Statement};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -146,13 +146,6 @@ pub(super) fn insert_sql(rows: usize) -> String {
 pub(crate) fn select_sql(condition: &str) -> String {
     let columns = COLUMNS.join(", ");
     format!("select id, {columns} from requests not indexed where {condition}")
-}
-
-/// The timestamp of the oldest record that has a valid one.
-pub(crate) fn oldest_timestamp(connection: &Connection) -> rusqlite::Result<Option<f64>> {
-    let sql = "select timestamp from requests not indexed where typeof(timestamp) = 'real' order by id limit 1";
-    let mut oldest = connection.prepare_cached(sql)?;
-    oldest.query_row([], |row| row.get(0)).optional()
 }
 
 /// As the standard library writes it; without its formatting, which took an eighth of the writer's instructions.

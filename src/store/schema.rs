@@ -143,7 +143,7 @@ impl DatabaseInfo {
         Err(OpenError::Foreign { path, why })
     }
 
-    pub fn has_table(&self, table: &str) -> bool {
+    fn has_table(&self, table: &str) -> bool {
         self.tables.iter().any(|name| name == table)
     }
 

@@ -11,6 +11,7 @@ use crate::common::client::{Client, get as http_get};
 use crate::common::events::EventStream;
 use crate::common::in_process::InProcessServer;
 use crate::common::notes::{post_text, start_with_notes};
+use crate::common::server::Server;
 use crate::common::syncs::Syncs;
 use crate::common::{TIMEOUT, db, eventually};
 
@@ -203,16 +204,23 @@ fn the_65th_stream_gets_503_until_another_one_ends() {
 
 #[test]
 fn a_slow_client_is_dropped() {
-    let server = start(&[("admin.streams_max", "1"), ("http.write_timeout", "500ms")]);
-    let mut slow = Client::connect_with(&server.admin, |socket| {
-        socket.set_recv_buffer_size(4096).expect("a small buffer");
+    // A unix socket holds less than a TCP connection.
+    let server = Server::with(|c| {
+        let socket = format!("unix:{}", c.path("admin.sock").display());
+        c.set("admin.listen", format!("[\"127.0.0.1:0\", {socket:?}]"))
+            .set("admin.streams_max", "1")
+            .text("http.write_timeout", "500ms");
     });
+    let [admin, socket] = server.admin_listen() else {
+        panic!("two listeners")
+    };
+    let mut slow = Client::connect(socket);
     slow.send("GET /api/stream HTTP/1.1\r\nhost: localhost\r\n\r\n");
     eventually("the stream has begun", TIMEOUT, || !slow.is_silent());
     let database = server.db();
     eventually("the slow client's place is free", TIMEOUT * 3, || {
-        db::add_rows(&database, 200, 30_000);
-        EventStream::open_after(&server.admin, "", None).is_ok()
+        db::add_rows(&database, 10, 1000);
+        EventStream::open_after(admin, "", None).is_ok()
     });
     let received = slow.read_until_closed();
     assert!(!received.ends_with(b"0\r\n\r\n"), "a complete response");

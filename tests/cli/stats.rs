@@ -69,13 +69,27 @@ fn a_wrong_parameter_is_wrong_usage() {
 }
 
 #[test]
-fn a_database_without_the_later_tables_is_refused_with_the_way_out() {
+fn a_database_of_the_seed_has_figures_from_its_rows() {
     let directory = tempfile::tempdir().expect("a directory");
     let database = directory.path().join("requests.db");
     seed::create_with_rows(&database);
-    let run = on(&database, &["stats"]);
-    assert_eq!(run.code, Some(78), "{}", run.stderr);
-    assert!(run.error_line().contains("run `init`"), "{}", run.stderr);
+    // The seed's rows are of this second.
+    let command = [
+        "stats",
+        "--json",
+        "--since",
+        "1500000000",
+        "--until",
+        "1500000060",
+    ];
+    let figures = || {
+        let run = on(&database, &command);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stdout
+    };
+    let before = figures();
+    let parsed: serde_json::Value = serde_json::from_str(&before).expect("JSON");
+    assert_eq!(parsed["total"]["requests"], 3, "{parsed}");
     assert_eq!(on(&database, &["init"]).code, Some(0));
-    assert_eq!(on(&database, &["stats"]).code, Some(0));
+    assert_eq!(figures(), before);
 }

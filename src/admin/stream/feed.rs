@@ -161,11 +161,8 @@ mod tests {
     }
 
     fn feed(status: Option<&str>, now: Instant) -> Feed {
-        let mut filter = Filter::default();
-        if let Some(status) = status {
-            assert_eq!(filter.set("status", status, Time::now()), Ok(true));
-        }
-        Feed::new(filter, now)
+        let pairs = status.map(|status| ("status", status));
+        Feed::new(Filter::parse(pairs, Time::now()).expect("a status"), now)
     }
 
     fn names(events: &[Event]) -> Vec<(&'static str, i64)> {

@@ -95,7 +95,7 @@ pub(super) async fn stream(
     RawQuery(parameters): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filter = filter(parameters.as_deref())?;
+    let filter = Filter::parse(borrowed(&pairs(parameters.as_deref())?), Time::now())?;
     let last_id = last_event_id(&headers)?;
     if *admin.phase.borrow() >= Phase::Closing {
         let why = "this replica is stopping: ask another one";
@@ -114,17 +114,6 @@ pub(super) async fn stream(
     let body = Body::from_stream(body(begin.into(), events, place));
     let response = (head, body).into_response();
     Ok(end_when_closing(response, &admin.phase))
-}
-
-fn filter(parameters: Option<&str>) -> Result<Filter, Problem> {
-    let now = Time::now();
-    let mut filter = Filter::default();
-    for (name, value) in borrowed(&pairs(parameters)?) {
-        if !filter.set(name, value, now)? {
-            return Err(query::unknown(name, &Filter::PARAMETERS).into());
-        }
-    }
-    Ok(filter)
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {

@@ -58,12 +58,7 @@ impl<T> Flags<T> {
 
 impl Flags<Filter> {
     pub fn filter(&self) -> Result<Filter, Failure> {
-        let now = Time::now();
-        let mut filter = Filter::default();
-        for (name, value) in self.pairs() {
-            filter.set(name, value, now).map_err(Failure::usage)?;
-        }
-        Ok(filter)
+        Filter::parse(self.pairs(), Time::now()).map_err(Failure::usage)
     }
 }
 

@@ -93,9 +93,7 @@ fn a_mistake_names_the_parameter() {
         ("remote_addr", "10.0.0.0/33", "192.0.2.1"),
         ("q", "", "a part"),
     ] {
-        let error = Filter::default()
-            .set(name, value, Time::now())
-            .expect_err(value);
+        let error = Filter::parse([(name, value)], Time::now()).expect_err(value);
         assert_eq!(error.parameter, name);
         let message = error.to_string();
         let begins = format!("{name}={value}: ");
@@ -104,7 +102,8 @@ fn a_mistake_names_the_parameter() {
             "{message}"
         );
     }
-    assert_eq!(Filter::default().set("limit", "1", Time::now()), Ok(false));
+    let error = Filter::parse([("limit", "1")], Time::now()).expect_err("not a filter's");
+    assert_eq!(error, unknown("limit", &Filter::PARAMETERS));
 }
 
 #[test]
@@ -116,8 +115,7 @@ fn only_methods_and_statuses_may_be_repeated() {
         ("remote_addr", "::1"),
         ("q", "a"),
     ] {
-        let mut filter = filter(&[(name, value)]);
-        let error = filter.set(name, value, Time::now()).expect_err(name);
+        let error = Filter::parse([(name, value); 2], Time::now()).expect_err(name);
         assert_eq!(error, ParameterError::repeated(name));
     }
 }
