@@ -1,15 +1,19 @@
 //! `daybook export`.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::on;
+use crate::common::command::{copy_program, daybook};
 use crate::common::process::{DAYBOOK, Process, remove_variables};
 use crate::common::server::Server;
+use crate::common::syncs::Syncs;
 use crate::common::{TIMEOUT, db, seed};
 
 /// A server with that many records.
@@ -259,4 +263,46 @@ fn memory_does_not_grow_with_the_export() {
     let rest = stdout.read_to_end(&mut part).expect("the rest");
     assert!(rest > 65536, "it was not at its end when it was measured");
     assert!(process.wait_exit(TIMEOUT).success());
+}
+
+#[test]
+fn records_that_cannot_be_synced_are_not_exported() {
+    let server = start_with_rows(2);
+    let syncs = Syncs::new();
+    syncs.fail_syncs();
+    let mut environment = syncs.environment();
+    let path = server.database_path().to_str().expect("text").to_owned();
+    environment.push(("DAYBOOK_DATABASE__PATH", path));
+    let environment: Vec<_> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let run = daybook(
+        server.dir(),
+        &["export", "--format", "ndjson", "--config", "/dev/null"],
+        &environment,
+    );
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(
+        run.error_line().contains("-wal: Input/output error"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_user_who_may_only_read_the_database_can_export_it() {
+    let server = start_with_rows(2);
+    let program = copy_program(server.dir());
+    for file in ["", "-wal", "-shm"] {
+        let path = format!("{}{file}", server.database_path().display());
+        fs::set_permissions(path, Permissions::from_mode(0o644)).expect("setting permissions");
+    }
+    let output = Command::new(program)
+        .args(["export", "--format", "ndjson", "--config", "/dev/null"])
+        .env("DAYBOOK_DATABASE__PATH", server.database_path())
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .expect("starting daybook");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(ids(&String::from_utf8_lossy(&output.stdout)), [1, 2]);
 }

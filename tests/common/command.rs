@@ -1,7 +1,9 @@
 //! Runs `daybook` subcommands that exit by themselves.
 
+use std::fs::{self, Permissions};
 use std::io::{Read, read_to_string};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
@@ -47,6 +49,19 @@ pub fn run(program: &Path, dir: &Path, arguments: &[&str], environment: &[(&str,
         stdout: stdout.join().expect("output of UTF-8"),
         stderr: stderr.join().expect("output of UTF-8"),
     }
+}
+
+/// A copy of the program that other users can start: they cannot read the build directory. `dir` is theirs to read, too.
+///
+/// Copied with `cp`: if this process had the file open to write, a child of another test could inherit it, and the file could
+/// not be executed.
+pub fn copy_program(dir: &Path) -> PathBuf {
+    let program = dir.join("daybook");
+    let mut copy = Command::new("cp");
+    copy.args([DAYBOOK.as_ref(), program.as_path()]);
+    assert!(copy.status().expect("starting cp").success());
+    fs::set_permissions(dir, Permissions::from_mode(0o755)).expect("setting permissions");
+    program
 }
 
 /// Reads while the process runs: it may write more than a pipe holds.

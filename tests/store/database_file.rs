@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{assert_start_refused, database_path, everything_beside, init, is_untouched, replica};
+use crate::common::command::copy_program;
 use crate::common::locks::{WriteLock, WriteTransaction, lock_file, send_get, wait_until_queued};
 use crate::common::{db, seed};
 use rusqlite::Connection;
@@ -119,12 +120,7 @@ fn a_file_without_write_permission_is_refused() {
     let allow = |path: &Path, mode| {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("setting permissions");
     };
-    // The user nobody cannot read the build directory. (Copied with `cp`: if this process had the file open to write, a
-    // child of another test could inherit it, and the file could not be executed.)
-    let program = dir.path().join("daybook");
-    let mut copy = Command::new("cp");
-    copy.arg(env!("CARGO_BIN_EXE_daybook")).arg(&program);
-    assert!(copy.status().expect("starting cp").success());
+    let program = copy_program(dir.path());
     let directory = path.parent().expect("its directory");
     let run = |locks: u32, file: u32, directory_mode: u32| {
         allow(&lock_file(&path), locks);
@@ -140,7 +136,6 @@ fn a_file_without_write_permission_is_refused() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), stderr)
     };
-    allow(dir.path(), 0o755);
     for (locks, file, directory_mode) in [
         (0o666, 0o644, 0o777),
         (0o666, 0o600, 0o777),

@@ -116,9 +116,11 @@ fn init_runs_what_has_not_run_yet_in_order_and_prints_it() {
     assert_eq!(steps(&output), (first.to_vec(), "requests.db: created"));
 
     project.write(AUTHORS.0, AUTHORS.1);
+    // A pragma that only reads is allowed.
     project.write(
         "0003_filled.sql",
-        "insert into notes (text, author) values ('a', 'b'); create index i on requests (path);",
+        "insert into notes (text, author) values ('a', 'b'); create index i on requests (path);
+         pragma foreign_key_check;",
     );
     let output = project.init();
     let (names, last) = steps(&output);
