@@ -13,7 +13,7 @@ from composed import Composed, eventually
 from daybook import REPOSITORY
 
 DASHBOARD = json.loads((REPOSITORY / "grafana/dashboards/daybook.json").read_text())
-# What Grafana inserts for an hour on a wide screen: the interval of a point, and four scrapes.
+# Values that Grafana inserts for an hour on a wide screen: four scrapes, the interval of a point, the whole range.
 GRAFANA = {"$__rate_interval": "1m", "$__interval": "15s", "$__range": "1h"}
 WITHOUT_DATA = {"Certificates": "this system has no TLS; e2e/haproxy/test_tls.py has the metric"}
 
