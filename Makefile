@@ -25,7 +25,7 @@ mutants: ## mutation testing of src/: print the mutants that no test notices (tw
 	@scripts/need cargo cc curl hey wrk venv
 	@exec scripts/mutants/run $(ARGS)
 
-lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, playbook and units
+lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, dashboard, playbook and units
 	@scripts/need cargo cc
 	cargo fmt --check
 	scripts/cargo-deny
@@ -38,6 +38,7 @@ lint: ## check formatting, warnings, documentation, dependencies, pins, alerts, 
 	scripts/check-docs
 	new/project check
 	scripts/check-prometheus
+	scripts/check-dashboard
 	scripts/check-ansible
 	@if [[ $$(id -u) == 0 ]]; then scripts/check-units; else echo "scripts/check-units: skipped, it needs root"; fi
 	scripts/cargo-deny advisories

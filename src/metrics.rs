@@ -136,6 +136,10 @@ impl Metrics {
         for reason in CloseReason::ALL {
             metrics.closed(reason);
         }
+        // Prometheus does not see the increase with which a series begins, and an alert may need it.
+        for code in ["500", "503"] {
+            metrics.requests_total.with_label_values(&[code]);
+        }
         Ok(metrics)
     }
 

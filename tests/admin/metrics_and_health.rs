@@ -67,6 +67,11 @@ fn metrics_have_every_name_and_the_replicas_label() {
             .any(|l| l.strip_prefix(name).is_some_and(|l| l.starts_with('{')));
         assert!(is_there, "{name} is missing");
     }
+    // Prometheus does not see the first increase of a counter that does not begin at 0.
+    for code in ["500", "503"] {
+        let series = format!("daybook_requests_total{{code=\"{code}\",replica=\"test\"}} 0");
+        assert!(samples.contains(&series.as_str()), "{series} is missing");
+    }
     for sample in &samples {
         assert!(
             sample.contains(r#"replica="test""#),
