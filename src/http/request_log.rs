@@ -17,7 +17,7 @@ pub fn is_on() -> bool {
     tracing::enabled!(Level::DEBUG)
 }
 
-/// What the line says about the request, taken before the handler runs.
+/// The line's fields that are known before the handler runs.
 pub struct RequestLog {
     method: Method,
     path: String,
