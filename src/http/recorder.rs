@@ -117,6 +117,7 @@ impl Recorder {
         Ok(response)
     }
 
+    /// Responds to a request that is no health check.
     async fn respond_and_log(
         &self,
         peer: Peer,
