@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socketserver
 import threading
@@ -9,6 +10,7 @@ import threading
 import pytest
 
 from client import ask, get_over_http_2, send_raw, statuses
+from system import wait_until
 
 
 def test_a_request_is_recorded_and_gets_a_response(system):
@@ -150,6 +152,35 @@ def test_the_log_is_json_lines_with_the_request_id(start):
     assert first["server"] in ("replica1", "replica2")
     assert second["status"] == 400
     assert (third["path"], third["status"], third["client"]) == ("/nobody", 503, "127.0.0.1")
+
+
+def test_a_request_has_the_same_id_in_the_response_haproxys_log_and_the_replicas_beside_its_record(start):
+    with start(HAPROXY_LOG="all", settings={"DAYBOOK_LOG__LEVEL": "debug"}) as system:
+        responses = [
+            ask(system.http, "POST", "/traced", b"x"),
+            ask(system.http, "POST", "/traced", b"x", x_request_id="of-the-client"),
+            ask(system.http, "POST", "/traced", b"x", x_request_id="garbage!"),
+            # Refused by the replica.
+            ask(system.http, "POST", "/traced", b"x", x_request_id="refused-1", expect="nonsense"),
+        ]
+        of_haproxy = system.log_lines(len(responses))
+        wait_until(lambda: len(replica_lines(system)) == len(responses), "the replicas have logged all requests")
+        of_replicas = {line["id"]: line for line in replica_lines(system)}
+    assert [response.status for response in responses] == [200, 200, 200, 417]
+    for response, line in zip(responses, of_haproxy, strict=True):
+        of_replica = of_replicas[int(response.headers["record-id"])]
+        assert response.headers["x-request-id"] == line["request_id"] == of_replica["request_id"]
+        assert (line["status"], line["path"], line["client"]) == (
+            of_replica["status"], of_replica["path"], of_replica["remote_addr"],
+        )
+
+
+def replica_lines(system) -> list[dict]:
+    """The lines of requests in the logs of the replicas."""
+    logs = [(system.directory / f"{name}.log").read_text() for name in system.replicas]
+    # A line that is being written has no end yet.
+    lines = [json.loads(line) for log in logs for line in log.splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in lines if line["message"] == "request"]
 
 
 # JSON escapes `"` with two bytes. HAProxy refuses longer heads.

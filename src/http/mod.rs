@@ -12,6 +12,7 @@ pub mod guard;
 pub mod layers;
 pub mod listen;
 pub mod recorder;
+mod request_log;
 pub mod request_store;
 pub mod responses;
 pub mod streaming_body;

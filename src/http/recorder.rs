@@ -10,7 +10,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower_service::Service;
@@ -18,17 +18,16 @@ use tower_service::Service;
 use crate::config::Config;
 use crate::http::body::{Bodies, BodyError, RequestBody};
 use crate::http::client_address::{Peer, client_address};
-use crate::http::guard::{ConnectionState, Refusal};
+use crate::http::guard::{ConnectionState, RequestStart};
+use crate::http::request_log::{self, RequestLog};
 use crate::http::request_store::RequestStore;
-use crate::http::responses::{self, close_after, plain, refused};
+use crate::http::responses::{self, RECORD_ID, close_after, plain, refused};
 use crate::http::streaming_body::end_when_closing;
 use crate::metrics::{InFlight, Metrics};
 use crate::readiness::Readiness;
 use crate::rejected::Rejected;
 use crate::shutdown::{Phase, reached};
 use crate::store::{AppendError, Record, RequestOutcome, Store};
-
-const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 
 /// Why a connection is closed without a response.
 #[derive(Debug, thiserror::Error)]
@@ -45,16 +44,6 @@ pub enum NoResponse {
         "the grace period ended after the record was committed and before the response was ready"
     )]
     GraceExpired,
-}
-
-/// Where a request came from, and when.
-#[derive(Clone, Copy)]
-struct Arrival {
-    peer: Peer,
-    /// In Unix seconds.
-    timestamp: f64,
-    /// The same instant, to measure the duration from.
-    started: Instant,
 }
 
 /// Shared by all public connections.
@@ -102,19 +91,12 @@ impl Recorder {
     ) -> Result<Response<Body>, NoResponse> {
         let _in_flight = InFlight::enter(&self.metrics);
         let head = connection.take_request_start();
-        let arrival = Arrival {
-            peer,
-            timestamp: head
-                .arrived
-                .duration_since(UNIX_EPOCH)
-                .map_or(0.0, |since| since.as_secs_f64()),
-            started: head.started,
-        };
         let is_health_check = head.refusal.is_none() && self.is_health_check(&request);
-        let mut response = match head.refusal {
-            Some(refusal) => self.refuse(arrival, refusal).await?,
-            None if is_health_check => self.health_response(),
-            None => self.handle(arrival, connection, request).await?,
+        let mut response = if is_health_check {
+            self.health_response()
+        } else {
+            self.respond_and_log(peer, &head, connection, request)
+                .await?
         };
         response
             .headers_mut()
@@ -135,24 +117,71 @@ impl Recorder {
         Ok(response)
     }
 
-    async fn handle(
+    /// Responds to a request that is no health check.
+    async fn respond_and_log(
         &self,
-        arrival: Arrival,
+        peer: Peer,
+        head: &RequestStart,
         connection: &ConnectionState,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoResponse> {
-        let (mut parts, incoming) = request.into_parts();
-        let record = Record {
-            timestamp: arrival.timestamp,
-            method: parts.method.clone(),
-            path: parts.uri.path().to_owned(),
-            content_length: 0,
-            remote_addr: client_address(arrival.peer, &parts.headers, &self.config.trusted_proxies),
-            outcome: None,
+        let record = |method: &Method, path: &str, headers: &HeaderMap| {
+            let record = Record {
+                timestamp: head
+                    .arrived
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0.0, |since| since.as_secs_f64()),
+                method: method.clone(),
+                path: path.to_owned(),
+                content_length: 0,
+                remote_addr: client_address(peer, headers, &self.config.trusted_proxies),
+                outcome: None,
+            };
+            let log = RequestLog::new(&record, headers);
+            (record, log)
         };
-        let (request_body, body) = RequestBody::new(incoming, &self.bodies);
+        let (result, log) = match &head.refusal {
+            None => {
+                let (record, log) =
+                    record(request.method(), request.uri().path(), request.headers());
+                let result = self.handle(head.started, connection, request, record).await;
+                (result, log)
+            }
+            Some(refusal) if refusal.is_for_memory() => {
+                (Ok(self.unavailable(Rejected::Memory)), None)
+            }
+            Some(refusal) => {
+                let response = refused(refusal.status, refusal.reason);
+                let Some(request) = &refusal.request else {
+                    return Ok(response);
+                };
+                let (record, log) = record(&request.method, &request.path, &request.headers);
+                let store = self.request_store(record, RequestBody::default());
+                (self.after_commit(head.started, store, response).await, log)
+            }
+        };
+        if let Some(log) = log {
+            log.write(&result, head.started);
+        }
+        result
+    }
+
+    /// The store of a request, with its record unless nothing is recorded.
+    fn request_store(&self, record: Record, body: RequestBody) -> RequestStore {
         let record = self.config.record.then_some(record);
-        let store = RequestStore::new(self.store.clone(), record, request_body.clone());
+        RequestStore::new(self.store.clone(), record, body)
+    }
+
+    async fn handle(
+        &self,
+        started: Instant,
+        connection: &ConnectionState,
+        request: Request<Incoming>,
+        record: Record,
+    ) -> Result<Response<Body>, NoResponse> {
+        let (mut parts, incoming) = request.into_parts();
+        let (request_body, body) = RequestBody::new(incoming, &self.bodies);
+        let store = self.request_store(record, request_body.clone());
         parts.extensions.insert(store.clone());
         let mut expired = self.phase.clone();
         let handle = async {
@@ -170,7 +199,7 @@ impl Recorder {
             () = reached(&mut expired, Phase::Expired) => None,
         };
         if let Some(error) = request_body.failure() {
-            return self.refuse_body(arrival, error, connection, store).await;
+            return self.refuse_body(started, error, connection, store).await;
         }
         match handled {
             Some(mut response) => {
@@ -178,7 +207,7 @@ impl Recorder {
                     // The rest of a streamed body would look like the next request.
                     close_after(&mut response);
                 }
-                self.after_commit(arrival, store, response).await
+                self.after_commit(started, store, response).await
             }
             // No write can have carried the record.
             None if !request_body.is_complete() => Ok(self.unavailable(Rejected::Draining)),
@@ -196,7 +225,7 @@ impl Recorder {
     /// Responds to a request whose body could not be read, whatever its handler returned.
     async fn refuse_body(
         &self,
-        arrival: Arrival,
+        started: Instant,
         error: BodyError,
         connection: &ConnectionState,
         store: RequestStore,
@@ -219,21 +248,24 @@ impl Recorder {
                 return Ok(response);
             }
         };
-        self.after_commit(arrival, store, response).await
+        self.after_commit(started, store, response).await
     }
 
     /// Returns `response` once the record is committed. Its `record-id` tells the client that there is a row, so one that
     /// a handler set is replaced or removed.
     async fn after_commit(
         &self,
-        arrival: Arrival,
+        started: Instant,
         store: RequestStore,
         mut response: Response<Body>,
     ) -> Result<Response<Body>, NoResponse> {
         let outcome = RequestOutcome {
             status: response.status().as_u16(),
-            duration: arrival.started.elapsed(),
+            duration: started.elapsed(),
         };
+        if request_log::is_on() {
+            response.extensions_mut().insert(outcome);
+        }
         let headers = response.headers_mut();
         match store.append(Some(outcome)).await {
             Ok(Some(id)) => drop(headers.insert(RECORD_ID, HeaderValue::from(id))),
@@ -247,35 +279,6 @@ impl Recorder {
             Err(AppendError::Unknown) => return Err(NoResponse::OutcomeUnknown),
         }
         Ok(response)
-    }
-
-    async fn refuse(
-        &self,
-        arrival: Arrival,
-        refusal: Refusal,
-    ) -> Result<Response<Body>, NoResponse> {
-        if refusal.is_for_memory() {
-            return Ok(self.unavailable(Rejected::Memory));
-        }
-        let Some(request) = refusal.request else {
-            return Ok(refused(refusal.status, refusal.reason));
-        };
-        let record = Record {
-            timestamp: arrival.timestamp,
-            method: request.method,
-            path: request.path,
-            content_length: 0,
-            remote_addr: client_address(
-                arrival.peer,
-                &request.forwarded_for,
-                &self.config.trusted_proxies,
-            ),
-            outcome: None,
-        };
-        let record = self.config.record.then_some(record);
-        let store = RequestStore::new(self.store.clone(), record, RequestBody::default());
-        let response = refused(refusal.status, refusal.reason);
-        self.after_commit(arrival, store, response).await
     }
 
     fn is_health_check(&self, request: &Request<Incoming>) -> bool {

@@ -2,9 +2,12 @@
 
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::rejected::Rejected;
+
+/// The id of the request's row.
+pub const RECORD_ID: HeaderName = HeaderName::from_static("record-id");
 
 pub fn plain(status: StatusCode, line: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{line}\n")));

@@ -1,7 +1,6 @@
 //! `/api/stream` of the admin listener.
 
 use std::net::TcpStream;
-use std::process::Command;
 use std::thread;
 
 use axum::Router;
@@ -250,14 +249,7 @@ fn a_stop_ends_the_streams_in_order() {
 #[test]
 fn at_full_a_late_outcome_is_shown_after_a_sync() {
     const NAME: &str = "admin::stream::at_full_a_late_outcome_is_shown_after_a_sync";
-    let Some(syncs) = Syncs::inherited() else {
-        let syncs = Syncs::new();
-        let test = std::env::current_exe().expect("this program");
-        let mut command = Command::new(test);
-        command.args([NAME, "--exact"]).envs(syncs.environment());
-        let run = command.output().expect("a second run");
-        let output = String::from_utf8_lossy(&run.stdout);
-        assert!(output.contains("1 passed"), "{output}");
+    let Some(syncs) = Syncs::in_a_second_run(NAME) else {
         return;
     };
     let server = start(&[("database.synchronous", "full")]);

@@ -52,11 +52,9 @@ fn an_export_has_the_rows_of_the_table_in_both_formats() {
     for (line, cells) in ndjson.lines().zip(csv.records()) {
         let record: Value = serde_json::from_str(line).expect("JSON");
         let id = record["id"].as_i64().expect("an id");
-        if id != 900_000 {
+        if id != 900_000 && id % 500 == 0 {
             let api = server.get_admin(&format!("/requests/{id}"));
-            if id % 500 == 0 {
-                assert_eq!(record, api.json());
-            }
+            assert_eq!(record, api.json());
         }
         let cells = cells.expect("a record");
         for (name, cell) in names.iter().zip(&cells) {

@@ -31,9 +31,19 @@ impl Syncs {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
-    /// The library that is already preloaded into this process.
-    pub fn inherited() -> Option<Inherited> {
-        std::env::var_os("SYNC_LOG").map(|log| Inherited(log.into()))
+    /// Runs the calling test, whose path is `test`, once more with the library preloaded. Returns the library in that
+    /// second run, and None in the first one after the second has passed.
+    pub fn in_a_second_run(test: &str) -> Option<Inherited> {
+        if let Some(log) = std::env::var_os("SYNC_LOG") {
+            return Some(Inherited(log.into()));
+        }
+        let syncs = Self::new();
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args([test, "--exact"]).envs(syncs.environment());
+        let run = command.output().expect("a second run");
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(output.contains("1 passed"), "{output}");
+        None
     }
 
     /// The variables that preload the library.

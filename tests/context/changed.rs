@@ -1,6 +1,5 @@
 //! `Context::changed()`: a stream learns of new records of all replicas.
 
-use std::process::Command;
 use std::thread;
 
 use axum::Router;
@@ -55,14 +54,7 @@ fn every_listener_of_every_replica_sees_the_newest_id() {
 #[test]
 fn at_full_an_id_is_shown_after_a_sync() {
     const NAME: &str = "context::changed::at_full_an_id_is_shown_after_a_sync";
-    let Some(syncs) = Syncs::inherited() else {
-        let syncs = Syncs::new();
-        let test = std::env::current_exe().expect("this program");
-        let mut command = Command::new(test);
-        command.args([NAME, "--exact"]).envs(syncs.environment());
-        let run = command.output().expect("a second run");
-        let output = String::from_utf8_lossy(&run.stdout);
-        assert!(output.contains("1 passed"), "{output}");
+    let Some(syncs) = Syncs::in_a_second_run(NAME) else {
         return;
     };
     let server = Server::with(app(), &[("database.synchronous", "full")]);

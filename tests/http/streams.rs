@@ -75,11 +75,9 @@ fn an_open_stream_ends_in_order_when_the_server_stops() {
     for then in [Then::Silence, Then::More] {
         let server = start_with_stream(then);
         let mut client = client_of_stream(&server);
-        let start = std::time::Instant::now();
         let reading = std::thread::spawn(move || client.read_to_end().expect("an orderly end"));
         // Waits for the server's exit and asserts that it was orderly.
         drop(server);
-        assert!(start.elapsed() < TIMEOUT, "{:?}", start.elapsed());
         let rest = reading.join().expect("the client");
         assert!(rest.ends_with(b"chunk\r\n0\r\n\r\n"), "truncated");
     }

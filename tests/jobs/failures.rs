@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use super::{Journal, app, every_second, start, wait_for_row};
+use super::{app, every_second, new_database, start, wait_for_row};
 use crate::common::locks::WriteLock;
 use crate::common::server::metric;
 use crate::common::{TIMEOUT, db, eventually};
@@ -12,9 +12,7 @@ const LAST_SUCCESS: &str = "daybook_job_last_success_timestamp_seconds";
 
 #[test]
 fn a_job_that_panics_or_fails_is_reported_and_runs_again() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let panics = {
         let journal = journal.clone();
         move |_| {
@@ -53,9 +51,7 @@ fn a_job_that_panics_or_fails_is_reported_and_runs_again() {
 
 #[test]
 fn a_success_after_a_failure_clears_the_error() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let fails_once = {
         let journal = journal.clone();
         move |_| {
@@ -91,9 +87,7 @@ fn a_success_after_a_failure_clears_the_error() {
 
 #[test]
 fn a_job_that_blocks_its_thread_delays_neither_requests_nor_other_jobs() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let (release, released) = mpsc::channel::<()>();
     let released = Arc::new(Mutex::new(released));
     let blocks = {
@@ -136,9 +130,7 @@ fn a_job_that_blocks_its_thread_delays_neither_requests_nor_other_jobs() {
 
 #[test]
 fn a_job_does_not_run_before_its_start_is_recorded() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let beat = {
         let journal = journal.clone();
         move |_| {

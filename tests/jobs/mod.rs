@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use daybook::{App, Schedule};
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use crate::common::in_process::InProcessServer;
 use crate::common::{TIMEOUT, eventually};
@@ -25,6 +26,14 @@ fn app() -> App {
 /// As often as possible.
 fn every_second() -> Schedule {
     Schedule::every(Duration::from_secs(1))
+}
+
+/// A path for a database in a new directory, and the journal of its jobs.
+fn new_database() -> (TempDir, PathBuf, Journal) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let database = directory.path().join("requests.db");
+    let journal = Journal::beside(&database);
+    (directory, database, journal)
 }
 
 /// The lines that the jobs of a test have noted, in order over all processes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use daybook::App;
 
-use super::{Journal, app, every_second, row, start};
+use super::{Journal, app, every_second, new_database, row, start};
 use crate::common::process::{Process, remove_variables};
 use crate::common::server::metric;
 use crate::common::{TIMEOUT, db, eventually};
@@ -120,9 +120,7 @@ fn assert_no_overlap(lines: &[String], killed: &[u32]) {
 
 #[test]
 fn of_four_replicas_one_at_a_time_runs_a_job_though_running_ones_are_killed() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let mut replicas: Vec<_> = (0..4).map(|_| Replica::start(&database, &[])).collect();
     let mut killed = Vec::new();
     while killed.len() < 2 {
@@ -162,9 +160,7 @@ fn of_four_replicas_one_at_a_time_runs_a_job_though_running_ones_are_killed() {
 
 #[test]
 fn four_replicas_on_a_new_database_share_its_jobs_and_end_cleanly() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let mut replicas: Vec<_> = (0..4).map(|_| Replica::start(&database, &[])).collect();
     eventually("five runs", TIMEOUT * 3, || journal.lines().len() >= 10);
     for replica in &mut replicas {
@@ -185,9 +181,7 @@ fn four_replicas_on_a_new_database_share_its_jobs_and_end_cleanly() {
 
 #[test]
 fn a_process_that_ends_during_a_run_leaves_the_claim_to_the_next() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let mut endless = Replica::start(&database, &[(IS_ENDLESS, "yes")]);
     let pid = endless.process.id();
     journal.wait_for(&format!("begin {pid}"), 1);

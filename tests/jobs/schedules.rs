@@ -6,7 +6,7 @@ use daybook::{App, Schedule};
 use rusqlite::Connection;
 use std::time::Duration;
 
-use super::{Journal, app, every_second, row, start, unix_now, wait_for_row};
+use super::{Journal, app, every_second, new_database, row, start, unix_now, wait_for_row};
 use crate::common::server::{Server, metric};
 use crate::common::{TIMEOUT, db, eventually};
 
@@ -54,9 +54,7 @@ fn set_start(database: &Path, job: &str, started_at: f64) {
 
 #[test]
 fn a_job_runs_at_once_then_each_period_and_a_restart_does_not_repeat_it() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let hourly = || {
         app_with(
             "hourly",
@@ -79,9 +77,7 @@ fn a_job_runs_at_once_then_each_period_and_a_restart_does_not_repeat_it() {
 
 #[test]
 fn a_missed_daily_run_is_made_up_once() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let time = time_of_day(-2.0);
     let daily = || app_with("daily", Schedule::daily(&time), &journal);
     // It was declared after its time of today.
@@ -96,9 +92,7 @@ fn a_missed_daily_run_is_made_up_once() {
 
 #[test]
 fn a_daily_job_that_has_never_run_makes_up_its_first_time_too() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let time = time_of_day(-2.0);
     let daily = || app_with("daily", Schedule::daily(&time), &journal);
     run_for_two_seconds(daily(), &database);
@@ -115,9 +109,7 @@ fn a_daily_job_that_has_never_run_makes_up_its_first_time_too() {
 
 #[test]
 fn a_daily_job_whose_row_an_operator_deletes_meanwhile_waits_for_its_time() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let daily = app_with("daily", Schedule::daily(&time_of_day(-2.0)), &journal);
     let server = start(daily, &database);
     let connection = server.db();
@@ -136,9 +128,7 @@ fn a_daily_job_whose_row_an_operator_deletes_meanwhile_waits_for_its_time() {
 
 #[test]
 fn a_job_runs_though_the_clock_was_once_years_ahead() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let daily = || app_with("daily", Schedule::daily(&time_of_day(12.0)), &journal);
     run_for_two_seconds(daily(), &database);
     set_start(&database, "daily", unix_now() + 3.0 * 365.0 * 86400.0);
@@ -149,9 +139,7 @@ fn a_job_runs_though_the_clock_was_once_years_ahead() {
 
 #[test]
 fn a_run_is_in_the_table_and_in_the_metrics_of_every_replica() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let hourly = || {
         app_with(
             "hourly",
@@ -216,9 +204,7 @@ fn the_next_version_s_replica_runs_no_jobs() {
 
 #[test]
 fn programs_without_jobs_use_the_same_database() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let with_jobs = start(app_with("beat", every_second(), &journal), &database);
     journal.wait_for("beat", 1);
     let echo = Server::with(|c| {

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use daybook::{Context, Schedule};
 
-use super::{Journal, app, every_second, row, start};
+use super::{Journal, app, every_second, new_database, row, start};
 use crate::common::db;
 use crate::common::in_process::InProcessServer;
 
 #[test]
 fn a_stop_waits_for_a_run_which_learns_of_it() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let job = {
         let journal = journal.clone();
         move |context: Context| {
@@ -70,9 +68,7 @@ fn a_run_that_ignores_the_stop_is_interrupted_after_the_grace_period() {
 
 #[test]
 fn jobs_that_do_not_run_delay_no_stop() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let database = directory.path().join("requests.db");
-    let journal = Journal::beside(&database);
+    let (_directory, database, journal) = new_database();
     let job = {
         let journal = journal.clone();
         move |_| {

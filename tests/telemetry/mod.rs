@@ -2,3 +2,4 @@
 
 mod broken_output;
 mod logs;
+mod requests;

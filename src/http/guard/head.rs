@@ -3,14 +3,19 @@
 //! A head is refused at the first byte that makes it invalid, so the result does not depend on how its bytes were split
 //! over reads. A defect that only the whole head shows, such as a missing Host, is found at its end.
 
-use hyper::{HeaderMap, header::HeaderName, header::HeaderValue};
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
 
 use super::fields::{self, Fields};
 use super::framing_headers::{BodyLength, FramingHeaders};
 use super::request_line::RequestLine;
 use super::{Fault, Limits, RefusedRequest, expect};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The headers of a refused request that its record or its log line needs.
+const KEPT: [HeaderName; 2] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-request-id"),
+];
 
 /// A resumable scan of one head: it can stop at any byte. Every call gets the head's bytes from their beginning, without
 /// the empty lines before it.
@@ -56,22 +61,23 @@ impl Scan {
         Some(RefusedRequest {
             method,
             path,
-            forwarded_for: self.forwarded_for(input),
+            headers: self.kept_headers(input),
         })
     }
 
     /// Scans the fields read so far a second time. Only refused requests need this; hyper parses all others.
-    fn forwarded_for(&self, input: &[u8]) -> HeaderMap {
+    fn kept_headers(&self, input: &[u8]) -> HeaderMap {
         let mut found = HeaderMap::new();
         let input = &input[..self.at];
         let mut at = self.request_line.end();
         let mut fields = Fields::default();
         while let Ok(fields::Found::Field) = fields.scan(input, &mut at, usize::MAX) {
             let (name, value) = fields.field(input, at);
-            if name.eq_ignore_ascii_case(X_FORWARDED_FOR.as_str().as_bytes())
+            let is_named = |kept: &HeaderName| name.eq_ignore_ascii_case(kept.as_str().as_bytes());
+            if let Some(kept) = KEPT.into_iter().find(is_named)
                 && let Ok(value) = HeaderValue::from_bytes(value)
             {
-                found.append(X_FORWARDED_FOR, value);
+                found.append(kept, value);
             }
         }
         found

@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use hyper::{HeaderMap, Method, StatusCode};
 
-pub use connection_state::ConnectionState;
+pub use connection_state::{ConnectionState, RequestStart};
 pub use head_budget::HeadBudget;
 pub use stream::{DropSignal, Guard};
 
@@ -117,9 +117,9 @@ pub struct RefusedRequest {
     pub method: Method,
     /// As sent, still percent-encoded, without the query.
     pub path: String,
-    /// The X-Forwarded-For lines, and nothing else, that were complete when the request was refused. A CONNECT or an
-    /// unsupported version is refused before any field is read.
-    pub forwarded_for: HeaderMap,
+    /// The lines of X-Forwarded-For and X-Request-ID, and nothing else, that were complete when the request was refused. A
+    /// CONNECT or an unsupported version is refused before any field is read.
+    pub headers: HeaderMap,
 }
 
 /// A request's defect, before it is known whether the request is recorded.
