@@ -26,7 +26,8 @@ const READING_PRAGMAS: [&str; 10] = [
 ];
 
 thread_local! {
-    /// The read that runs on this thread. SQLite's callbacks are installed once, on connections that move between threads.
+    /// The read that runs on this thread, or the last one if it panicked. SQLite's callbacks are installed once, on connections
+    /// that move between threads.
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
 }
 
@@ -71,7 +72,6 @@ pub(super) fn run<T, E>(
         deadline,
         is_stopped: false,
     }));
-    let _reset_on_drop = ResetOnDrop;
     let result = begin(connection, left.min(busy_timeout))
         .map_err(ReadError::Sqlite)
         .and_then(|()| read(connection).map_err(ReadError::Closure));
@@ -105,14 +105,6 @@ fn end(connection: &Connection) -> bool {
     let has_ended = connection.is_autocommit() || rollback().is_ok();
     let state = connection.transaction_state(None::<&str>);
     has_ended && state == Ok(TransactionState::None)
-}
-
-struct ResetOnDrop;
-
-impl Drop for ResetOnDrop {
-    fn drop(&mut self) {
-        CURRENT.set(None);
-    }
 }
 
 /// SQLite's progress handler: whether the deadline of this thread's read is over.

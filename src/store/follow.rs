@@ -78,3 +78,39 @@ impl Store {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids that a look of at most three records finds among 1 to 5, and those that it leaves.
+    fn look(after: i64, newest: i64) -> (Vec<i64>, Option<RangeInclusive<i64>>) {
+        let connection = Connection::open_in_memory().expect("a database in memory");
+        for sql in [
+            include_str!("schema.sql"),
+            include_str!("schema_2.sql"),
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5)
+             insert into requests (id, timestamp, method, path, content_length) select i, 1, 'GET', '/', 0 from n",
+        ] {
+            connection.execute_batch(sql).expect("a table with rows");
+        }
+        let look = Look {
+            after,
+            newest,
+            records_max: 3,
+            unfinished: Vec::new(),
+        };
+        let found = look.read(&connection).expect("a look");
+        let ids = found.records.iter().map(|record| record.id).collect();
+        (ids, found.unread)
+    }
+
+    #[test]
+    fn a_look_that_is_full_leaves_the_newest_ids() {
+        assert_eq!(look(0, 5), (vec![1, 2, 3], Some(4..=5)));
+        assert_eq!(look(0, 3), (vec![1, 2, 3], None));
+        // Ids without a record are not left.
+        assert_eq!(look(3, 9), (vec![4, 5], None));
+        assert_eq!(look(5, 5), (vec![], None));
+    }
+}
