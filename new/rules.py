@@ -13,7 +13,7 @@ COPIED = (
     ".cargo/config.toml", ".containerignore", ".dockerignore", ".editorconfig", "Containerfile", "compose.outbound.yaml", "compose.yaml",
     "project.env", "rust-toolchain.toml", "ansible", "deploy", "grafana", "haproxy", "litestream", "prometheus", "quadlet", "server", "systemd",
     "scripts/check-prometheus", "scripts/compose", "scripts/console", "scripts/dev", "scripts/dev.py", "scripts/down", "scripts/image", "scripts/need",
-    "scripts/promtool", "scripts/replicas", "scripts/requirements-dev.txt", "scripts/run", "scripts/up", "scripts/venv",
+    "scripts/promtool", "scripts/replicas", "scripts/requirements-compose.txt", "scripts/requirements-dev.txt", "scripts/run", "scripts/up", "scripts/venv",
 )
 NOT_COPIED = ("ansible/.ansible-lint", "ansible/requirements-lint.txt", "deploy/checks.toml")
 
