@@ -88,6 +88,14 @@ def test_a_new_installation_bounds_its_records_and_an_older_one_does_not_begin_t
     assert composed.host.attempt("ls", settings).returncode != 0
 
 
+def test_make_up_needs_no_timer_of_systemd_for_the_step_restore(composed: Composed):
+    """As in a container without systemd: Podman runs no health check by itself."""
+    composed.clear()
+    composed.start(DISABLE_HC_SYSTEMD="true")
+    assert ask(composed.http).status == 200
+    composed.clear()
+
+
 def test_make_up_starts_everything_and_a_first_request_is_recorded(composed: Composed, figure):
     started = time.monotonic()
     composed.start()
