@@ -1,4 +1,4 @@
-"""What a generated project's Containerfile gets of the project."""
+"""The files of a generated project that its Containerfile gets."""
 
 from __future__ import annotations
 
