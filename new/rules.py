@@ -121,6 +121,7 @@ def readme_of_ansible(choices: Choices) -> list[Rule]:
     return [
         (r"\n\[docs/hetzner\.md\]\(.*?\) starts from an empty account\.", ""),
         (r"\n`scripts/check-ansible` checks all of it.*\n", ""),
+        (r"\[records\]\(\.\./docs/reference\.md#old-records\)", "records"),
     ]
 
 
@@ -140,6 +141,7 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
         HELLO, (r"/hello", "/"),
         (r"`haproxy` for\b", f"`{choices.name}-haproxy` for"),
         (r"`litestream` for\b", f"`{choices.name}-litestream` for"),
+        (r" \[The reference\]\(\.\./docs/reference\.md#old-records\) says how to choose\.", ""),
     ],
     "quadlet/README.md": lambda _: [HELLO, (r"/hello", "/"), (UNITS_ARE_CHECKED + " ", "")],
     "quadlet/daybook-next.container": lambda _: [(r"except for names and\n# image, which e2e/server/test_deploys\.py checks\.", "except for names and image.")],
