@@ -10,10 +10,10 @@ from choices import Choices
 
 # A folder means everything in it.
 COPIED = (
-    ".cargo/config.toml", ".containerignore", ".dockerignore", ".editorconfig", "Containerfile", "compose.outbound.yaml", "compose.yaml",
+    ".cargo/config.toml", ".dockerignore", ".editorconfig", "Containerfile", "compose.outbound.yaml", "compose.yaml",
     "project.env", "rust-toolchain.toml", "ansible", "deploy", "grafana", "haproxy", "litestream", "prometheus", "quadlet", "server", "systemd",
     "scripts/check-dashboard", "scripts/check-prometheus", "scripts/compose", "scripts/console", "scripts/dev", "scripts/dev.py", "scripts/down", "scripts/image", "scripts/need",
-    "scripts/promtool", "scripts/replicas", "scripts/requirements-dev.txt", "scripts/run", "scripts/up", "scripts/venv",
+    "scripts/promtool", "scripts/replicas", "scripts/requirements-compose.txt", "scripts/requirements-dev.txt", "scripts/run", "scripts/up", "scripts/venv",
 )
 NOT_COPIED = ("ansible/.ansible-lint", "ansible/requirements-lint.txt", "deploy/checks.toml")
 
@@ -64,18 +64,22 @@ def containerfile(choices: Choices) -> list[Rule]:
     rules = [
         (r"mkdir -p src tests.* && touch src/lib\.rs tests/all\.rs", "mkdir src && touch src/lib.rs"),
         (r"for program in src/main .*; do \\\n *echo 'fn main\(\) \{\}' >\"\$program\.rs\"; done", "echo 'fn main() {}' >src/main.rs"),
-        (r"COPY daybook\.toml \./\n", "COPY build.rs ./\nCOPY migrations migrations\n"),
+        (r"COPY daybook\.toml \./\nCOPY src src\n", "# Everything but what .containerignore names: files outside of src/ may be compiled in, too.\nCOPY . .\n"),
         (r"An HTTP service that writes each request to SQLite before it responds\.", f"{choices.name}, an application of {LITERAL}."),
         (r' \\\n *org\.opencontainers\.image\.licenses="MIT"', ""),
     ]
     if not choices.source.tag:
-        rules.append((
-            r"COPY Cargo\.toml Cargo\.lock \./\n",
-            "COPY Cargo.toml Cargo.lock ./\n"
-            "# The library, from the directory that Cargo.toml names: scripts/image gives it.\n"
-            "COPY --from=library . /library/\n"
-            rf"""RUN sed -i 's#^\({LITERAL} = {{.*path = "\)[^"]*#\1/library#' Cargo.toml""".replace("\\", r"\\") + "\n",
-        ))
+        move = rf"""sed -i 's#^\({LITERAL} = {{.*path = "\)[^"]*#\1/library#' Cargo.toml""".replace("\\", r"\\")
+        rules += [
+            (
+                r"COPY Cargo\.toml Cargo\.lock \./\n",
+                "COPY Cargo.toml Cargo.lock ./\n"
+                "# The library, from the directory that Cargo.toml names: scripts/image gives it.\n"
+                "COPY --from=library . /library/\n"
+                f"RUN {move}\n",
+            ),
+            (r"    touch src/lib\.rs src/main\.rs", f"    {move} && touch src/lib.rs src/main.rs"),
+        ]
     return rules
 
 
@@ -117,6 +121,7 @@ def readme_of_ansible(choices: Choices) -> list[Rule]:
     return [
         (r"\n\[docs/hetzner\.md\]\(.*?\) starts from an empty account\.", ""),
         (r"\n`scripts/check-ansible` checks all of it.*\n", ""),
+        (r"\[records\]\(\.\./docs/reference\.md#old-records\)", "records"),
     ]
 
 
@@ -128,7 +133,6 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     "project.env": project_env,
     "Containerfile": containerfile,
     "compose.yaml": compose,
-    ".containerignore": lambda _: [(r"!daybook\.toml", "!build.rs\n!migrations")],
     "scripts/image": image,
     "scripts/run": lambda _: [HELLO, (r"/hello", "/")],
     "scripts/up": lambda _: [HELLO, (r"/hello", "/")],
@@ -137,6 +141,7 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
         HELLO, (r"/hello", "/"),
         (r"`haproxy` for\b", f"`{choices.name}-haproxy` for"),
         (r"`litestream` for\b", f"`{choices.name}-litestream` for"),
+        (r" \[The reference\]\(\.\./docs/reference\.md#old-records\) says how to choose\.", ""),
     ],
     "quadlet/README.md": lambda _: [HELLO, (r"/hello", "/"), (UNITS_ARE_CHECKED + " ", "")],
     "quadlet/daybook-next.container": lambda _: [(r"except for names and\n# image, which e2e/server/test_deploys\.py checks\.", "except for names and image.")],

@@ -13,6 +13,7 @@ import pytest
 from client import Load, ask
 from composed import ALWAYS, NONE, PATHS, Composed, eventually
 from daybook import DIRECTORY, metric, pinned
+from host import HostError
 from outside import assert_tmp_is_writable, outside
 from system import OPERATOR_PORT
 
@@ -86,6 +87,36 @@ def test_a_new_installation_bounds_its_records_and_an_older_one_does_not_begin_t
     assert "RETENTION" not in composed.start()
     assert bound() == '""'
     assert composed.host.attempt("ls", settings).returncode != 0
+
+
+def test_make_up_needs_no_timer_of_systemd_for_the_step_restore(composed: Composed):
+    """As in a container without systemd: Podman runs no health check by itself."""
+    composed.clear()
+    composed.start(DISABLE_HC_SYSTEMD="true")
+    assert ask(composed.http).status == 200
+    composed.clear()
+
+
+def test_settings_of_the_program_in_env_reach_the_replicas_and_wrong_ones_stop_make_up(composed: Composed):
+    def deadline() -> str:
+        replica, *_ = composed.containers("daybook")
+        return composed.host.run("podman", "exec", replica, "/daybook", "config").split("\n[commit]\n")[1].split("deadline = ")[1].splitlines()[0]
+
+    composed.clear()
+    settings = f"{DIRECTORY}/.env"
+    try:
+        for wanted in ("7s", "8s"):
+            composed.host.run("tee", settings, input=f"RETENTION_BYTES_MAX=\nDAYBOOK_COMMIT__DEADLINE='{wanted}'\n")
+            composed.start()
+            assert deadline() == f'"{wanted}"'
+        composed.host.run("tee", settings, input="RETENTION_BYTES_MAX=\nDAYBOOK_APP__TITLE=x\n")
+        with pytest.raises(HostError, match="DAYBOOK_APP__TITLE: there is no such key(.|\n)*the database could not be restored or created"):
+            composed.start()
+        with pytest.raises(HostError, match="DAYBOOK_LOG__LEVEL is set in the environment, which does not reach the replicas: write it into .env"):
+            composed.start(DAYBOOK_LOG__LEVEL="debug")
+    finally:
+        composed.host.run("rm", settings)
+        composed.clear()
 
 
 def test_make_up_starts_everything_and_a_first_request_is_recorded(composed: Composed, figure):

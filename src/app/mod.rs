@@ -41,6 +41,7 @@ pub struct App {
 impl App {
     /// `name` is the program's name, in its messages and its help. `routes` makes the application's routes when the
     /// replica starts, before the database is open. If it returns an error or panics, the program exits with status 78.
+    /// `init` calls it, too, so that a program that cannot serve migrates no database: do no more than prepare there.
     ///
     /// - A response leaves only after its request is on disk. That includes a panic, which becomes a 500.
     /// - A path without a route gets axum's 404, which is recorded too.

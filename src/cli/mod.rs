@@ -172,7 +172,7 @@ fn dispatch(cli: Cli, app: App) -> Result<ExitCode, Failure> {
     let file = cli.source.config.as_deref();
     match cli.command {
         Command::Serve => serve::run(file, app),
-        Command::Init { allow_downtime } => init::run(file, &app, allow_downtime),
+        Command::Init { allow_downtime } => init::run(file, app, allow_downtime),
         Command::Healthcheck { live, address } => {
             let probe = if live { Probe::Live } else { Probe::Ready };
             healthcheck::run(file, &app, address, probe)

@@ -87,11 +87,11 @@ fn a_wrong_key_of_the_application_ends_the_program_with_78() {
 #[test]
 fn a_route_at_the_health_path_ends_the_program_with_78() {
     let line = "guestbook: health_path: \"/healthz\" is also a route of the application: give one of them another path";
-    is_refused(&["serve"], &[("ROUTE", "/healthz")], line);
+    is_refused(&["serve", "init"], &[("ROUTE", "/healthz")], line);
 }
 
 #[test]
 fn two_routes_at_one_path_end_the_program_with_78() {
     let line = "guestbook: the application's routes: Overlapping method route. Handler for `GET /` already exists";
-    is_refused(&["serve"], &[("ROUTE", "/")], line);
+    is_refused(&["serve", "init"], &[("ROUTE", "/")], line);
 }
