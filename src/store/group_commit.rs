@@ -65,3 +65,19 @@ impl GroupCommit {
         (!left.is_zero()).then_some(left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_lasts_for_its_time_from_the_commit() {
+        let mut group_commit = GroupCommit::new(100);
+        group_commit.wait_max = Duration::from_secs(3600);
+        group_commit.expect(GROUP_COMMIT_ACTIVE_MIN);
+        assert!(group_commit.time_left() > Some(Duration::from_secs(3000)));
+        group_commit.wait_max = Duration::ZERO;
+        group_commit.expect(GROUP_COMMIT_ACTIVE_MIN);
+        assert_eq!(group_commit.time_left(), None);
+    }
+}
