@@ -47,8 +47,8 @@ class Replica(Process):
         try:
             self.ready_line = self._wait_for_ready_line()
             self.address: str = self.ready_line["listen"][0]
-            self._admin: str = self.ready_line["admin_listen"][0]
-            self.wait_until(lambda: responds_ok(self._admin, "/readyz"), f"returned 200 at http://{self._admin}/readyz")
+            self.admin: str = self.ready_line["admin_listen"][0]
+            self.wait_until(lambda: responds_ok(self.admin, "/readyz"), f"returned 200 at http://{self.admin}/readyz")
         except BaseException:
             self.stop()
             raise
@@ -57,7 +57,7 @@ class Replica(Process):
 
     def ask(self, path: str) -> bytes:
         """GET from its admin listener."""
-        connection = http.client.HTTPConnection(self._admin, timeout=20)
+        connection = http.client.HTTPConnection(self.admin, timeout=20)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -116,6 +116,10 @@ class Daybook(Subject):
         self.address = free_address()
         for number in range(1, self._count + 1):
             self.start_replica(number, self.address)
+
+    def admins(self) -> list[str]:
+        """The replicas' admin listeners."""
+        return [replica.admin for replica in self.processes]
 
     def start_replica(self, number: int, listen: str) -> Replica:
         share = 0 if self._as_units else None

@@ -15,7 +15,7 @@ FILL_ROWS = 1_000_000
 """Per transaction."""
 ROWS_PER_HOUR = 800_000
 """As at 222 requests a second."""
-BYTES_PER_ROW = 50
+BYTES_PER_ROW = 55
 COPY_BYTES_PER_ROW = 80
 """Compressed: Litestream's working files, and its copy, which holds the rows three times for a while."""
 
@@ -44,8 +44,10 @@ def fill(database: Path, rows: int, until: float) -> None:
             connection.execute(
                 """
                 with recursive numbers(n) as (select 0 union all select n + 1 from numbers where n + 1 < ?)
-                insert into requests (timestamp, method, path, content_length, remote_addr)
-                select round(? + n * 3600.0 / ?, 6), 'GET', '/bench/' || n, n % 1000, '192.0.2.' || n % 256 from numbers
+                insert into requests (timestamp, method, path, content_length, remote_addr, status, duration_us)
+                select round(? + n * 3600.0 / ?, 6), 'GET', '/bench/' || n, n % 1000, '192.0.2.' || n % 256,
+                    iif(n % 1000, 200, 500), 50 + n % 997
+                from numbers
                 """,
                 (min(FILL_ROWS, rows - done), until - (rows - done) * 3600 / ROWS_PER_HOUR, ROWS_PER_HOUR),
             )
