@@ -30,14 +30,17 @@ STREAMS = 100
 MINUTES_SECONDS_MAX = 900.0
 """For `daybook-minutes`, which first runs a minute after a start."""
 
-Readers = Callable[[Daybook], AbstractContextManager]
-READERS: dict[str, Readers] = {
-    "none": lambda _: nullcontext(),
-    "an open console": lambda subject: Console(subject.admins()),
-    f"{STREAMS} streams": lambda subject: Streams(subject.admins(), STREAMS),
-    "two clients that never pause": lambda subject: Queries(subject.admins(), [path for _, path in queries(ROWS)]),
-}
 AT_LEAST = {"an open console": 0.95}
+
+
+def readers(rows: int) -> dict[str, Callable[[Daybook], AbstractContextManager]]:
+    paths = [path for _, path in queries(rows)]
+    return {
+        "none": lambda _: nullcontext(),
+        "an open console": lambda subject: Console(subject.admins()),
+        f"{STREAMS} streams": lambda subject: Streams(subject.admins(), STREAMS),
+        "two clients that never pause": lambda subject: Queries(subject.admins(), paths),
+    }
 
 
 @dataclass
@@ -98,9 +101,9 @@ def measure_queries(tools: Tools, database: Path, rows: int, measured: Measured)
                 measured.query_ms.setdefault(name, []).append((time.perf_counter() - begin) * 1000)
 
 
-def measure_load(tools: Tools, database: Path, name: str, seconds: float, measured: Measured) -> None:
+def measure_load(tools: Tools, database: Path, rows: int, name: str, seconds: float, measured: Measured) -> None:
     subject = Daybook(database.parent, tools, REPLICAS, "full")
-    with subject, READERS[name](subject):
+    with subject, readers(rows)[name](subject):
         counted = send(tools, subject, Load(), seconds)
     if counted.errors or any(subject.statuses):
         raise BenchError(f"{name}: {counted.errors}, exited with {subject.statuses}")
@@ -156,8 +159,9 @@ def main() -> int:
         sqlite = prepare(tools, database, rows)
         measure_queries(tools, database, rows, measured)
         for number in range(rounds):
-            for name in READERS if number % 2 == 0 else reversed(READERS):
-                measure_load(tools, database, name, seconds, measured)
+            names = list(readers(rows))
+            for name in names if number % 2 == 0 else reversed(names):
+                measure_load(tools, database, rows, name, seconds, measured)
                 rate = measured.requests_per_second[name][-1]
                 progress(f"round {number + 1} of {rounds}: {rate:9,.0f} requests/s, readers: {name}")
     report = markdown(measured, rows, rounds, seconds, describe_machine(tools.daybook, directory, sqlite, load_average))
