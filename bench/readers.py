@@ -11,7 +11,7 @@ import time
 from process import BenchError
 
 CONSOLE = {2.0: "/api/state", 5.0: "/api/stats?bucket=10s&since=1m&top=0", 20.0: "/api/stats?bucket=1m&since=1h&top=0"}
-"""What the console's page asks, by seconds between two times. Beside it, it has a stream."""
+"""Requests of the console's page, by seconds between two times. Beside them, it has a stream."""
 
 
 class Background:
@@ -91,7 +91,7 @@ class Streams(Background):
 
 
 class Console(Streams):
-    """What one open page asks of the first replica."""
+    """The requests of one open page, to the first replica."""
 
     def __init__(self, addresses: list[str]) -> None:
         super().__init__(addresses[:1], 1)
