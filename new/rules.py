@@ -160,7 +160,10 @@ OF_FILE: dict[str, Callable[[Choices], list[Rule]]] = {
     # The operator gives the secrets without the project's name.
     "ansible/roles/daybook/tasks/variables.yml": lambda choices: [(r"map\('replace', '-', '_'\)", f"map('replace', '{choices.name}-', '') | map('replace', '-', '_')")],
     "deploy/README.md": lambda _: [(r"; \[migrations\]\(\.\./docs/reference\.md#migrations\)", ", its file's first line")],
-    "haproxy/README.md": lambda _: [(r"(?m)^ *make e2e ARGS=.*\n", "")],
+    "haproxy/README.md": lambda _: [
+        (r"(?m)^ *make e2e ARGS=.*\n", ""),
+        (r"\[The replica's log\]\(\.\./docs/reference\.md#logs\)", "The replica's log"),
+    ],
     "litestream/README.md": lambda _: [
         (r" `e2e/litestream` shows that each key is read, and compares values with the log\.", ""),
         (r"`src/store/litestream\.rs`", f"{LITERAL}'s `src/store/litestream.rs`"),
