@@ -21,7 +21,7 @@ test: ## run all tests
 	@scripts/need cargo cc curl hey wrk
 	cargo test --locked
 
-mutants: ## mutation testing of src/: print the mutants that no test notices (two hours; ARGS="--file 'src/store/**'")
+mutants: ## mutation testing of src/: print the mutants that no test notices (hours; ARGS="--file 'src/store/**'")
 	@scripts/need cargo cc curl hey wrk venv
 	@exec scripts/mutants/run $(ARGS)
 

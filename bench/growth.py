@@ -16,7 +16,7 @@ from filling import check_free_space, create, fill
 from growth_plots import draw_growth
 from growth_report import figures, markdown
 from memory import Memory, allow_open_files, measure_memory
-from program import exit_with, progress, save, work_directory
+from program import argument_parser, exit_with, progress, save, work_directory
 from report import describe_machine, first_line
 from tools import Tools, build_daybook
 
@@ -63,11 +63,8 @@ def main() -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/run growth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="0 and 300,000 rows, 1 round of 2 s, to see that it works")
+    parser = argument_parser("bench/run growth", __doc__, "0 and 300,000 rows, 1 round of 2 s")
     parser.add_argument("--rows", type=row_count, action="append", help="a size instead of 0, 10 and 50 million; repeatable")
-    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
-    parser.add_argument("--save", action="store_true", help="also save the report and charts in docs/benchmarks/")
     return parser.parse_args()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from measure import measure, measure_starts
 from plots import draw
 from process import MissingProgram
-from program import exit_with, progress, save, work_directory
+from program import argument_parser, exit_with, progress, save, work_directory
 from report import Measured, describe_machine, figures, markdown
 from suite import Row, rows
 from tools import Tools, build_daybook
@@ -59,16 +59,14 @@ def main() -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="bench/run", description=__doc__,
-        epilog="`bench/run growth` compares database sizes, `bench/run profile` shows where the time of a request goes.",
+    parser = argument_parser("bench/run", __doc__, "1 round of 2 s")
+    parser.epilog = (
+        "`bench/run growth` compares database sizes, `bench/run profile` shows where the time of a request goes,"
+        " `bench/run reading` what readers cost."
     )
-    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that it works")
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds, 4 s per row (3)")
     parser.add_argument("--only", action="append", metavar="PART", help="only the row of that name, or rows that contain PART; repeatable")
     parser.add_argument("--list", action="store_true", help="list the rows and exit")
-    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
-    parser.add_argument("--save", action="store_true", help="also save the report and charts in docs/benchmarks/")
     return parser.parse_args()
 
 

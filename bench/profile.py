@@ -4,7 +4,6 @@ Exit status: 0, or 2 if it could not be measured."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import callgrind
 from daybook import Daybook
 from load import Load, send
 from process import BenchError
-from program import exit_with, progress, save, work_directory
+from program import argument_parser, exit_with, progress, save, work_directory
 from report import describe_machine
 from tools import Tools, build_daybook
 
@@ -36,7 +35,7 @@ class Shape:
 
 
 def main() -> int:
-    arguments = parse_arguments()
+    arguments = argument_parser("bench/run profile", __doc__, "1 round of 2 s").parse_args()
     load_average = os.getloadavg()[0]  # Before the build.
     tools = Tools(build_daybook("profiling"))
     directory = work_directory(tools, arguments.dir)
@@ -64,14 +63,6 @@ def main() -> int:
     if arguments.save:
         save("-profile", report, lambda _: [])
     return 0
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/run profile", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, to see that it works")
-    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
-    parser.add_argument("--save", action="store_true", help="also save the report in docs/benchmarks/")
-    return parser.parse_args()
 
 
 def measure(tools: Tools, directory: Path, shape: tuple[int, str], into: Shape, seconds: int) -> None:

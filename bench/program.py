@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +33,15 @@ def save(name: str, report: str, draw: Callable[[Path], list[Path]]) -> None:
     pictures = [f"![{path.stem}]({path.name})" for path in draw(directory)]
     (directory / "README.md").write_text("\n\n".join([report.rstrip(), *pictures]) + "\n")
     progress(f"saved in {directory.relative_to(REPOSITORY)}")
+
+
+def argument_parser(name: str, purpose: str, quick: str) -> argparse.ArgumentParser:
+    """With the arguments that all have. `quick` describes the short form."""
+    parser = argparse.ArgumentParser(prog=name, description=purpose)
+    parser.add_argument("--quick", action="store_true", help=f"{quick}, to see that it works")
+    parser.add_argument("--dir", type=Path, help="directory of the databases, on the disk to measure (target/bench)")
+    parser.add_argument("--save", action="store_true", help="also save the report in docs/benchmarks/")
+    return parser
 
 
 def progress(line: str) -> None:

@@ -4,7 +4,6 @@ Exit status: 0 all bounds reached, 1 a bound missed, 2 not measured."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import tempfile
@@ -19,7 +18,7 @@ from daybook import Daybook, Replica
 from filling import check_free_space, create, fill
 from load import Load, send
 from process import BenchError
-from program import exit_with, progress, save, work_directory
+from program import argument_parser, exit_with, progress, save, work_directory
 from readers import Console, Queries, Streams
 from report import Figure, describe_machine
 from tools import Tools, build_daybook
@@ -147,7 +146,7 @@ def markdown(measured: Measured, rows: int, rounds: int, seconds: float, machine
 
 
 def main() -> int:
-    arguments = parse_arguments()
+    arguments = argument_parser("bench/run reading", __doc__, "300,000 rows, 1 round of 3 s").parse_args()
     rows, rounds, seconds = (300_000, 1, 3) if arguments.quick else (ROWS, 5, 5)
     load_average = os.getloadavg()[0]  # Before the build.
     tools = Tools(build_daybook())
@@ -169,14 +168,6 @@ def main() -> int:
     if arguments.save:
         save("-reading", report, lambda _: [])
     return 0 if all(figure.is_good() for figure in figures(measured)) else 1
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/run reading", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="300,000 rows, 1 round of 3 s, to see that it works")
-    parser.add_argument("--dir", type=Path, help="directory of the database, on the disk to measure (target/bench)")
-    parser.add_argument("--save", action="store_true", help="also save the report in docs/benchmarks/")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
