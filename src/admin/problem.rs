@@ -78,3 +78,30 @@ impl From<ReadError<rusqlite::Error>> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_read_that_may_work_later_is_503_and_one_that_failed_is_500() {
+        let long = Duration::from_secs(1);
+        for (error, status) in [
+            (ReadError::TimedOut(long), 503),
+            (ReadError::NoConnection(long), 503),
+            (ReadError::Closed, 503),
+            (
+                ReadError::Closure(rusqlite::Error::QueryReturnedNoRows),
+                500,
+            ),
+            (ReadError::Sqlite(rusqlite::Error::QueryReturnedNoRows), 500),
+        ] {
+            let response = Problem::from(error).into_response();
+            assert_eq!(response.status().as_u16(), status);
+            let is_retryable = response.headers().contains_key(RETRY_AFTER);
+            assert_eq!(is_retryable, status == 503);
+        }
+    }
+}

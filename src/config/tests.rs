@@ -147,6 +147,15 @@ fn a_limit_for_all_may_equal_the_limit_for_one() {
 }
 
 #[test]
+fn the_age_of_retention_may_equal_what_it_protects() {
+    let retention = from_file("[retention]\nage = \"2d\"\nprotect = \"2d\"").retention;
+    assert_eq!(
+        retention.age.map(|age| age.get()),
+        Some(retention.protect.get())
+    );
+}
+
+#[test]
 fn a_printed_configuration_loads_back_to_the_same() {
     let file = r#"
         listen = ["[::1]:0", "[::1]:0", "fd:a \"quoted\" name", "unix:/run/ü.sock"]

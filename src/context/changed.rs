@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::store::{NewestIdError, ReadError, Store};
 use crate::telemetry::log_rate_limited;
@@ -32,12 +32,14 @@ impl Changed {
 
     /// Looks for new records while anybody listens, until the store closes. The process runs it once.
     pub async fn poll(&self, store: Store) {
+        let mut looks = interval(INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.newest.is_closed() {
                 self.subscribed.notified().await;
                 continue;
             }
-            let next = Instant::now() + INTERVAL;
+            looks.tick().await;
             let shown = *self.newest.borrow();
             match store.newest_id(shown).await {
                 Ok(id) => self.show(id),
@@ -51,7 +53,6 @@ impl Changed {
                     return;
                 }
             }
-            sleep_until(next).await;
         }
     }
 

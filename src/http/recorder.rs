@@ -209,8 +209,6 @@ impl Recorder {
                 }
                 self.after_commit(started, store, response).await
             }
-            // No write can have carried the record.
-            None if !request_body.is_complete() => Ok(self.unavailable(Rejected::Draining)),
             // The grace period ended first, and the store now refuses new records. The handler may have committed this
             // one with a write of its own.
             None => match store.append(None).await {

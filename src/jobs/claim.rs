@@ -31,3 +31,20 @@ impl Drop for Claim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_ends_although_a_child_process_has_a_copy_of_its_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = path(&directory.path().join("requests.db"), "test");
+        let take = || Claim::try_take(&path).expect("a lock file");
+        let claim = take().expect("a claim");
+        let _copy = claim.0.try_clone().expect("a copy");
+        assert!(take().is_none());
+        drop(claim);
+        assert!(take().is_some());
+    }
+}

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use rusqlite::{Connection, ErrorCode, params_from_iter};
+use rusqlite::{Connection, ErrorCode, Rows, params_from_iter};
 
 use super::stats::Tops;
 use super::stats_query::StatsQuery;
@@ -87,12 +87,7 @@ impl<'a> Count<'a> {
             }
             let first = id.saturating_sub(step - 1).max(ids.start);
             match self.add_step(first, id) {
-                // The read pool has stopped it.
-                Err(error)
-                    if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
-                {
-                    return Ok(Some(time));
-                }
+                Err(error) if is_interrupted(&error) => return Ok(Some(time)),
                 result => result?,
             }
             position = first;
@@ -190,18 +185,26 @@ impl<'a> Count<'a> {
         while first < ids.end {
             let end = first.saturating_add_unsigned(width).min(ids.end);
             let mut stretch = statement.query((first, end, rows as i64))?;
-            while let Some(row) = stretch.next()? {
-                let time = row.get_ref(1)?.as_f64().ok().and_then(Time::from_seconds);
-                if time.is_some_and(|time| self.query.index(time).is_some()) {
-                    let value = |column| row.get_ref(column).map(bytes);
-                    self.add_values(row.get(0)?, value(2)?, value(3)?, value(4)?);
-                }
-            }
-            if end < ids.end && Instant::now() >= self.deadline {
+            let is_cut = match self.add_stretch(&mut stretch) {
+                Err(error) if is_interrupted(&error) => true,
+                result => result.map(|()| end < ids.end && Instant::now() >= self.deadline)?,
+            };
+            if is_cut {
                 self.is_sample = true;
                 break;
             }
             first = end;
+        }
+        Ok(())
+    }
+
+    fn add_stretch(&mut self, rows: &mut Rows<'_>) -> rusqlite::Result<()> {
+        while let Some(row) = rows.next()? {
+            let time = row.get_ref(1)?.as_f64().ok().and_then(Time::from_seconds);
+            if time.is_some_and(|time| self.query.index(time).is_some()) {
+                let value = |column| row.get_ref(column).map(bytes);
+                self.add_values(row.get(0)?, value(2)?, value(3)?, value(4)?);
+            }
         }
         Ok(())
     }
@@ -217,4 +220,9 @@ impl<'a> Count<'a> {
             remote_addrs: self.addresses.values(connection, "remote_addr", limit)?,
         })
     }
+}
+
+/// Whether the read pool has stopped the statement.
+fn is_interrupted(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }

@@ -2,7 +2,7 @@
 
 use super::records::{get, insert_many};
 use crate::common::server::Server;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn the_description_is_openapi_3_1_and_every_reference_in_it_leads_somewhere() {
@@ -24,6 +24,25 @@ fn the_description_is_openapi_3_1_and_every_reference_in_it_leads_somewhere() {
             "/api/stats"
         ]
     );
+    for path in paths {
+        let responses = &document["paths"][path]["get"]["responses"];
+        let good = &responses["200"]["content"];
+        assert!(good["application/json"]["schema"].is_object(), "{path}");
+        for status in ["400", "503"] {
+            let schema = &responses[status]["content"]["application/problem+json"]["schema"];
+            assert_eq!(schema["$ref"], "#/components/schemas/Problem", "{path}");
+        }
+    }
+    let one = &document["paths"]["/api/requests/{id}"]["get"];
+    let id = json!([{
+        "name": "id",
+        "in": "path",
+        "required": true,
+        "description": "The value of the response's header record-id.",
+        "schema": {"type": "integer"},
+    }]);
+    assert_eq!(one["parameters"], id);
+    assert!(one["responses"]["404"].is_object());
     let mut references = Vec::new();
     collect_references(&document, &mut references);
     assert!(references.len() > 10, "{references:?}");

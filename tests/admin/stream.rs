@@ -176,6 +176,31 @@ fn a_client_that_connects_again_gets_what_it_has_missed() {
 }
 
 #[test]
+fn a_client_that_connects_again_gets_a_rare_record_among_thousands() {
+    let server = start(&[]);
+    db::add_rows(&server.db(), 20_000, 0);
+    let query = "path_prefix=/added/19999";
+    let stream = EventStream::open_after(&server.admin, query, Some("1"));
+    assert_eq!(
+        stream.ok().expect("a stream").expect("request")["id"],
+        19_999
+    );
+}
+
+#[test]
+fn long_paths_that_a_client_has_missed_count_as_several_records() {
+    let server = start(&[]);
+    db::add_rows(&server.db(), 300, 3 * 1024);
+    let stream = EventStream::open_after(&server.admin, "", Some("3"));
+    let mut stream = stream.ok().expect("a stream");
+    for id in 4..=253 {
+        assert_eq!(stream.expect("request")["id"], id);
+    }
+    let gap = json!({"from_id": 254, "to_id": 300, "count": 47});
+    assert_eq!(stream.expect("gap"), gap);
+}
+
+#[test]
 fn the_65th_stream_gets_503_until_another_one_ends() {
     let server = start(&[]);
     let mut streams: Vec<_> = (0..64)

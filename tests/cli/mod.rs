@@ -5,8 +5,11 @@ mod stats;
 mod tail;
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::command::{Run, daybook};
+use crate::common::process::{DAYBOOK, remove_variables};
+use crate::common::server::Server;
 
 /// Runs daybook on this database.
 fn on(database: &Path, arguments: &[&str]) -> Run {
@@ -88,4 +91,22 @@ fn a_replica_that_is_not_there_is_a_failure_that_may_pass() {
         assert_eq!(run.code, Some(1), "{arguments:?}: {}", run.stderr);
         assert!(run.error_line().contains("unix:no.sock"), "{}", run.stderr);
     }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let server = Server::start();
+    let script = format!("{DAYBOOK} stats >/dev/full");
+    let mut shell = Command::new("bash");
+    remove_variables(&mut shell);
+    shell
+        .args(["-c", &script])
+        .env("DAYBOOK_DATABASE__PATH", server.database_path());
+    let run = shell.output().expect("a shell");
+    let error = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("standard output: No space left on device"),
+        "{error}"
+    );
 }

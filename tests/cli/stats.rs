@@ -93,3 +93,21 @@ fn a_database_of_the_seed_has_figures_from_its_rows() {
     assert_eq!(on(&database, &["init"]).code, Some(0));
     assert_eq!(figures(), before);
 }
+
+#[test]
+fn the_figures_of_a_file_have_time_for_all_its_rows() {
+    let server = Server::start();
+    db::add_rows(&server.db(), 10_000, 0);
+    let arguments = [
+        "stats",
+        "--json",
+        "--since",
+        "1700000000",
+        "--until",
+        "1700010800",
+    ];
+    let run = on(server.database_path(), &arguments);
+    let figures: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(figures["complete"], true, "{}", run.stderr);
+    assert_eq!(figures["total"]["requests"], 10_000);
+}

@@ -9,14 +9,29 @@ use std::thread;
 use serde_json::Value;
 
 use crate::common::process::{DAYBOOK, Process, remove_variables};
-use crate::common::seed;
 use crate::common::server::Server;
-use crate::common::{TIMEOUT, eventually};
+use crate::common::syncs::Syncs;
+use crate::common::{TIMEOUT, db, eventually, seed};
 
 /// A running `daybook tail`, or a shell that runs one.
 struct Tail {
     process: Process,
     output: Arc<Mutex<String>>,
+    errors: Arc<Mutex<String>>,
+}
+
+/// What comes from a pipe, by then.
+fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let output = Arc::new(Mutex::new(String::new()));
+    let text = output.clone();
+    thread::spawn(move || {
+        let mut part = [0; 4096];
+        while let Ok(n @ 1..) = pipe.read(&mut part) {
+            let mut text = text.lock().expect("the output");
+            text.push_str(&String::from_utf8_lossy(&part[..n]));
+        }
+    });
+    output
 }
 
 impl Tail {
@@ -33,23 +48,23 @@ impl Tail {
             .current_dir(database.parent().expect("a directory"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(Stdio::piped());
         let mut process = Process::spawn(&mut command);
-        let mut stdout = process.child().stdout.take().expect("a pipe");
-        let output = Arc::new(Mutex::new(String::new()));
-        let text = output.clone();
-        thread::spawn(move || {
-            let mut part = [0; 4096];
-            while let Ok(n @ 1..) = stdout.read(&mut part) {
-                let mut text = text.lock().expect("the output");
-                text.push_str(&String::from_utf8_lossy(&part[..n]));
-            }
-        });
-        Self { process, output }
+        let output = collect(process.child().stdout.take().expect("a pipe"));
+        let errors = collect(process.child().stderr.take().expect("a pipe"));
+        Self {
+            process,
+            output,
+            errors,
+        }
     }
 
     fn output(&self) -> String {
         self.output.lock().expect("the output").clone()
+    }
+
+    fn errors(&self) -> String {
+        self.errors.lock().expect("the errors").clone()
     }
 
     /// Sends requests until it shows one of them; returns what it shows by then.
@@ -206,10 +221,54 @@ fn it_connects_again_after_a_restart_of_the_replica() {
     server.signal("TERM");
     server.wait_exit(TIMEOUT);
     let missed = seed::record(&seed::connect(&database), "/missed");
+    eventually("it has tried to connect meanwhile", TIMEOUT, || {
+        let errors = tail.errors();
+        errors.contains("the stream has ended: connecting again")
+            && errors
+                .lines()
+                .filter(|line| line.ends_with(": connecting again"))
+                .count()
+                > 1
+    });
     let server = start();
     let output = tail.wait_until_it_shows(&server, "/after");
     assert!(
         output.contains(&format!("/missed  192.0.2.1 #{missed}")),
         "{output}"
     );
+}
+
+#[test]
+fn at_full_a_request_of_the_file_and_its_late_outcome_are_shown_after_a_sync() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = directory.path().join("requests.db");
+    drop(Server::with(|c| {
+        c.text("database.path", database.display());
+    }));
+    let syncs = Syncs::new();
+    let mut command = Command::new(DAYBOOK);
+    command.args(["tail", "--json"]).envs(syncs.environment());
+    command.env("DAYBOOK_DATABASE__SYNCHRONOUS", "full");
+    let tail = Tail::spawn(command, &database);
+    let foreign = db::open(&database);
+    let run = |sql: &str| foreign.execute_batch(sql).expect("another process's write");
+    run("pragma synchronous = off");
+    let first = "insert into requests (timestamp, method, path, content_length, status) values (1, 'GET', '/', 0, 200)";
+    eventually("it shows a request", TIMEOUT, || {
+        run(first);
+        !tail.output().is_empty()
+    });
+    let unfinished = "insert into requests (timestamp, method, path, content_length) values (1, 'GET', '/late', 0)";
+    let outcome = "update requests set status = 204 where path = '/late'";
+    for (write, shown) in [(unfinished, "/late"), (outcome, "204")] {
+        let before = syncs.count();
+        run(write);
+        eventually("it shows the change", TIMEOUT, || {
+            tail.output().contains(shown)
+        });
+        assert!(
+            syncs.count() > before,
+            "{shown}: it was shown before a sync"
+        );
+    }
 }

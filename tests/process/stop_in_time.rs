@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::start_with;
 use crate::common::client::{self, Client};
 use crate::common::config::Config;
+use crate::common::db;
 use crate::common::in_process::InProcessServer;
 use crate::common::locks::{WriteLock, lock_file, send_get};
 use crate::common::server::Server;
@@ -107,6 +108,36 @@ fn one_byte_of_a_head_does_not_delay_the_exit() {
     });
     server.signal("TERM");
     assert_eq!(server.wait_exit(TIMEOUT).code(), Some(0));
+}
+
+#[test]
+fn a_request_whose_handler_outlasts_grace_after_its_write_gets_no_response() {
+    let written = Arc::new(Notify::new());
+    let handler = {
+        let written = written.clone();
+        async move |store: RequestStore| {
+            let write = store.write(|tx| tx.execute_batch("create table written (text)"));
+            write.await.expect("a write");
+            written.notify_one();
+            std::future::pending::<()>().await;
+        }
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("requests.db");
+    let keys = [
+        ("shutdown.grace", "100ms"),
+        ("database.path", path.to_str().expect("text")),
+    ];
+    let server = InProcessServer::start(Router::new().route("/", get(handler)), &keys);
+    let mut client = Client::connect(&server.listen);
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    eventually("the row is committed", TIMEOUT, || {
+        db::count(&db::open(&path)) == 1
+    });
+    server.stop_uncleanly();
+    // A 503 would say that there is no row.
+    assert_eq!(client.read_until_closed(), b"");
+    assert_eq!(db::count(&db::open(&path)), 1);
 }
 
 #[test]

@@ -137,6 +137,8 @@ fn a_full_queue_is_503_at_once() {
     let clients = queue_gets(&server, 2);
     is_rejected(&server.get("/one-too-many"));
     assert_eq!(rejected(&server, "queue_full"), 1.0);
+    let state = server.get_admin("/api/state").json();
+    assert_eq!(state["requests"]["rejected_total"], 1);
     drop(lock);
     for mut client in clients {
         assert_eq!(client.response().status, 200);

@@ -99,9 +99,7 @@ impl AdminClient {
         if status == StatusCode::OK {
             return Ok(response);
         }
-        let body = Limited::new(response.into_body(), 64 * 1024)
-            .collect()
-            .await;
+        let body = Limited::new(response.into_body(), 65_536).collect().await;
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         let problem: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let detail = problem

@@ -88,7 +88,20 @@ mod tests {
             anstream::adapter::strip_str(&line).to_string(),
             "2023-11-14 22:13:20.250  404   1.5 ms  GET    /a\u{fffd}[31m  - #7"
         );
-        let yellow = AnsiColor::Yellow.on_default();
-        assert!(line.contains(&format!("{yellow}404{yellow:#}")), "{line}");
+    }
+
+    #[test]
+    fn the_class_of_a_status_has_a_colour() {
+        for (status, colour) in [
+            (101, AnsiColor::White),
+            (204, AnsiColor::Green),
+            (304, AnsiColor::Cyan),
+            (404, AnsiColor::Yellow),
+            (500, AnsiColor::Red),
+        ] {
+            let colour = colour.on_default();
+            let line = outcome(Some(status), None);
+            assert_eq!(line, format!("{colour}{status}{colour:#}      ..."));
+        }
     }
 }

@@ -255,6 +255,13 @@ fn without_a_type_the_section_is_unknown() {
 }
 
 #[test]
+fn configurations_with_other_values_of_the_application_differ() {
+    let with = |file| load_section::<Settings>(file, &[], "").ok();
+    assert_eq!(with("[app]\ntitle = 'a'"), with("[app]\ntitle = 'a'"));
+    assert_ne!(with("[app]\ntitle = 'a'"), with("[app]\ntitle = 'b'"));
+}
+
+#[test]
 fn the_printed_defaults_load_back_to_the_same() {
     let toml = default_toml(Some(SectionType::of::<Settings>())).unwrap();
     assert!(
