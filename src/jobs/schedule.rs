@@ -8,6 +8,9 @@ use super::history::LastRun;
 pub(crate) type UnixSeconds = f64;
 
 const DAY: f64 = 24.0 * 60.0 * 60.0;
+/// Longest time between two looks at the table: another replica may have run the job, or have died, and the clock may have
+/// been set.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Each run writes two rows, which wait for the lock that all replicas share.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 const PERIOD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -105,6 +108,12 @@ impl Timetable {
         }
     }
 
+    /// The time until the next look at the table: until the job is due, but not longer than [`CHECK_INTERVAL`].
+    pub fn pause(self, last: &LastRun, now: UnixSeconds) -> Duration {
+        let seconds = self.due_at(last, now) - now;
+        Duration::from_secs_f64(seconds.clamp(0.0, CHECK_INTERVAL.as_secs_f64()))
+    }
+
     /// The time after which the job counts as overdue: one missed or failed run is no reason to call anybody.
     pub fn overdue_at(self, last: &LastRun) -> UnixSeconds {
         let succeeded_at = last.succeeded_at.unwrap_or(last.declared_at);
@@ -178,6 +187,16 @@ mod tests {
     }
 
     #[test]
+    fn the_next_look_is_when_the_job_is_due_or_after_five_seconds() {
+        let hourly = Timetable::Every(HOUR);
+        for (until_due, pause) in [(HOUR, 5.0), (4.5, 4.5), (0.0, 0.0), (-10.0, 0.0)] {
+            let now = MIDNIGHT + HOUR - until_due;
+            let found = hourly.pause(&started(MIDNIGHT), now);
+            assert_eq!(found.as_secs_f64(), pause, "due in {until_due} s");
+        }
+    }
+
+    #[test]
     fn a_missed_daily_run_is_made_up_once() {
         let timetable = daily("03:00");
         let now = MIDNIGHT + 9.0 * HOUR;
@@ -192,6 +211,11 @@ mod tests {
         assert_eq!(
             daily("03:00").due_at(&started(three), three - HOUR),
             three + DAY
+        );
+        // By a period: it may be late by another one.
+        assert_eq!(
+            Timetable::Every(HOUR).due_at(&started(three), three - HOUR),
+            three + HOUR
         );
         // By a year: the last start says nothing.
         for timetable in [daily("03:00"), Timetable::Every(HOUR)] {

@@ -13,16 +13,12 @@ use super::claim::Claim;
 use super::declaration::Job;
 use super::history::{History, LastRun};
 use super::run::run;
-use super::schedule::UnixSeconds;
+use super::schedule::{CHECK_INTERVAL, UnixSeconds};
 use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, reached};
 use crate::store::{ReadError, WriteError};
 use crate::telemetry::log_rate_limited;
-
-/// Longest time between two looks at the table: another replica may have run the job, or have died, and the clock may have
-/// been set.
-const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Scheduler {
     pub job: Job,
@@ -91,7 +87,7 @@ impl Scheduler {
         }
         let last = self.last_run().await?;
         if !last.is_open() && !self.is_due(&last) {
-            return Ok(Next::Wait(self.pause(&last)));
+            return Ok(Next::Wait(self.job.timetable.pause(&last, unix_now())));
         }
         let claim = Claim::try_take(&self.lock_path).map_err(|source| LookError::Lock {
             path: self.lock_path.clone(),
@@ -117,7 +113,8 @@ impl Scheduler {
             let result = run(&self.job, self.context.clone()).await;
             self.record_end(result).await;
         }
-        Ok(self.pause(&self.last_run().await?))
+        let last = self.last_run().await?;
+        Ok(self.job.timetable.pause(&last, unix_now()))
     }
 
     /// Reports the end of a run, and records it. Until it is recorded, the claim must be kept: without its end the run counts
@@ -148,12 +145,8 @@ impl Scheduler {
             Some(last) => last,
             // An operator has deleted the row.
             None => {
-                let now = unix_now();
-                self.history.declare(now).await?;
-                LastRun {
-                    declared_at: now,
-                    ..LastRun::default()
-                }
+                self.history.declare(unix_now()).await?;
+                self.history.last_run().await?.unwrap_or_default()
             }
         };
         let job = [self.job.name.as_str()];
@@ -174,13 +167,6 @@ impl Scheduler {
     fn is_due(&self, last: &LastRun) -> bool {
         let now = unix_now();
         self.job.timetable.due_at(last, now) <= now
-    }
-
-    /// The time until the job is due, but not longer than [`CHECK_INTERVAL`].
-    fn pause(&self, last: &LastRun) -> Duration {
-        let now = unix_now();
-        let seconds = self.job.timetable.due_at(last, now) - now;
-        Duration::from_secs_f64(seconds.clamp(0.0, CHECK_INTERVAL.as_secs_f64()))
     }
 
     fn stopping(&self) -> impl Future<Output = ()> + use<> {

@@ -20,7 +20,7 @@ struct Tail {
     errors: Arc<Mutex<String>>,
 }
 
-/// What comes from a pipe, by then.
+/// Keeps the text that comes from a pipe.
 fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let output = Arc::new(Mutex::new(String::new()));
     let text = output.clone();

@@ -127,6 +127,29 @@ fn a_daily_job_whose_row_an_operator_deletes_meanwhile_waits_for_its_time() {
 }
 
 #[test]
+fn an_interrupted_run_is_reported_before_the_next_is_due() {
+    let (_directory, database, journal) = new_database();
+    let hourly = || {
+        let hour = Duration::from_secs(3600);
+        app_with("hourly", Schedule::every(hour), &journal)
+    };
+    run_for_two_seconds(hourly(), &database);
+    execute(
+        &database,
+        "update daybook_jobs set ended_at = null where name = 'hourly'",
+    );
+    let server = start(hourly(), &database);
+    let row = wait_for_row(&server.db(), "hourly", "the run has ended", |row| {
+        row.ended_at.is_some()
+    });
+    assert_eq!(
+        row.error.as_deref(),
+        Some("its process ended before the run did")
+    );
+    assert_eq!(journal.count("hourly"), 1);
+}
+
+#[test]
 fn a_job_runs_though_the_clock_was_once_years_ahead() {
     let (_directory, database, journal) = new_database();
     let daily = || app_with("daily", Schedule::daily(&time_of_day(12.0)), &journal);

@@ -100,6 +100,19 @@ fn a_row_counts_when_it_has_its_status_and_without_one_after_a_while() {
 }
 
 #[test]
+fn newer_rows_do_not_prolong_the_wait_for_a_status() {
+    let connection = database();
+    let waiting = insert(&connection, BEGIN, None);
+    for seconds in [1.0, 6.0] {
+        run(&connection, BEGIN + seconds);
+        assert_eq!(next_id(&connection), 0);
+        insert(&connection, BEGIN + seconds, Some(200));
+    }
+    run(&connection, BEGIN + 11.5);
+    assert_eq!(next_id(&connection), waiting + 3);
+}
+
+#[test]
 fn rows_without_a_status_and_a_clock_that_is_set_back_do_not_stop_the_job() {
     let connection = database();
     for round in 0..5 {

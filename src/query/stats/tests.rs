@@ -38,6 +38,13 @@ fn the_times_are_widened_to_whole_buckets() {
     for (parameters, since, until) in [
         (vec![], DAY + 60.0, DAY + 3660.0),
         (vec![("bucket", "10s")], DAY + 3010.0, DAY + 3610.0),
+        (vec![("bucket", "5m")], DAY - 17_700.0, DAY + 3900.0),
+        (vec![("bucket", "1h")], DAY - 79_200.0, DAY + 7200.0),
+        (
+            vec![("bucket", "1d")],
+            DAY - 29.0 * 86_400.0,
+            DAY + 86_400.0,
+        ),
         (
             vec![
                 ("bucket", "1h"),
