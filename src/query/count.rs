@@ -172,10 +172,8 @@ impl<'a> Count<'a> {
             return Ok(());
         }
         let span = ids.end.abs_diff(ids.start.min(ids.end));
-        let (width, rows) = match span {
-            0..=SAMPLE_ROWS => (SAMPLE_ROWS, SAMPLE_ROWS),
-            _ => (span.div_ceil(STRETCHES), SAMPLE_ROWS / STRETCHES),
-        };
+        let width = span.div_ceil(STRETCHES);
+        let rows = (SAMPLE_ROWS / STRETCHES) as i64;
         self.is_sample = span > SAMPLE_ROWS;
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
@@ -184,7 +182,7 @@ impl<'a> Count<'a> {
         let mut first = ids.start;
         while first < ids.end {
             let end = first.saturating_add_unsigned(width).min(ids.end);
-            let mut stretch = statement.query((first, end, rows as i64))?;
+            let mut stretch = statement.query((first, end, rows))?;
             let is_cut = match self.add_stretch(&mut stretch) {
                 Err(error) if is_interrupted(&error) => true,
                 result => result.map(|()| end < ids.end && Instant::now() >= self.deadline)?,
